@@ -1,0 +1,117 @@
+# Every task of the project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+# An installed uv serves; otherwise pip puts one into .tools, where no system package is touched.
+UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.tools/uv/bin/uv)
+MEMBERS := $(filter-out libs/mediaengine,$(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml)))
+SOURCES := $(wildcard libs/*/src services/*/src)
+export MYPYPATH := $(shell echo $(SOURCES) libs/mediaengine/python | tr ' ' ':')
+PYTEST := $(BIN)/python -m pytest
+MARK = $(VENV)/.installed
+MEDIA_MARK = $(VENV)/.mediaengine
+MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
+
+.PHONY: help install run test check lint format types imports layout proto-check unit contract \
+	integration fuzz e2e phones bench lock proto rust ci clean
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+# ---- set-up -----------------------------------------------------------------------------------
+
+install: $(MARK) $(MEDIA_MARK) ## Set up .venv with all dependencies and the project (needs python3 >= 3.11 and cargo)
+
+$(UV):
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "Parley needs pip for $(PYTHON): install the package python3-pip."; exit 1; }
+	@$(PYTHON) -m pip install --quiet --target .tools/uv uv==$(UV_VERSION)
+
+$(VENV)/bin/python: | $(UV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Parley needs Python 3.11 or newer; PYTHON=... names another interpreter."; exit 1; }
+	@$(UV) venv --quiet --python $(PYTHON) $(VENV)
+
+$(MARK): requirements.lock $(MEMBERS:%=%/pyproject.toml) | $(VENV)/bin/python
+	@echo "Installing Python packages"
+	@rm -f $(MEDIA_MARK)
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(MEMBERS:%=-e ./%)
+	@touch $@
+
+$(MEDIA_MARK): $(MEDIA_FILES) | $(MARK)
+	@command -v cargo >/dev/null || { echo "Parley's media engine is built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
+	@echo "Building the media engine"
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps ./libs/mediaengine
+	@touch $@
+
+# ---- use --------------------------------------------------------------------------------------
+
+run: install ## Start the whole platform on loopback with a demo tenant; Ctrl-C drains and stops it
+	@exec $(BIN)/python -m parley.allinone
+
+# ---- checks -----------------------------------------------------------------------------------
+
+test: install phones check rust ## Run every check and test; prints pytest's closing line
+	@$(PYTEST) tests
+
+check: lint types imports layout proto-check ## Run the checks that take seconds
+
+lint: install ## Check style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+
+format: install ## Rewrite sources in the project's format
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+types: install ## Check types (mypy strict) of sources and tests
+	@$(BIN)/mypy $(patsubst %,-p parley.%,$(notdir $(MEMBERS)) mediaengine)
+	@$(BIN)/mypy tests tools
+
+imports: install ## Check who may import whom
+	@$(BIN)/lint-imports --no-cache
+
+layout: install ## Check the tree: file sizes, namespaces, names
+	@$(BIN)/python tools/check_layout.py
+
+proto-check: install ## Check that the gRPC stubs match their .proto files
+	@$(BIN)/python tools/proto.py --check
+
+rust: install ## Check and test the media engine's Rust code
+	@cd libs/mediaengine && cargo fmt --check && cargo clippy --quiet --all-targets -- -D warnings && cargo test --quiet
+
+unit: install ## Run the unit tests (seconds)
+	@$(PYTEST) tests/unit
+
+contract: install ## Run the contract suites of the backing services and media control
+	@$(PYTEST) tests/contract
+
+integration: install ## Run the tests of services over real sockets
+	@$(PYTEST) tests/integration
+
+fuzz: install ## Run the fuzz suites
+	@$(PYTEST) tests/fuzz
+
+e2e: install phones ## Run the end-to-end tests with sipp and baresip
+	@$(PYTEST) tests/e2e
+
+phones: ## Install sipp and baresip for the end-to-end tests (Debian packages, as root)
+	@tools/install_phones
+
+bench: install ## Run the benches of the hot paths
+	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+ci: test ## What continuous integration runs
+
+# ---- upkeep -----------------------------------------------------------------------------------
+
+lock: | $(UV) ## Resolve dependencies again into requirements.lock
+	@$(UV) lock --upgrade --quiet
+	@$(UV) export --quiet --all-packages --no-emit-workspace --all-groups --no-header --format requirements-txt -o requirements.lock
+
+proto: install ## Generate the gRPC stubs from proto/
+	@$(BIN)/python tools/proto.py
+
+clean: ## Remove what was built; keeps var/
+	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis libs/mediaengine/target

@@ -1,0 +1,1 @@
+"""Ports to the backing services, with embedded and real adapters."""

@@ -1,0 +1,1 @@
+"""Process scaffold: settings, clock, logging, metrics, health, lifecycle."""

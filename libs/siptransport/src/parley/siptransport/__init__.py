@@ -1,0 +1,1 @@
+"""Sockets and the one timer that drive parley.sip."""

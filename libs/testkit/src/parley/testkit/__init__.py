@@ -1,0 +1,1 @@
+"""Fake clock, lossy network, scripted phones and contract suites."""

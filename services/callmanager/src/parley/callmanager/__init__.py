@@ -1,0 +1,1 @@
+"""B2BUA: routes, connects and supervises calls."""

@@ -1,0 +1,1 @@
+"""Public SIP entry: registrar, digest authentication, stateful proxy."""

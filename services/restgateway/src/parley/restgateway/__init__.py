@@ -1,0 +1,1 @@
+"""REST API for every resource of the platform."""
