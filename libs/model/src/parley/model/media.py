@@ -1,0 +1,184 @@
+"""Commands to a media relay, its replies and its events.
+
+A *session* is one call's media at one relay: a leg per phone, a stream per m-line. A normal call
+needs three commands: `OpenSession` (offer), `UpdateSession` (answer), `CloseSession` (release).
+Every command carries the epoch of the call's ownership; a relay refuses an older one, so that a
+fenced call manager cannot touch a call that another has taken over. Every command may be repeated
+without harm. Units are in the names.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+LEG_A = "a"
+LEG_B = "b"
+
+
+class SessionMode(StrEnum):
+    """What a session does with what its legs send."""
+
+    BRIDGE = "bridge"
+    ECHO = "echo"
+
+
+class ReplyError(StrEnum):
+    """Why a command was refused (`Reply.error`)."""
+
+    STALE_EPOCH = "stale_epoch"
+    UNKNOWN_SESSION = "unknown_session"
+    PORTS_EXHAUSTED = "ports_exhausted"
+    INVALID = "invalid"
+    DRAINING = "draining"
+    INTERNAL = "internal"
+
+
+class Address(Struct, frozen=True):
+    """An IP address (literal, never a name) and a port."""
+
+    ip: str
+    port: int
+
+
+class StreamSpec(Struct, frozen=True):
+    """What is known of one leg's side of one m-line.
+
+    Attributes:
+        index: position of the m-line; streams of two legs with the same index are bridged.
+        remote: where RTP goes, from the SDP; None while unknown or when the port is 0.
+        remote_rtcp: where RTCP goes; None means `remote`'s port + 1 (RFC 3550 11).
+        learn_from: IPs a differing source may be learnt from, once. Empty: only the SDP's address.
+        active: media is expected from this leg, so that its silence is a time-out. A held stream
+            (`sendonly` by the other side, `inactive`) is not active; what comes is still relayed.
+        clock_rate: RTP clock in Hz, for jitter.
+    """
+
+    index: int
+    remote: Address | None = None
+    remote_rtcp: Address | None = None
+    learn_from: list[str] = field(default_factory=list)
+    active: bool = True
+    clock_rate: int = 8000
+
+
+class LegSpec(Struct, frozen=True):
+    """One leg's streams. A leg or stream that a command does not name stays as it is."""
+
+    leg: str
+    streams: list[StreamSpec] = field(default_factory=list)
+
+
+class OpenSession(Struct, frozen=True, tag_field="command", tag="open"):
+    """Creates a session, or returns the ports of the one that exists (and updates its legs).
+
+    Attributes:
+        media_timeout_s: silence of an active leg after which `MediaTimedOut` is told; 0: never.
+            It counts once both sides of a stream are known, anew from every update.
+    """
+
+    session_id: str
+    epoch: int
+    mode: SessionMode = SessionMode.BRIDGE
+    legs: list[LegSpec] = field(default_factory=list)
+    media_timeout_s: float = 0.0
+
+
+class UpdateSession(Struct, frozen=True, tag_field="command", tag="update"):
+    """Changes the named streams; a changed remote address is learnt anew, silence counts from now.
+
+    Attributes:
+        media_timeout_s: None leaves it.
+        relay: `Reply.relay` of the session, for a caller that did not open it itself.
+    """
+
+    session_id: str
+    epoch: int
+    legs: list[LegSpec] = field(default_factory=list)
+    media_timeout_s: float | None = None
+    relay: str = ""
+
+
+class CloseSession(Struct, frozen=True, tag_field="command", tag="close"):
+    """Ends a session; the reply carries its statistics. Closing what is not there succeeds."""
+
+    session_id: str
+    epoch: int
+    relay: str = ""
+
+
+Command = OpenSession | UpdateSession | CloseSession
+
+
+class LocalStream(Struct, frozen=True):
+    """The relay's own address for one stream, to be put into the SDP for that leg."""
+
+    index: int
+    ip: str
+    rtp_port: int
+    rtcp_port: int
+
+
+class LegPorts(Struct, frozen=True):
+    """The relay's own addresses for one leg."""
+
+    leg: str
+    streams: list[LocalStream] = field(default_factory=list)
+
+
+class StreamStats(Struct, frozen=True):
+    """Counters of one leg's stream; *received* is what came from that leg's phone.
+
+    Attributes:
+        lost: packets missing in what was received (RFC 3550 A.3), never negative.
+        jitter_ms: interarrival jitter of what was received (RFC 3550 6.4.1).
+        rejected: datagrams dropped: unknown source, or not RTP or RTCP.
+        last_packet_age_s: since the last accepted RTP packet; None when there was none.
+    """
+
+    leg: str
+    index: int
+    packets_received: int = 0
+    bytes_received: int = 0
+    packets_sent: int = 0
+    bytes_sent: int = 0
+    lost: int = 0
+    jitter_ms: float = 0.0
+    rtcp_received: int = 0
+    rejected: int = 0
+    last_packet_age_s: float | None = None
+
+
+class Reply(Struct, frozen=True):
+    """The answer to one command.
+
+    Attributes:
+        error: set when not `ok`.
+        detail: one sentence for the log.
+        stats: only with `CloseSession`.
+        relay: which relay holds the session; keep it with the call. Empty when there is only one.
+    """
+
+    session_id: str
+    ok: bool
+    error: ReplyError | None = None
+    detail: str = ""
+    legs: list[LegPorts] = field(default_factory=list)
+    stats: list[StreamStats] = field(default_factory=list)
+    relay: str = ""
+
+
+class MediaTimedOut(Struct, frozen=True, tag_field="event", tag="timed_out"):
+    """No active stream of this leg has received anything for the session's media time-out."""
+
+    session_id: str
+    leg: str
+
+
+class SessionLost(Struct, frozen=True, tag_field="event", tag="lost"):
+    """The session is gone though nobody closed it: its relay died, or dropped it."""
+
+    session_id: str
+    reason: str = ""
+
+
+MediaEvent = MediaTimedOut | SessionLost

@@ -1,0 +1,32 @@
+"""Registrations: where an AOR can be reached now (RFC 3261 10, RFC 3327, RFC 5626)."""
+
+from msgspec import Struct, field
+
+from parley.model.ids import InstanceId
+
+
+class Binding(Struct, frozen=True, kw_only=True):
+    """One contact of one AOR.
+
+    Attributes:
+        aor: address of record, `sip:1001@tenant.example`.
+        contact: the Contact URI as the phone wrote it; the Request-URI to reach it.
+        path: Path values, topmost first; the Route to reach it (RFC 3327).
+        expires_at: Unix seconds.
+        instance_id: `+sip.instance` (RFC 5626), with `reg_id` the identity of the flow.
+        call_id: Call-ID header of the REGISTER, with `cseq` the order of its refreshes.
+        edge: the edge proxy that holds the flow.
+        source: IP address the REGISTER came from.
+    """
+
+    aor: str
+    contact: str
+    path: list[str] = field(default_factory=list)
+    expires_at: float
+    instance_id: str | None = None
+    reg_id: int | None = None
+    call_id: str
+    cseq: int
+    user_agent: str = ""
+    edge: InstanceId
+    source: str

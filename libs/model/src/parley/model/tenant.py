@@ -1,0 +1,100 @@
+"""Tenants as the call path sees them: one immutable snapshot per tenant, replaced on change.
+
+A snapshot shares every untouched `Extension` with its predecessor, so a change costs one dictionary
+copy and a reader that holds an old snapshot keeps a consistent view.
+"""
+
+from collections.abc import Iterable
+from typing import Self
+
+from msgspec import Struct, field
+from msgspec.structs import force_setattr, replace
+
+from parley.model.ids import ExtensionId, TenantId
+
+DIGEST_ALGORITHMS = ("MD5", "SHA-256")
+"""Names of digest algorithms as SIP writes them (RFC 8760); the keys of `Extension.ha1`."""
+
+
+class Extension(Struct, frozen=True, kw_only=True):
+    """An internal number of a tenant and the secret its phones prove.
+
+    Attributes:
+        auth_name: digest user name; unique in the tenant, and where it is unique on the platform
+            also the way to find phones that cannot send their domain.
+        ha1: H(auth_name:domain:password) in hex by algorithm name; the password itself is not kept.
+        ring_timeout_s: seconds to ring before the call counts as not answered; None: the tenant's.
+    """
+
+    id: ExtensionId
+    tenant_id: TenantId
+    number: str
+    auth_name: str
+    display_name: str = ""
+    ha1: dict[str, str] = field(default_factory=dict)
+    ring_timeout_s: float | None = None
+    enabled: bool = True
+
+
+class TenantSettings(Struct, frozen=True, kw_only=True):
+    """What a tenant's administrator may tune; every default is runnable.
+
+    Attributes:
+        ring_timeout_s: for extensions that set none of their own.
+        echo_number: service number of the echo test.
+        media_timeout_s: silence on both directions after which a call is ended.
+        max_bindings: contacts that one AOR may have registered at a time.
+    """
+
+    ring_timeout_s: float = 60.0
+    echo_number: str = "999"
+    media_timeout_s: float = 60.0
+    max_bindings: int = 10
+
+
+class TenantSnapshot(Struct, frozen=True, kw_only=True):
+    """Everything the call path needs of a tenant.
+
+    Attributes:
+        domain: the primary domain, which is also the digest realm of all its phones.
+        domains: all domains, the primary one first.
+        extensions: by number.
+        auth_names: number by digest user name; derived from `extensions` when not given.
+    """
+
+    id: TenantId
+    name: str
+    domain: str
+    extensions: dict[str, Extension] = field(default_factory=dict)
+    settings: TenantSettings = field(default_factory=TenantSettings)
+    domains: tuple[str, ...] = ()
+    auth_names: dict[str, str] = field(default_factory=dict)
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.domains:
+            force_setattr(self, "domains", (self.domain,))
+        if not self.auth_names and self.extensions:
+            names = {entry.auth_name: number for number, entry in self.extensions.items()}
+            force_setattr(self, "auth_names", names)
+
+    def find_auth_name(self, auth_name: str) -> Extension | None:
+        """Finds the extension whose phones authenticate with this user name."""
+        number = self.auth_names.get(auth_name)
+        return None if number is None else self.extensions.get(number)
+
+    def ring_timeout_s(self, extension: Extension) -> float:
+        """Says how long this extension rings before the call counts as not answered."""
+        own = extension.ring_timeout_s
+        return self.settings.ring_timeout_s if own is None else own
+
+    def with_extensions(
+        self, changed: Iterable[Extension], removed: Iterable[ExtensionId] = ()
+    ) -> Self:
+        """Returns a snapshot with these extensions replaced, added or removed (by id)."""
+        added = {entry.id: entry for entry in changed}
+        gone = added.keys() | set(removed)
+        # An extension may have changed its number: the old entry is found by id, not by number.
+        kept = {n: entry for n, entry in self.extensions.items() if entry.id not in gone}
+        kept.update((entry.number, entry) for entry in added.values())
+        return replace(self, extensions=kept, auth_names={})
