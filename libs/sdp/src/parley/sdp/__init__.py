@@ -1,1 +1,51 @@
 """SDP and offer/answer without I/O (RFC 8866, RFC 3264)."""
+
+from parley.sdp.description import MediaDescription, SessionDescription, parse_sdp
+from parley.sdp.errors import SdpError
+from parley.sdp.offer_answer import (
+    LocalStream,
+    RemoteStream,
+    answer_matches_offer,
+    echo_answer,
+    is_echoable,
+    is_held,
+    is_same_session,
+    relayed,
+    remote_streams,
+    with_origin_after,
+)
+from parley.sdp.section import Section
+from parley.sdp.values import (
+    Candidate,
+    Codec,
+    Connection,
+    Crypto,
+    Direction,
+    Fingerprint,
+    OriginLine,
+)
+
+__all__ = [
+    "Candidate",
+    "Codec",
+    "Connection",
+    "Crypto",
+    "Direction",
+    "Fingerprint",
+    "LocalStream",
+    "MediaDescription",
+    "OriginLine",
+    "RemoteStream",
+    "SdpError",
+    "Section",
+    "SessionDescription",
+    "answer_matches_offer",
+    "echo_answer",
+    "is_echoable",
+    "is_held",
+    "is_same_session",
+    "parse_sdp",
+    "relayed",
+    "remote_streams",
+    "with_origin_after",
+]

@@ -1,0 +1,229 @@
+"""Offer and answer through the relay."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from parley.sdp import (
+    Direction,
+    OriginLine,
+    RemoteStream,
+    SdpError,
+    SessionDescription,
+    answer_matches_offer,
+    echo_answer,
+    is_held,
+    is_same_session,
+    parse_sdp,
+    relayed,
+    remote_streams,
+    with_origin_after,
+)
+
+
+@dataclass(frozen=True)
+class Local:
+    index: int
+    ip: str
+    rtp_port: int
+    rtcp_port: int
+
+
+OWN = OriginLine("77", 1, "10.0.0.1", "parley")
+
+
+def described(*lines: str, address: str = "192.0.2.1") -> SessionDescription:
+    head = ["v=0", "o=bob 1 1 IN IP4 192.0.2.1", "s=-", f"c=IN IP4 {address}", "t=3 4"]
+    return parse_sdp("\r\n".join([*head, *lines, ""]).encode())
+
+
+OFFER = described(
+    "a=ice-lite",
+    "a=group:BUNDLE 0 1",
+    "a=group:LS 0 1",
+    "m=audio 4000 RTP/AVP 8 101",
+    "c=IN IP4 192.0.2.2",
+    "a=rtpmap:101 telephone-event/8000",
+    "a=rtcp:4005",
+    "a=rtcp-mux",
+    "a=rtcp-fb:* nack",
+    "a=candidate:1 1 udp 1 192.0.2.1 4000 typ host",
+    "a=ice-ufrag:x",
+    "a=remote-candidates:1 192.0.2.3 1",
+    "a=sendonly",
+    "m=video 0 RTP/AVP 31",
+    "m=message 2855 TCP/MSRP *",
+    "m=audio 5000 RTP/SAVP 0",
+)
+
+
+def test_relayed_description_names_only_the_relay() -> None:
+    streams = [Local(0, "10.0.0.1", 20000, 20001), Local(3, "10.0.0.2", 20004, 20009)]
+    out = bytes(relayed(OFFER, streams, OWN)).decode().split("\r\n")
+    assert out == [
+        "v=0",
+        "o=parley 77 1 IN IP4 10.0.0.1",
+        "s=-",
+        "c=IN IP4 10.0.0.1",
+        "t=3 4",
+        "a=group:LS 0 1",
+        "m=audio 20000 RTP/AVP 8 101",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=rtcp-fb:* nack",
+        "a=sendonly",
+        "m=video 0 RTP/AVP 31",
+        "m=message 0 TCP/MSRP *",
+        "m=audio 20004 RTP/SAVP 0",
+        "c=IN IP4 10.0.0.2",
+        "a=rtcp:20009",
+        "",
+    ]
+
+
+def test_relaying_leaves_the_original_alone() -> None:
+    before = bytes(OFFER)
+    relayed(OFFER, [], OWN)
+    assert bytes(OFFER) == before
+
+
+def test_stream_without_a_relay_port_is_refused() -> None:
+    out = relayed(described("m=audio 4000 RTP/AVP 8"), [], OWN)
+    assert out.media[0].port == 0
+    assert not out.has_active_media
+
+
+def test_relay_address_may_be_of_the_other_family() -> None:
+    out = relayed(described("m=audio 4000 RTP/AVP 8"), [Local(0, "2001:db8::9", 2, 3)], OWN)
+    assert out.session.value("c") == "IN IP6 2001:db8::9"
+
+
+def test_null_address_hold_is_relayed_as_sendonly() -> None:
+    offer = described("m=audio 4000 RTP/AVP 8", "a=sendrecv", address="0.0.0.0")
+    assert is_held(offer)
+    out = relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)
+    assert out.media[0].direction is Direction.SENDONLY
+    assert is_held(out)
+
+
+def test_null_address_of_an_ice_offer_is_not_hold() -> None:
+    assert not is_held(described("m=audio 9 RTP/AVP 8", "a=ice-ufrag:x", address="0.0.0.0"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "held"),
+    [
+        (["m=audio 1 RTP/AVP 0"], False),
+        (["m=audio 1 RTP/AVP 0", "a=sendrecv"], False),
+        (["m=audio 1 RTP/AVP 0", "a=recvonly"], False),
+        (["m=audio 1 RTP/AVP 0", "a=sendonly"], True),
+        (["m=audio 1 RTP/AVP 0", "a=inactive"], True),
+        (["a=inactive", "m=audio 1 RTP/AVP 0"], True),
+        (["m=audio 1 RTP/AVP 0", "a=sendonly", "m=video 0 RTP/AVP 31"], True),
+        (["m=audio 1 RTP/AVP 0", "a=sendonly", "m=video 7 RTP/AVP 31"], False),
+        (["m=audio 0 RTP/AVP 0", "a=sendonly"], False),
+        ([], False),
+    ],
+)
+def test_hold_is_when_no_live_stream_is_wanted(lines: list[str], held: bool) -> None:
+    assert is_held(described(*lines)) is held
+
+
+def test_remote_streams_tell_where_media_is_wanted() -> None:
+    audio, video, message, secured = remote_streams(OFFER)
+    assert audio == RemoteStream(
+        0, "audio", True, "192.0.2.2", 4000, "192.0.2.2", 4000, Direction.SENDONLY
+    )
+    assert (video.active, message.active) == (False, False)
+    assert (secured.ip, secured.rtp_port, secured.rtcp_port) == ("192.0.2.1", 5000, 5001)
+
+
+def test_rtcp_attribute_moves_rtcp() -> None:
+    offer = described("m=audio 4000 RTP/AVP 8", "a=rtcp:9 IN IP4 192.0.2.8")
+    stream = remote_streams(offer)[0]
+    assert (stream.rtp_port, stream.rtcp_ip, stream.rtcp_port) == (4000, "192.0.2.8", 9)
+
+
+def test_held_stream_has_no_address() -> None:
+    stream = remote_streams(described("m=audio 4000 RTP/AVP 8", address="0.0.0.0"))[0]
+    assert (stream.active, stream.ip, stream.direction) == (True, "", Direction.SENDONLY)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (
+            b"v=0\r\no=- 1 1 IN IP4 h\r\nm=audio 1 RTP/AVP 0\r\n",
+            "A media section has no connection line.",
+        ),
+        (
+            b"v=0\r\no=- 1 1 IN IP4 h\r\nc=IN IP4 phone.example\r\nm=audio 1 RTP/AVP 0\r\n",
+            "A connection line must hold an IP address.",
+        ),
+    ],
+)
+def test_live_stream_needs_an_address(data: bytes, sentence: str) -> None:
+    with pytest.raises(SdpError) as caught:
+        remote_streams(parse_sdp(data))
+    assert str(caught.value) == sentence
+
+
+def test_echo_answers_plain_audio_and_refuses_the_rest() -> None:
+    streams = [Local(0, "10.0.0.1", 20000, 20001), Local(3, "10.0.0.1", 20002, 20003)]
+    answer = echo_answer(OFFER, streams, OWN)
+    assert answer_matches_offer(OFFER, answer)
+    assert bytes(answer).decode().split("\r\n") == [
+        "v=0",
+        "o=parley 77 1 IN IP4 10.0.0.1",
+        "s=-",
+        "c=IN IP4 10.0.0.1",
+        "t=3 4",
+        "m=audio 20000 RTP/AVP 8 101",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=recvonly",
+        "m=video 0 RTP/AVP 31",
+        "m=message 0 TCP/MSRP *",
+        "m=audio 0 RTP/SAVP 0",
+        "",
+    ]
+    assert parse_sdp(bytes(answer)).has_active_media
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_echo_mirrors_the_direction(direction: Direction) -> None:
+    offer = described("m=audio 4000 RTP/AVP 8", f"a={direction}")
+    answer = echo_answer(offer, [Local(0, "10.0.0.1", 20000, 20007)], OWN)
+    assert answer.media[0].direction is direction.mirrored
+    assert answer.media[0].direction.mirrored is direction
+    assert answer.media[0].rtcp_port == 20007
+
+
+def test_echo_of_nothing_it_can_return_has_no_live_media() -> None:
+    offer = described("m=audio 4000 RTP/SAVP 8", "m=video 4002 RTP/AVP 31")
+    streams = [Local(0, "10.0.0.1", 1, 2), Local(1, "10.0.0.1", 3, 4)]
+    assert not echo_answer(offer, streams, OWN).has_active_media
+
+
+@pytest.mark.parametrize(
+    ("lines", "matches"),
+    [
+        (["m=audio 1 RTP/AVP 0", "m=video 0 RTP/AVP 31"], True),
+        (["m=audio 0 RTP/AVP 0", "m=video 0 RTP/AVP 31"], True),
+        (["m=audio 1 RTP/AVP 0"], False),
+        (["m=audio 1 RTP/AVP 0", "m=video 0 RTP/AVP 31", "m=audio 0 RTP/AVP 0"], False),
+        (["m=video 1 RTP/AVP 31", "m=audio 0 RTP/AVP 0"], False),
+        (["m=audio 1 RTP/AVP 0", "m=video 9 RTP/AVP 31"], False),
+    ],
+)
+def test_answer_must_follow_the_offer(lines: list[str], matches: bool) -> None:
+    offer = described("m=audio 1 RTP/AVP 0", "m=video 0 RTP/AVP 31")
+    assert answer_matches_offer(offer, described(*lines)) is matches
+
+
+def test_origin_grows_only_with_a_change() -> None:
+    streams = [Local(0, "10.0.0.1", 20000, 20001)]
+    first = relayed(described("m=audio 1 RTP/AVP 0"), streams, OWN)
+    again = relayed(described("m=audio 9 RTP/AVP 0"), streams, OWN)
+    held = relayed(described("m=audio 1 RTP/AVP 0", "a=sendonly"), streams, OWN)
+    assert is_same_session(first, again)
+    assert with_origin_after(first, again).version == 1
+    assert with_origin_after(first, held).version == 2
