@@ -1,0 +1,169 @@
+"""HTTP servers inside our own event loop: ASGI applications run by uvicorn.
+
+uvicorn is built to own its process: it takes the signals, exits on failure and polls. `HttpServer`
+takes that away, so that REST, WSI and health are services like any other: started in order, drained
+and closed by `parley.service.lifecycle`.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from parley.service.errors import PortInUse, StartError
+from parley.service.tasks import TaskOwner
+
+_TICK_S = 1.0  # how often uvicorn renews its Date header
+_BACKLOG = 1024
+_START_TIMEOUT_S = 30.0
+
+
+class _EmbeddedServer(uvicorn.Server):
+    """uvicorn without signals, without `sys.exit` and without its ten wake-ups a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+        self._is_stopping = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # The application's own error is in the log; `_serve` returns and `start` says so.
+            self.should_exit = True
+        else:
+            self.is_up.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            try:
+                await asyncio.wait_for(self._is_stopping.wait(), _TICK_S)
+            except TimeoutError:
+                continue
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._is_stopping.set()
+
+
+class HttpServer:
+    """One ASGI application on one port.
+
+    Attributes:
+        port: the port that is listened on; known after `start` when 0 was asked for.
+    """
+
+    def __init__(self, app: Any, host: str, port: int, *, name: str, drain_s: float = 5.0) -> None:
+        self.name = name
+        self.host = host
+        self.port = port
+        self._app = app
+        self._drain_s = drain_s
+        self._tasks = TaskOwner()
+        self._server: _EmbeddedServer | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listens; returns when requests are served.
+
+        Raises:
+            PortInUse: someone else listens there.
+            StartError: the address is not ours, or the application's start-up failed.
+        """
+        listener = listen_tcp(self.host, self.port, what=self.name)
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="websockets-sansio",
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=max(1, round(self._drain_s)),
+        )
+        self._tasks = TaskOwner()
+        self._server = _EmbeddedServer(config)
+        self._serving = self._tasks.spawn(self._server.serve([listener]), name=f"http {self.name}")
+        try:
+            await self._wait_until_up(self._server, self._serving)
+        except BaseException:
+            await self._tasks.aclose()
+            listener.close()
+            raise
+
+    def is_ready(self) -> bool:
+        """Says whether requests are served."""
+        return (
+            self._server is not None
+            and self._server.is_up.is_set()
+            and not self._server.should_exit
+            and self._serving is not None
+            and not self._serving.done()
+        )
+
+    async def drain(self, timeout_s: float) -> None:
+        """Takes no new connections and lets running requests end, for at most this long."""
+        if self._server is None or self._serving is None:
+            return
+        self._server.stop()
+        await asyncio.wait([self._serving], timeout=timeout_s)
+
+    async def aclose(self) -> None:
+        """Ends every connection and frees the port."""
+        if self._server is not None and self._serving is not None:
+            self._server.force_exit = True
+            self._server.stop()
+            await asyncio.wait([self._serving], timeout=self._drain_s + 1.0)
+        await self._tasks.aclose()
+        self._server = None
+        self._serving = None
+
+    async def _wait_until_up(self, server: _EmbeddedServer, serving: asyncio.Task[None]) -> None:
+        up = self._tasks.spawn(_wait(server.is_up), name=f"http {self.name} up")
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            await asyncio.wait([up, serving], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            up.cancel()
+            await serving
+            raise StartError(f"{self.name} failed in its start-up; the log says why.")
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+def listen_tcp(host: str, port: int, *, what: str) -> socket.socket:
+    """Opens a listening TCP socket.
+
+    Args:
+        host: IP address, version 4 or 6.
+        port: 0 picks a free one.
+        what: names the listener in the error, `The REST API` for one.
+
+    Raises:
+        PortInUse: someone else listens there.
+        StartError: the address is not one of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(host, port, what) from error
+        reason = error.strerror or str(error)
+        raise StartError(f"{what} cannot listen on {host}:{port}: {reason}.") from error
+    listener.setblocking(False)
+    return listener

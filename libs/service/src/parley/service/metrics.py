@@ -1,0 +1,122 @@
+"""Prometheus series: one registry per process, names `parley_<service>_<what>_<unit>`.
+
+A series is asked for by name and made once, so that two instances of a service in one process (two
+edges in a test, say) share it. Hot paths bind labels once and keep the child.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
+
+from parley.service.clock import Clock
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+LATENCY_BUCKETS_S = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+)  # fmt: skip
+
+S = TypeVar("S", bound=MetricWrapperBase)
+
+
+class Registry:
+    """All series of one process."""
+
+    def __init__(self) -> None:
+        self._collectors = CollectorRegistry(auto_describe=False)
+        self._series: dict[str, MetricWrapperBase] = {}
+        ProcessCollector(registry=self._collectors)
+
+    def render(self) -> bytes:
+        """Renders every series in the text format that Prometheus scrapes."""
+        return generate_latest(self._collectors)
+
+    def value(self, name: str, labels: dict[str, str] | None = None) -> float:
+        """Reads one sample; 0 when it was never touched."""
+        return self._collectors.get_sample_value(name, labels or {}) or 0.0
+
+    def get_or_make(self, kind: type[S], name: str, make: Callable[[CollectorRegistry], S]) -> S:
+        """Returns the series of this name, made on first use.
+
+        Raises:
+            ValueError: the name belongs to a series of another kind.
+        """
+        known = self._series.get(name)
+        if known is None:
+            known = self._series[name] = make(self._collectors)
+        if not isinstance(known, kind):
+            raise ValueError(f"metric {name} is a {type(known).__name__}, not a {kind.__name__}")
+        return known
+
+
+class Metrics:
+    """Makes the series of one service."""
+
+    def __init__(self, registry: Registry, service: str) -> None:
+        self.registry = registry
+        self._prefix = f"parley_{service}_"
+
+    def counter(self, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
+        """Makes a counter; Prometheus adds `_total` to its name."""
+        full = self._prefix + name
+        return self.registry.get_or_make(
+            Counter, full, lambda registry: Counter(full, doc, labels, registry=registry)
+        )
+
+    def gauge(self, name: str, doc: str, labels: Sequence[str] = ()) -> Gauge:
+        """Makes a gauge."""
+        full = self._prefix + name
+        return self.registry.get_or_make(
+            Gauge, full, lambda registry: Gauge(full, doc, labels, registry=registry)
+        )
+
+    def histogram(
+        self,
+        name: str,
+        doc: str,
+        labels: Sequence[str] = (),
+        buckets: Sequence[float] = LATENCY_BUCKETS_S,
+    ) -> Histogram:
+        """Makes a histogram; the buckets default to latencies in seconds."""
+        full = self._prefix + name
+        return self.registry.get_or_make(
+            Histogram,
+            full,
+            lambda registry: Histogram(full, doc, labels, buckets=buckets, registry=registry),
+        )
+
+
+class LoopLag:
+    """Measures how late the event loop runs its timers: the first sign of a process at its limit.
+
+    Attributes:
+        lag_s: the last measurement, seconds.
+    """
+
+    def __init__(self, metrics: Metrics, clock: Clock, interval_s: float = 0.5) -> None:
+        self._gauge = metrics.gauge("loop_lag_seconds", "Delay of a timer of the event loop.")
+        self._clock = clock
+        self._interval_s = interval_s
+        self._timer: asyncio.TimerHandle | None = None
+        self.lag_s = 0.0
+
+    def start(self) -> None:
+        """Starts to measure in the running loop."""
+        loop = asyncio.get_running_loop()
+        due = self._clock.now() + self._interval_s
+        self._timer = loop.call_later(self._interval_s, self._measure, due)
+
+    def close(self) -> None:
+        """Stops to measure."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _measure(self, due: float) -> None:
+        self.lag_s = max(0.0, self._clock.now() - due)
+        self._gauge.set(self.lag_s)
+        self.start()

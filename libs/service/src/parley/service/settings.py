@@ -1,0 +1,165 @@
+"""Settings of a process: environment only, every default runnable, refuse what is not understood.
+
+A service subclasses `Settings` with its own `env_prefix` (`PARLEY_EDGE_`). A misspelt key under
+that prefix, a malformed value or a contradiction stops the start with one sentence. A secret may
+come from a file instead: `PARLEY_X_TOKEN_FILE` names the file that holds `PARLEY_X_TOKEN`.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, Self, get_args
+
+from pydantic import BeforeValidator, SecretBytes, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from parley.service.errors import SettingsError
+from parley.service.log import LEVELS
+
+_FILE_SUFFIX = "_FILE"
+_MAX_SECRET_BYTES = 64 * 1024
+
+
+class PortRange(NamedTuple):
+    """Ports first to last, both included; text form `20000-29999`."""
+
+    first: int
+    last: int
+
+
+def _parse_ports(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    first, dash, last = value.partition("-")
+    if not (dash and first.strip().isdecimal() and last.strip().isdecimal()):
+        raise ValueError("must be two ports joined by a dash, such as 20000-29999")
+    ports = PortRange(int(first), int(last))
+    if not 0 < ports.first <= ports.last <= 65535:
+        raise ValueError("must be an ascending range of ports between 1 and 65535")
+    return ports
+
+
+def _split_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+    return value
+
+
+def _check_level(value: object) -> object:
+    if isinstance(value, str) and value.lower() in LEVELS:
+        return value.lower()
+    raise ValueError(f"must be one of {', '.join(LEVELS)}")
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+Ports = Annotated[PortRange, BeforeValidator(_parse_ports)]
+LogLevel = Annotated[str, BeforeValidator(_check_level)]
+
+
+class Settings(BaseSettings):
+    """Base of every service's settings; read with `load`, frozen afterwards.
+
+    Attributes:
+        foreign_prefixes: keys under our own prefix that belong to someone else.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PARLEY_",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+        enable_decoding=False,
+    )
+    foreign_prefixes: ClassVar[tuple[str, ...]] = ("PARLEY_TEST_",)
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Reads the environment; `values` given by code win over it.
+
+        Raises:
+            SettingsError: in one sentence, what is unknown, malformed or contradictory.
+        """
+        given: dict[str, Any] = {**dict(cls._read_secret_files()), **values}
+        cls._refuse_unknown_keys()
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise SettingsError(cls._sentence(error)) from error
+
+    @classmethod
+    def load_or_exit(cls) -> Self:
+        """Reads the environment, or ends the process with one sentence and status 2."""
+        try:
+            return cls.load()
+        except SettingsError as error:
+            refuse(error)
+
+    @classmethod
+    def _key(cls, field: str) -> str:
+        return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
+    @classmethod
+    def _secret_fields(cls) -> Iterable[str]:
+        for name, field in cls.model_fields.items():
+            kinds = (field.annotation, *get_args(field.annotation))
+            if SecretStr in kinds or SecretBytes in kinds:
+                yield name
+
+    @classmethod
+    def _refuse_unknown_keys(cls) -> None:
+        prefix = cls._key("")
+        known = {cls._key(name) for name in cls.model_fields}
+        known.update(cls._key(name) + _FILE_SUFFIX for name in cls._secret_fields())
+        unknown = sorted(
+            key
+            for key in os.environ
+            if key.startswith(prefix)
+            and key not in known
+            and not key.startswith(cls.foreign_prefixes)
+        )
+        if unknown:
+            noun = "is not a setting" if len(unknown) == 1 else "are not settings"
+            raise SettingsError(f"{', '.join(unknown)} {noun} of this service.")
+
+    @classmethod
+    def _read_secret_files(cls) -> Iterable[tuple[str, str]]:
+        for name in cls._secret_fields():
+            key = cls._key(name)
+            path = os.environ.get(key + _FILE_SUFFIX)
+            if not path:
+                continue
+            if os.environ.get(key):
+                raise SettingsError(f"{key} and {key}{_FILE_SUFFIX} are both set; set one.")
+            yield name, _read_secret(key + _FILE_SUFFIX, path)
+
+    @classmethod
+    def _sentence(cls, error: ValidationError) -> str:
+        return "; ".join(map(cls._describe, error.errors())) + "."
+
+    @classmethod
+    def _describe(cls, problem: Any) -> str:
+        cause = problem.get("ctx", {}).get("error")
+        text = str(cause) if cause is not None else str(problem["msg"])
+        text = text.rstrip(".")
+        place = problem["loc"]
+        return f"{cls._key(str(place[0]))}: {text[:1].lower()}{text[1:]}" if place else text
+
+
+def refuse(error: SettingsError) -> NoReturn:
+    """Ends the process with the error's sentence on stderr and status 2."""
+    sys.stderr.write(f"{error}\n")
+    raise SystemExit(2) from None
+
+
+def _read_secret(key: str, path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_SECRET_BYTES + 1)
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise SettingsError(f"{key}: cannot read {path}: {reason}.") from error
+    if len(content) > _MAX_SECRET_BYTES:
+        raise SettingsError(f"{key}: {path} is too large for a secret.")
+    return text.rstrip("\r\n")

@@ -1,0 +1,46 @@
+"""Series are made once per process and rendered for Prometheus."""
+
+import asyncio
+
+import pytest
+
+from parley.service.metrics import LoopLag, Metrics, Registry
+from parley.testkit.clock import FakeClock
+
+
+def test_two_instances_of_a_service_share_a_series() -> None:
+    registry = Registry()
+    first = Metrics(registry, "edge").counter("requests", "Requests.", ["method"])
+    second = Metrics(registry, "edge").counter("requests", "Requests.", ["method"])
+
+    first.labels("INVITE").inc()
+    second.labels("INVITE").inc(2)
+
+    assert registry.value("parley_edge_requests_total", {"method": "INVITE"}) == 3
+    assert b'parley_edge_requests_total{method="INVITE"} 3.0' in registry.render()
+
+
+def test_name_of_another_kind_is_refused() -> None:
+    metrics = Metrics(Registry(), "edge")
+    metrics.gauge("calls", "Calls.")
+
+    with pytest.raises(ValueError, match="is a Gauge, not a Histogram"):
+        metrics.histogram("calls", "Calls.")
+
+
+def test_process_figures_are_rendered() -> None:
+    assert b"process_cpu_seconds_total" in Registry().render()
+
+
+async def test_late_timer_shows_as_loop_lag() -> None:
+    registry, clock = Registry(), FakeClock()
+    lag = LoopLag(Metrics(registry, "edge"), clock, interval_s=0.001)
+    lag.start()
+
+    clock.advance(0.25)
+    fired = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.001, fired.set)
+    await fired.wait()
+    lag.close()
+
+    assert registry.value("parley_edge_loop_lag_seconds") == pytest.approx(0.249)
