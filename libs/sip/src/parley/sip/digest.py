@@ -1,0 +1,303 @@
+"""Digest authentication (RFC 3261 22, RFC 7616, RFC 8760): server and client side.
+
+Server: `challenge_headers` -> `find_credentials` -> `NonceFactory.check` -> `verify` ->
+`NonceCounts.accept`. Client: `choose_challenge` -> `authorization`. qop is always asked for:
+without it there is no replay protection.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from parley.sip.auth_header import AuthParams, parse_auth_params
+from parley.sip.errors import LocalProtocolError, RemoteProtocolError
+from parley.sip.message import Request
+from parley.sip.nonce import NonceCounts as NonceCounts
+from parley.sip.nonce import NonceFactory as NonceFactory
+from parley.sip.nonce import NonceState as NonceState
+from parley.sip.uri import SipUri, parse_uri
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+_HASHES: dict[str, Callable[[bytes], str]] = {"MD5": _md5, "SHA-256": _sha256}
+# Strongest first: a client takes the first that it knows (RFC 8760 2.4).
+ALGORITHMS = ("SHA-256", "MD5")
+_MAX_COUNT = 0xFFFFFFFF
+_is_nonce_count = re.compile("[0-9A-Fa-f]{8}").fullmatch
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """What a client answered to a challenge.
+
+    Attributes:
+        algorithm: upper case; "MD5" when not written.
+        qop: as written; empty when absent, and so are cnonce and nc.
+        nc: the nonce count as written, eight hex digits.
+    """
+
+    username: str
+    realm: str
+    nonce: str
+    uri: str
+    response: str
+    algorithm: str = "MD5"
+    qop: str = ""
+    cnonce: str = ""
+    nc: str = ""
+    opaque: str = ""
+
+    @property
+    def count(self) -> int:
+        """The nonce count as a number; 0 without qop."""
+        return int(self.nc, 16) if self.nc else 0
+
+
+class Challenge(msgspec.Struct, frozen=True):
+    """What a server asks for.
+
+    Attributes:
+        algorithm: upper case; "MD5" when not written.
+        qop: the choices offered, lower case; empty when none is.
+    """
+
+    realm: str
+    nonce: str
+    algorithm: str = "MD5"
+    qop: tuple[str, ...] = ()
+    opaque: str = ""
+    is_stale: bool = False
+
+
+def ha1(username: str, realm: str, password: str, algorithm: str) -> str:
+    """Returns H(username:realm:password) in hex: all that a server stores of a password."""
+    return _hash(algorithm, f"{username}:{realm}:{password}")
+
+
+def challenge_headers(
+    realm: str, nonce: str, stale: bool = False, algorithms: Sequence[str] = ALGORITHMS
+) -> list[str]:
+    """Returns one WWW-/Proxy-Authenticate value per algorithm, in order of preference."""
+    stale_param = {"stale": "true"} if stale else {}
+    return [
+        str(
+            AuthParams(
+                "Digest",
+                {
+                    "realm": realm,
+                    "nonce": nonce,
+                    **stale_param,
+                    "algorithm": algorithm,
+                    "qop": "auth",
+                },
+                is_challenge=True,
+            )
+        )
+        for algorithm in algorithms
+    ]
+
+
+def parse_credentials(text: str) -> Credentials:
+    """Parses an Authorization or Proxy-Authorization value.
+
+    Raises:
+        RemoteProtocolError: malformed, not Digest, or without one of the needed parameters.
+    """
+    params = _digest_params(text)
+    qop = params.get("qop", "")
+    nc = params.get("nc", "") if qop else ""
+    if qop and not (_is_nonce_count(nc) and params.get("cnonce")):
+        raise RemoteProtocolError("nc or cnonce is malformed")
+    try:
+        return Credentials(
+            username=params["username"],
+            realm=params["realm"],
+            nonce=params["nonce"],
+            uri=params["uri"],
+            response=params["response"].lower(),
+            algorithm=params.get("algorithm", "MD5").upper(),
+            qop=qop,
+            cnonce=params.get("cnonce", ""),
+            nc=nc,
+            opaque=params.get("opaque", ""),
+        )
+    except KeyError as error:
+        raise RemoteProtocolError(f"digest parameter {error.args[0]} is missing") from None
+
+
+def find_credentials(request: Request, header: str, realm: str) -> Credentials | None:
+    """Returns the request's Digest credentials for a realm; None when there are none.
+
+    Args:
+        request: may carry credentials for several servers on its way.
+        header: "authorization" or "proxy-authorization".
+        realm: compared as it is; realms are case-sensitive.
+
+    Raises:
+        RemoteProtocolError: Digest credentials are malformed.
+    """
+    for value in request.get_all(header):
+        if value[:7].lower() in ("digest ", "digest\t"):
+            credentials = parse_credentials(value)
+            if credentials.realm == realm:
+                return credentials
+    return None
+
+
+def verify(
+    credentials: Credentials,
+    method: str,
+    ha1_by_algorithm: Mapping[str, str],
+    body: bytes = b"",
+) -> bool:
+    """Tells whether the credentials prove the password.
+
+    Args:
+        credentials: their nonce and count are checked elsewhere.
+        method: of the request that carries them.
+        ha1_by_algorithm: e.g. {"MD5": "...", "SHA-256": "..."}; only these are accepted.
+        body: counts if the client chose qop=auth-int.
+    """
+    secret = ha1_by_algorithm.get(credentials.algorithm)
+    if (
+        secret is None
+        or credentials.algorithm not in _HASHES
+        or credentials.qop.lower() not in ("auth", "auth-int")
+        or not credentials.response.isascii()
+    ):
+        return False
+    expected = _response(credentials, method, secret, body)
+    return hmac.compare_digest(expected, credentials.response)
+
+
+def covers(credentials: Credentials, request: Request) -> bool:
+    """Whether the credentials were made for this Request-URI (RFC 3261 22.4 point 8).
+
+    Elements on the way may have added parameters: scheme, user and host decide.
+    """
+    if credentials.uri == request.uri_text:
+        return True
+    try:
+        claimed, actual = parse_uri(credentials.uri), request.uri
+    except RemoteProtocolError:
+        return False
+    if isinstance(claimed, SipUri) and isinstance(actual, SipUri):
+        return (claimed.scheme, claimed.user, claimed.host) == (
+            actual.scheme,
+            actual.user,
+            actual.host,
+        )
+    return claimed.matches(actual)
+
+
+def parse_challenge(text: str) -> Challenge:
+    """Parses a WWW-Authenticate or Proxy-Authenticate value.
+
+    Raises:
+        RemoteProtocolError: malformed, not Digest, or without realm or nonce.
+    """
+    params = _digest_params(text)
+    if "realm" not in params or not params.get("nonce"):
+        raise RemoteProtocolError("challenge without realm or nonce")
+    choices = params.get("qop", "").lower().split(",")
+    return Challenge(
+        realm=params["realm"],
+        nonce=params["nonce"],
+        algorithm=params.get("algorithm", "MD5").upper(),
+        qop=tuple(choice.strip(" \t") for choice in choices if choice.strip(" \t")),
+        opaque=params.get("opaque", ""),
+        is_stale=params.get("stale", "").lower() == "true",
+    )
+
+
+def choose_challenge(values: Iterable[str]) -> Challenge | None:
+    """Returns the topmost challenge that we can answer (RFC 8760 2.4)."""
+    for value in values:
+        try:
+            challenge = parse_challenge(value)
+        except RemoteProtocolError:
+            continue
+        if challenge.algorithm in _HASHES and (not challenge.qop or "auth" in challenge.qop):
+            return challenge
+    return None
+
+
+def authorization(
+    challenge: Challenge,
+    request: Request,
+    username: str,
+    password: str,
+    cnonce: str,
+    count: int = 1,
+) -> str:
+    """Returns the (Proxy-)Authorization value that answers a challenge.
+
+    Args:
+        challenge: from `choose_challenge`.
+        request: the one that will carry the value; its method and Request-URI count.
+        username: of the account.
+        password: of the account.
+        cnonce: fresh random text.
+        count: 1 for the first use of the nonce, one more for each next.
+    """
+    if not 1 <= count <= _MAX_COUNT:
+        raise LocalProtocolError("nonce count is out of range")
+    answer = Credentials(
+        username=username,
+        realm=challenge.realm,
+        nonce=challenge.nonce,
+        uri=request.uri_text,
+        response="",
+        algorithm=challenge.algorithm,
+        qop="auth" if challenge.qop else "",
+        cnonce=cnonce,
+        nc=f"{count:08x}",
+    )
+    secret = ha1(username, challenge.realm, password, challenge.algorithm)
+    params = {
+        "username": username,
+        "realm": challenge.realm,
+        "nonce": challenge.nonce,
+        "uri": answer.uri,
+        "response": _response(answer, request.method, secret, request.body),
+        "algorithm": challenge.algorithm,
+    }
+    if answer.qop:
+        params |= {"cnonce": cnonce, "qop": answer.qop, "nc": answer.nc}
+    if challenge.opaque:
+        params["opaque"] = challenge.opaque
+    return str(AuthParams("Digest", params))
+
+
+def _response(credentials: Credentials, method: str, secret: str, body: bytes) -> str:
+    algorithm = credentials.algorithm
+    a2 = f"{method}:{credentials.uri}"
+    if credentials.qop.lower() == "auth-int":
+        a2 += ":" + _HASHES[algorithm](body)
+    middle = credentials.nonce
+    if credentials.qop:
+        middle += f":{credentials.nc}:{credentials.cnonce}:{credentials.qop}"
+    return _hash(algorithm, f"{secret}:{middle}:{_hash(algorithm, a2)}")
+
+
+def _hash(algorithm: str, text: str) -> str:
+    function = _HASHES.get(algorithm)
+    if function is None:
+        raise LocalProtocolError("digest algorithm is not supported")
+    return function(text.encode("utf-8", "surrogateescape"))
+
+
+def _digest_params(text: str) -> dict[str, str]:
+    auth = parse_auth_params(text)
+    if auth.scheme.lower() != "digest":
+        raise RemoteProtocolError("authentication scheme is not Digest")
+    return auth.params

@@ -1,0 +1,112 @@
+"""Digest nonces that need no memory, and the memory that stops their replay.
+
+A nonce is issue time, serial number and a truncated HMAC-SHA256 over both and the source it was
+given to: any instance that shares the secret can check it. Which nonce counts were used is kept
+per instance; a nonce whose first count was not seen here is stale, never trusted, so a restart or
+an eviction costs the client one more challenge and opens no replay.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from enum import Enum
+
+_TIME_BYTES = 6
+_SERIAL_BYTES = 3
+_HEAD_BYTES = _TIME_BYTES + _SERIAL_BYTES
+_MAC_BYTES = 15
+_NONCE_CHARS = (_HEAD_BYTES + _MAC_BYTES) // 3 * 4
+_MIN_SECRET_BYTES = 16
+_WINDOW_BITS = 64
+
+
+class NonceState(Enum):
+    """What a nonce that came back is worth."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    INVALID = "invalid"
+
+
+class NonceFactory:
+    """Makes and checks nonces.
+
+    Args:
+        secret: at least 16 bytes, shared by all instances that check each other's nonces.
+        ttl_s: how long a nonce stays fresh, in seconds.
+    """
+
+    def __init__(self, secret: bytes, ttl_s: float) -> None:
+        if len(secret) < _MIN_SECRET_BYTES:
+            raise ValueError("nonce secret is shorter than 16 bytes")
+        self._secret = secret
+        self._ttl_ms = int(ttl_s * 1000)
+        self._serial = 0
+
+    def make(self, now_wall: float, source: str) -> str:
+        """Returns a nonce for one source (its IP address, say); no two are equal.
+
+        Args:
+            now_wall: Unix time in seconds; instances must roughly agree on it.
+            source: what the nonce is bound to.
+        """
+        self._serial = (self._serial + 1) % (1 << 8 * _SERIAL_BYTES)
+        head = int(now_wall * 1000).to_bytes(_TIME_BYTES, "big")
+        head += self._serial.to_bytes(_SERIAL_BYTES, "big")
+        return urlsafe_b64encode(head + self._mac(head, source)).decode("ascii")
+
+    def check(self, nonce: str, now_wall: float, source: str) -> NonceState:
+        """Tells whether a nonce is ours, for that source, and young enough."""
+        if len(nonce) != _NONCE_CHARS:
+            return NonceState.INVALID
+        try:
+            raw = urlsafe_b64decode(nonce.encode("ascii"))
+        except (Base64Error, ValueError):
+            return NonceState.INVALID
+        head, mac = raw[:_HEAD_BYTES], raw[_HEAD_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(head, source)):
+            return NonceState.INVALID
+        age_ms = int(now_wall * 1000) - int.from_bytes(head[:_TIME_BYTES], "big")
+        # A little into the future: another instance's clock.
+        return NonceState.FRESH if -self._ttl_ms <= age_ms <= self._ttl_ms else NonceState.STALE
+
+    def _mac(self, head: bytes, source: str) -> bytes:
+        message = head + source.encode("utf-8", "surrogateescape")
+        return hmac.digest(self._secret, message, "sha256")[:_MAC_BYTES]
+
+
+class NonceCounts:
+    """Replay windows of the nonces in use (RFC 7616 3.4: nc); the oldest are forgotten.
+
+    Feed it only after the credentials were verified: then nobody without a password fills it.
+    """
+
+    def __init__(self, max_nonces: int = 65536) -> None:
+        self._max_nonces = max_nonces
+        # nonce -> (highest count, bit i set: count `highest - i` was used)
+        self._windows: dict[str, tuple[int, int]] = {}
+
+    def accept(self, nonce: str, count: int) -> bool:
+        """Marks a count as used; False: replayed, too old, or not the first of a new nonce.
+
+        Answer False with a new challenge and stale=true.
+        """
+        window = self._windows.get(nonce)
+        if window is None:
+            if count != 1:
+                return False
+            if len(self._windows) >= self._max_nonces:
+                del self._windows[next(iter(self._windows))]
+            self._windows[nonce] = (1, 1)
+            return True
+        highest, used = window
+        if count > highest:
+            shift = min(count - highest, _WINDOW_BITS)
+            used = (used << shift | 1) & ((1 << _WINDOW_BITS) - 1)
+            self._windows[nonce] = (count, used)
+            return True
+        age = highest - count
+        if age >= _WINDOW_BITS or used >> age & 1:
+            return False
+        self._windows[nonce] = (highest, used | 1 << age)
+        return True

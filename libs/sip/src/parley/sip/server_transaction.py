@@ -1,0 +1,73 @@
+"""Server transactions (RFC 3261 17.2, RFC 6026): one request of a peer and our responses."""
+
+from typing import ClassVar
+
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response, response_to
+from parley.sip.transaction_base import EffectFunction, Plan, Transaction, TransactionContext
+from parley.sip.transaction_events import AckReceived, Transmit
+from parley.sip.transaction_key import Key
+from parley.sip.transaction_tables import Effect, Input
+
+
+class ServerTransaction(Transaction):
+    """A request we received.
+
+    Attributes:
+        response: the last response sent, which answers retransmissions; None before the first.
+    """
+
+    __slots__ = ("response",)
+
+    def __init__(
+        self, context: TransactionContext, plan: Plan, request: Request, hop: Hop, key: Key
+    ) -> None:
+        super().__init__(context, plan, request, hop, key)
+        self.response: Response | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a final response was sent."""
+        return self.response is not None and self.response.status >= 200
+
+    def send_response(self, response: Response, now: float) -> None:
+        """Sends a response; one that comes after a final is dropped (17.2.1, 17.2.2)."""
+        status = response.status
+        if status >= 300:
+            self.step(Input.FAILURE, response, now)
+        elif status >= 200:
+            self.step(Input.SUCCESS, response, now)
+        else:
+            self.step(Input.PROVISIONAL, response, now)
+
+    def _transmit(self, response: Response, now: float) -> None:
+        self.response = response
+        if self._retransmit is not None and response.status < 200:
+            # The user spoke: no automatic 100 any more.
+            del self._retransmit.entries[self]
+            self._retransmit = None
+        self._context.transmits.append(Transmit(response, self.hop))
+
+    def _transmit_again(self, message: Request | Response, now: float) -> None:
+        if self.response is not None:
+            self._context.transmits.append(Transmit(self.response, self.hop))
+
+    def _repeat_timer(self, message: Request | Response, now: float) -> None:
+        # Timer G (17.2.1): doubles up to T2.
+        self._restart_retransmit(min(self._interval * 2, self._context.timers.t2), now)
+
+    def _send_trying(self, message: Request | Response, now: float) -> None:
+        self._transmit(response_to(self.request, 100), now)
+
+    def _deliver_ack(self, ack: Request, now: float) -> None:
+        self._context.events.append(AckReceived(ack))
+
+    EFFECTS: ClassVar[dict[Effect, EffectFunction]] = {
+        Effect.DELIVER: _deliver_ack,
+        Effect.TRANSMIT: _transmit,
+        Effect.TRANSMIT_AGAIN: _transmit_again,
+        Effect.REPEAT_TIMER: _repeat_timer,
+        Effect.SEND_TRYING: _send_trying,
+        Effect.REPORT_TIMEOUT: Transaction._report_timeout,
+        Effect.REPORT_TRANSPORT: Transaction._report_transport,
+    }

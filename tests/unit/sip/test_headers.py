@@ -1,0 +1,233 @@
+"""Typed header values: Via, name-addr, CSeq, authentication, lists."""
+
+import pytest
+
+from parley.sip.errors import LocalProtocolError, RemoteProtocolError
+from parley.sip.header_names import CANONICAL
+from parley.sip.headers import (
+    AuthParams,
+    CSeq,
+    NameAddr,
+    Via,
+    parse_auth_params,
+    parse_cseq,
+    parse_name_addr,
+    parse_via,
+)
+from parley.sip.hop import Hop
+from parley.sip.params import quote, unquote
+from parley.sip.uri import SipUri
+from parley.sip.value_list import split_values
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SIP/2.0/UDP h;branch=z9hG4bK1", Via("udp", "h", None, {"branch": "z9hG4bK1"})),
+        ("sip / 2.0 / TLS h : 5061 ; rport", Via("tls", "h", 5061, {"rport": None})),
+        ("SIP/2.0/TCP [::1]:5060", Via("tcp", "::1", 5060)),
+        ("SIP/2.0/WSS x.invalid;Branch=a==", Via("wss", "x.invalid", None, {"branch": "a=="})),
+    ],
+)
+def test_a_via_is_read_and_written(text: str, expected: Via) -> None:
+    assert parse_via(text) == expected
+    assert parse_via(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SIP/2.0/UDP",
+        "SIP/2.0/UDP ",
+        "SIP/2.0 h",
+        "SIP/2.0/UDP h:x",
+        "SIP/2.0/UDP h:99999",
+        "SIP/2.0/UDP h h2",
+        "SIP/2.0/UDP h;",
+        "SIP/2.0/UDP h;branch=a b",
+        "SIP/2.0/UDP h;branch=a;branch=b",
+        'SIP/2.0/UDP h;x="a',
+        "SIP/2.0/UDP h;b(=1",
+        "SIP/2.0/UDP <h>",
+    ],
+)
+def test_a_malformed_via_is_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_via(text)
+
+
+def test_a_server_stamps_where_a_via_came_from() -> None:
+    plain = parse_via("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1")
+    assert plain.stamped("192.0.2.1", 5060) is plain
+    assert plain.stamped("192.0.2.9", 1024).received == "192.0.2.9"
+    assert plain.stamped("192.0.2.9", 1024).rport is None
+    asking = parse_via("SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bK1")
+    stamped = asking.stamped("192.0.2.1", 4711)
+    assert (stamped.received, stamped.rport) == ("192.0.2.1", 4711)
+    assert parse_via(str(stamped)) == stamped
+
+
+def test_a_client_cannot_forge_received_or_rport() -> None:
+    forged = parse_via("SIP/2.0/UDP 192.0.2.1;received=10.0.0.1;rport=1;branch=z9hG4bK1")
+    stamped = forged.stamped("192.0.2.1", 4711)
+    assert (stamped.received, stamped.rport) == ("192.0.2.1", 4711)
+
+
+def test_sent_by_has_the_default_port_of_its_transport() -> None:
+    assert parse_via("SIP/2.0/TLS h").sent_by_port == 5061
+    assert parse_via("SIP/2.0/UDP h").sent_by_port == 5060
+    assert parse_via("SIP/2.0/UDP h:5070").sent_by_port == 5070
+    with pytest.raises(RemoteProtocolError):
+        _ = parse_via("SIP/2.0/UDP h;rport=70000").rport
+    with pytest.raises(LocalProtocolError):
+        str(Via("udp", "a b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "uri", "params"),
+    [
+        ("<sip:a@b>", "", "sip:a@b", {}),
+        ("sip:a@b;tag=1", "", "sip:a@b", {"tag": "1"}),
+        ("Ann Example <sip:a@b>;tag=1", "Ann Example", "sip:a@b", {"tag": "1"}),
+        ('"Ann <x>, \\"B\\"" <sip:a@b;lr> ; q=0.5', 'Ann <x>, "B"', "sip:a@b;lr", {"q": "0.5"}),
+        ('""<sip:a@b>', "", "sip:a@b", {}),
+        ('<sip:a@b>;+sip.instance="<urn:x>"', "", "sip:a@b", {"+sip.instance": '"<urn:x>"'}),
+        ("<sip:a@b>;expires=60;ob", "", "sip:a@b", {"expires": "60", "ob": None}),
+    ],
+)
+def test_a_name_addr_is_read_and_written(
+    text: str, name: str, uri: str, params: dict[str, str | None]
+) -> None:
+    address = parse_name_addr(text)
+    assert (address.display_name, address.uri_text, address.params) == (name, uri, params)
+    assert parse_name_addr(str(address)) == address
+    assert hash(address) == hash(parse_name_addr(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<>",
+        "<sip:a@b",
+        "sip:a@b>",
+        "<sip:a b>",
+        '"a <sip:a@b>',
+        '"a" b <sip:a@b>',
+        "a@b <sip:x>",
+        "<sip:a@b>x",
+        "<sip:a@b> ;",
+        "<sip:a@b>;tag=<",
+        "sip:a@b,sip:c@d",
+        "<<sip:a@b>>",
+        ";tag=1",
+    ],
+)
+def test_a_malformed_name_addr_is_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_name_addr(text)
+
+
+def test_a_name_addr_is_made_from_parts() -> None:
+    uri = SipUri("sip", "a", "b")
+    address = NameAddr(uri, 'An "A"', {"tag": "1"})
+    assert str(address) == '"An \\"A\\"" <sip:a@b>;tag=1'
+    assert address.uri is uri
+    changed = address.with_params({"x": '"<y>"'})
+    assert (changed.uri, changed.get_param("x"), changed.get_param("z")) == (uri, "<y>", None)
+    assert address.params == {"tag": "1"}
+    assert address != changed
+    assert address != "text"
+    assert "sip:a@b" in repr(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        NameAddr("sip:a@b", "x\r\nVia: y"),
+        NameAddr("sip:a@b>;x=<"),
+        NameAddr("sip:a@b", params={"x": "1;y"}),
+        NameAddr("sip:a@b", params={"x": '"open'}),
+        NameAddr("sip:a@b", params={"x;y": "1"}),
+    ],
+)
+def test_a_name_addr_that_would_break_the_line_is_never_written(address: NameAddr) -> None:
+    with pytest.raises(LocalProtocolError):
+        str(address)
+
+
+def test_a_cseq_is_read_and_written() -> None:
+    assert parse_cseq("2147483647 INVITE") == CSeq(2147483647, "INVITE")
+    assert parse_cseq("1\t  Odd-Method") == CSeq(1, "Odd-Method")
+    assert str(CSeq(1, "BYE")) == "1 BYE"
+    for text in ("", "1", "INVITE", "1INVITE", "1 IN VITE", "-1 BYE", "2147483648 BYE", "1 "):
+        with pytest.raises(RemoteProtocolError):
+            parse_cseq(text)
+
+
+def test_authentication_parameters_are_read_and_written() -> None:
+    auth = parse_auth_params('Digest realm="a, \\"b\\"",nonce = "x" , QOP=auth, nc=00000001')
+    assert auth.params == {"realm": 'a, "b"', "nonce": "x", "qop": "auth", "nc": "00000001"}
+    assert str(auth) == 'Digest realm="a, \\"b\\"", nonce="x", qop=auth, nc=00000001'
+    assert parse_auth_params(str(auth)) == auth
+    assert str(AuthParams("Digest", {"qop": "auth"}, is_challenge=True)) == 'Digest qop="auth"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Digest",
+        "Digest ",
+        "Digest a",
+        "Digest a=",
+        'Digest a="x',
+        "Digest a=1 b=2",
+        "Digest a=1,A=2",
+    ],
+)
+def test_malformed_authentication_parameters_are_refused(text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_auth_params(text)
+
+
+@pytest.mark.parametrize("params", [{"a\r\n": "1"}, {"a": "1\r\n"}, {"nc": "a b"}])
+def test_authentication_parameters_cannot_break_the_line(params: dict[str, str]) -> None:
+    with pytest.raises(LocalProtocolError):
+        str(AuthParams("Digest", params))
+
+
+def test_lists_are_split_outside_quotes_and_brackets() -> None:
+    assert split_values('"a, b" <sip:x,y@h>;p="1,2", <sip:z@h> ,, c') == [
+        '"a, b" <sip:x,y@h>;p="1,2"',
+        "<sip:z@h>",
+        "c",
+    ]
+    assert split_values("a, b,,c,") == ["a", "b", "c"]
+    assert split_values("") == []
+    for text in ('a, "b', "a, <b", 'a, "\\"'):
+        with pytest.raises(RemoteProtocolError):
+            split_values(text)
+
+
+def test_quoting_is_reversible() -> None:
+    for text in ("", "a", 'a"b\\c', "\\", '"'):
+        assert unquote(quote(text)) == text
+    assert unquote("plain") == "plain"
+
+
+def test_the_cache_of_names_is_bounded() -> None:
+    for number in range(5000):
+        assert CANONICAL[f"X-Flood-{number}"] == f"x-flood-{number}"
+    assert len(CANONICAL) < 3000
+    assert CANONICAL["v"] == "via"
+    long = "X-" + "a" * 200
+    assert CANONICAL[long] == long.lower()
+    assert long not in CANONICAL
+
+
+def test_all_transports_but_udp_are_reliable() -> None:
+    assert not Hop("udp", "h", 5060).is_reliable
+    assert Hop("local", "h", 0).is_reliable
+    assert Hop("tcp", "h", 5060).flow == 0
