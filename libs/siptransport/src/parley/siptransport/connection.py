@@ -1,0 +1,133 @@
+"""One TCP or TLS connection that carries SIP."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from parley.sip.errors import FramingError
+from parley.sip.framing import KeepAlive, StreamFramer
+from parley.sip.hop import Hop
+
+if TYPE_CHECKING:
+    from parley.siptransport.stream import Peer, StreamTransport
+
+_LINE_END = b"\r\n"
+
+
+class StreamConnection(asyncio.Protocol):
+    """Cuts the stream into messages and writes messages to it.
+
+    Attributes:
+        flow: the peer's address and this connection's number; set when it is open.
+        listener: our address that the peer connected to, or that we would give.
+        target: the peer as it was dialled; None for an accepted connection.
+        closed: done when the connection has ended.
+    """
+
+    def __init__(self, owner: StreamTransport, listener: Hop, target: Peer | None) -> None:
+        self._owner = owner
+        self._framer = StreamFramer(is_client=target is not None)
+        self._transport: asyncio.Transport | None = None
+        self._last_data_at = owner.clock.now()
+        self._stuck_since: float | None = None
+        self._has_proved_itself = target is not None
+        self.listener = listener
+        self.target = target
+        self.flow = Hop(owner.name, "", 0)
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the peer opened it."""
+        return self.target is None
+
+    def write(self, data: bytes) -> bool:
+        """Writes a whole message; returns False when the connection is over."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        transport.write(data)
+        return True
+
+    def is_stale(self, now: float) -> bool:
+        """Whether the peer kept us waiting for too long: for anything, or for the rest of one."""
+        limits = self._owner.limits
+        if self._stuck_since is not None and now - self._stuck_since > limits.message_timeout_s:
+            return True
+        patience = limits.idle_timeout_s if self._has_proved_itself else limits.accept_timeout_s
+        return now - self._last_data_at > patience
+
+    def close(self) -> None:
+        """Ends the connection after what was written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- asyncio.Protocol --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Registers the connection or refuses it."""
+        stream = cast("asyncio.Transport", transport)
+        address = stream.get_extra_info("peername")
+        peer = (str(address[0]), int(address[1])) if address else ("", 0)
+        number = self._owner.admit(self, peer)
+        if not number:
+            stream.abort()
+            return
+        self._transport = stream
+        self.flow = Hop(self._owner.name, peer[0], peer[1], number)
+        if self.is_accepted:
+            self.listener = self.listener._replace(port=int(stream.get_extra_info("sockname")[1]))
+        stream.set_write_buffer_limits(high=self._owner.limits.write_buffer_bytes)
+
+    def data_received(self, data: bytes) -> None:
+        """Hands every whole message on."""
+        owner = self._owner
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._last_data_at = owner.clock.now()
+        self._framer.receive_data(data)
+        if self._read_messages():
+            self._stuck_since = None
+            self._has_proved_itself = True
+        elif self._stuck_since is None and data.strip(_LINE_END):
+            self._stuck_since = self._last_data_at
+        owner.sink.flush()
+
+    def pause_writing(self) -> None:
+        """Cuts a peer off that does not read: its messages would only get older."""
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        if self._transport is not None:
+            self._transport = None
+            self._owner.forget(self)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def _read_messages(self) -> int:
+        """Hands on what is complete; returns how much that was, keep-alives included."""
+        sink = self._owner.sink
+        found = 0
+        while True:
+            try:
+                message = self._framer.next_message()
+            except FramingError as error:
+                sink.receive_malformed(error, self.flow, self.listener)
+                if not error.can_continue:
+                    self.close()
+                    return found
+                continue
+            if message is None:
+                return found
+            found += 1
+            if message is KeepAlive.PING:
+                self.write(_LINE_END)
+            elif not isinstance(message, KeepAlive):
+                sink.receive(message, self.flow, self.listener)

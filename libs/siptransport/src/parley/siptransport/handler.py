@@ -1,0 +1,45 @@
+"""What the owner of a `SipNode` implements."""
+
+from typing import Protocol
+
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response
+from parley.sip.transaction import ClientTransaction, FailureCause, ServerTransaction
+
+
+class SipHandler(Protocol):
+    """Receives a node's events; every method is synchronous and must not raise.
+
+    The methods may call the node (`respond`, `send_request`, ...) at once. They are never called
+    from inside such a call, except by `SipNode` itself working on input.
+    """
+
+    def on_request(self, transaction: ServerTransaction, request: Request) -> None:
+        """A new request, ACK and CANCEL excepted."""
+        ...
+
+    def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
+        """The INVITE of `transaction` should end with 487; the CANCEL is answered already."""
+        ...
+
+    def on_ack(self, request: Request) -> None:
+        """An ACK to a 2xx, retransmissions included."""
+        ...
+
+    def on_response(self, transaction: ClientTransaction, response: Response) -> None:
+        """A response to `transaction.request`; each 2xx to INVITE, retransmitted ones too."""
+        ...
+
+    def on_stray_response(self, response: Response) -> None:
+        """A response that belongs to no transaction."""
+        ...
+
+    def on_failure(
+        self, transaction: ClientTransaction | ServerTransaction, cause: FailureCause
+    ) -> None:
+        """A client transaction without final response, or a server one that came to nothing."""
+        ...
+
+    def on_flow_closed(self, flow: Hop) -> None:
+        """A connection is gone; its transactions have failed or will."""
+        ...

@@ -1,0 +1,37 @@
+"""What a node allows its peers and itself."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TransportLimits:
+    """Bounds of sockets and connections; sizes in bytes, times in seconds.
+
+    Attributes:
+        datagrams_per_wakeup: how many datagrams are read before other work gets its turn.
+        socket_buffer_bytes: asked of the kernel for each UDP socket and direction.
+        datagram_backlog: datagrams kept while the kernel's send buffer is full; then dropped.
+        connections: open connections of one transport, both directions.
+        connections_per_source: accepted connections of one IP address.
+        connect_timeout_s: for TCP connect and TLS handshake together.
+        accept_timeout_s: an accepted connection must bring a whole message or a keep-alive by then.
+        message_timeout_s: a message that began must be complete by then.
+        idle_timeout_s: a connection that brought nothing for so long is closed.
+        write_buffer_bytes: a peer that lets more pile up is too slow and is cut off.
+        connect_backlog: messages kept for a connection that is being opened.
+    """
+
+    datagrams_per_wakeup: int = 64
+    socket_buffer_bytes: int = 4 * 1024 * 1024
+    datagram_backlog: int = 4096
+    connections: int = 65536
+    connections_per_source: int = 4096
+    connect_timeout_s: float = 5.0
+    accept_timeout_s: float = 30.0
+    message_timeout_s: float = 30.0
+    idle_timeout_s: float = 3900.0
+    write_buffer_bytes: int = 1024 * 1024
+    connect_backlog: int = 256
+
+
+DEFAULT_LIMITS = TransportLimits()

@@ -1,0 +1,354 @@
+"""A SIP node: transports, one transaction layer, one timer.
+
+Everything is synchronous. A transport hands parsed messages to the node within one wake-up; each
+runs through the transaction layer and its events through the handler at once, so most answers
+leave in the same wake-up. Calls of the owner from elsewhere (a task, a timer) send at once too,
+but events that they cause come in a later turn of the loop: a handler is never re-entered.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+
+from parley.service.clock import Clock
+from parley.service.metrics import Metrics
+from parley.sip.errors import LocalProtocolError, ParseError
+from parley.sip.hop import Hop
+from parley.sip.ids import Ids
+from parley.sip.message import Request, Response, response_to
+from parley.sip.transaction import (
+    DEFAULT_TIMERS,
+    AckReceived,
+    CancelReceived,
+    ClientTransaction,
+    Reliable2xx,
+    RequestReceived,
+    ResponseReceived,
+    ServerTransaction,
+    StrayResponse,
+    Timers,
+    TransactionEvent,
+    TransactionFailed,
+    TransactionLayer,
+    fallback_hop,
+)
+from parley.siptransport.addresses import host_port
+from parley.siptransport.handler import SipHandler
+from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
+from parley.siptransport.local import LocalNetwork, LocalTransport
+from parley.siptransport.metrics import NodeCounts, NodeMetrics
+from parley.siptransport.stream import StreamTransport
+from parley.siptransport.transport import Transport
+from parley.siptransport.udp import UdpTransport
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+_SWEEP_S = 5.0
+# Deadlines this close to the armed timer share its wake-up; SIP timers are rough anyway.
+_COALESCE_S = 0.01
+
+
+class SipNode:
+    """The SIP face of a service.
+
+    Attributes:
+        counts: what happened so far.
+        layer: the transactions; for inspection.
+    """
+
+    def __init__(  # noqa: PLR0913 - wiring, by keyword
+        self,
+        clock: Clock,
+        ids: Ids,
+        handler: SipHandler,
+        timers: Timers = DEFAULT_TIMERS,
+        metrics: Metrics | None = None,
+        *,
+        network: LocalNetwork | None = None,
+        limits: TransportLimits = DEFAULT_LIMITS,
+        client_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Makes a node without sockets.
+
+        Args:
+            clock: monotonic time of all timers.
+            ids: branches, tags.
+            handler: receives the events.
+            timers: base values of the transactions.
+            metrics: where to publish `counts`; nowhere when None.
+            network: needed for `local` hops.
+            limits: bounds of the sockets.
+            client_tls: context of outgoing TLS connections; the system's trust by default.
+        """
+        self._clock = clock
+        self._ids = ids
+        self.layer = TransactionLayer(ids, timers, self.via_for)
+        self.counts = NodeCounts()
+        self._metrics = NodeMetrics(metrics) if metrics is not None else None
+        self._transports: dict[str, Transport] = {
+            "udp": UdpTransport(self, clock, limits),
+            "tcp": StreamTransport("tcp", self, clock, limits, None),
+            "tls": StreamTransport("tls", self, clock, limits, client_tls),
+        }
+        if network is not None:
+            self._transports["local"] = LocalTransport(self, network)
+        self._handler = handler
+        self._dispatch: dict[type, Callable[[Any], None]] = {
+            RequestReceived: lambda event: handler.on_request(event.transaction, event.request),
+            AckReceived: lambda event: handler.on_ack(event.request),
+            CancelReceived: lambda event: handler.on_cancel(event.transaction, event.request),
+            ResponseReceived: lambda event: handler.on_response(event.transaction, event.response),
+            StrayResponse: lambda event: handler.on_stray_response(event.response),
+            TransactionFailed: lambda event: handler.on_failure(event.transaction, event.cause),
+        }
+        self._vias: dict[tuple[str, int], str] = {}
+        self._is_pumping = False
+        self._is_pump_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = float("inf")
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    # --- for the owner ---------------------------------------------------------------------
+
+    async def listen(
+        self, hop: Hop, tls: ssl.SSLContext | None = None, advertised: str | None = None
+    ) -> Hop:
+        """Opens a listener.
+
+        Args:
+            hop: transport and local address; port 0 picks one.
+            tls: server context for "tls".
+            advertised: host that goes into Via; needed when the local address is a wildcard.
+
+        Returns:
+            The hop by which peers reach it.
+
+        Raises:
+            OSError: the address is taken or not ours.
+            ValueError: the arguments contradict each other.
+        """
+        transport = self._transports.get(hop.transport)
+        if transport is None:
+            raise ValueError(f"no transport {hop.transport} in this node")
+        listener = await transport.listen(hop, tls, advertised)
+        self._vias.clear()
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+        return listener
+
+    def send_request(self, request: Request, hop: Hop, user: object = None) -> ClientTransaction:
+        """Starts a client transaction; puts our Via on top of `request`."""
+        transaction = self.layer.send_request(request, hop, self._clock.now(), user)
+        self._after_call()
+        return transaction
+
+    def respond(self, transaction: ServerTransaction, response: Response) -> None:
+        """Answers a request; what comes after a final response is dropped."""
+        self.layer.send_response(transaction, response, self._clock.now())
+        self._after_call()
+
+    def respond_until_ack(
+        self, transaction: ServerTransaction, response: Response
+    ) -> Reliable2xx | None:
+        """Answers an INVITE by a 2xx as a UAS core does: again and again until the ACK comes.
+
+        Without ACK `on_failure(transaction, "timeout")` comes after 64*T1. Proxies use `respond`.
+        """
+        reliable = self.layer.send_until_ack(transaction, response, self._clock.now())
+        self._after_call()
+        return reliable
+
+    def cancel(
+        self, transaction: ClientTransaction, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Cancels an INVITE as soon as that is legal; a final response or failure follows."""
+        self.layer.cancel(transaction, self._clock.now(), headers)
+        self._after_call()
+
+    def send(self, message: Request | Response, hop: Hop) -> None:
+        """Sends without transaction: an ACK to a 2xx, a stray response passed on.
+
+        A request gets our Via with a new branch on top, a response goes out as it is.
+        """
+        if isinstance(message, Request):
+            branch = self._ids.token()
+            message.prepend("via", f"{self.via_for(hop)};branch=z9hG4bK{branch}")
+        self._send(message, hop)
+        self._after_call()
+
+    def via_for(self, hop: Hop) -> str:
+        """Returns the start of our Via on the way to a hop: "SIP/2.0/UDP 127.0.0.1:5060"."""
+        via = self._vias.get((hop.transport, hop.flow if hop.transport == "udp" else 0))
+        return via if via is not None else self._make_via(hop)
+
+    async def aclose(self) -> None:
+        """Closes all sockets and timers; no event comes any more."""
+        self._is_closed = True
+        for handle in (self._timer, self._sweeper):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._sweeper = None
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._publish()
+
+    # --- for the transports (TransportSink) ------------------------------------------------
+
+    def receive(self, message: Request | Response, source: Hop, listener: Hop) -> None:
+        """Runs a message through the layer and the handler."""
+        self.counts.received += 1
+        message.source = source
+        message.listener = listener
+        if isinstance(message, Request) and source.transport != "local":
+            via = message.via
+            stamped = via.stamped(source.host, source.port)
+            if stamped is not via:
+                message.replace_first_value("via", str(stamped))
+        self.layer.receive_message(message, self._clock.now())
+        self._pump()
+
+    def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
+        """Answers what can be answered (never an ACK), statelessly, and counts."""
+        self.counts.malformed += 1
+        request = error.request
+        if request is None or request.method == "ACK":
+            return
+        request.source = source
+        response = response_to(request, error.status, to_tag=self._ids.token())
+        # Such a request's Via may be anything; its source is certain.
+        self._send(response, source)
+
+    def send_failed(self, message: Request | Response, hop: Hop) -> None:
+        """Tries the other way a response may go, else tells the transaction."""
+        if isinstance(message, Response) and hop.flow and hop.transport != "udp":
+            other = fallback_hop(message)
+            if other is not None and other.transport == hop.transport:
+                self._transports[other.transport].send(message, other)
+                return
+        self.counts.send_failures += 1
+        self.layer.message_failed(message, self._clock.now())
+
+    def flow_closed(self, flow: Hop, alias: Hop) -> None:
+        """Fails what waited for this connection and tells the owner."""
+        self.counts.flows_closed += 1
+        now = self._clock.now()
+        self.layer.flow_closed(flow, now)
+        self.layer.flow_closed(alias, now)
+        if not self._is_closed:
+            self._guard(self._handler.on_flow_closed, flow)
+
+    def flush(self) -> None:
+        """Handles what the reports caused and arms the timer."""
+        self._pump()
+        self._arm()
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _after_call(self) -> None:
+        """Sends at once what a call of the owner put out; events wait for their turn."""
+        layer = self.layer
+        while (transmit := layer.poll_transmit()) is not None:
+            self._send(transmit.message, transmit.hop)
+        if self._is_pumping:
+            return
+        if layer.has_events and not self._is_pump_due:
+            self._is_pump_due = True
+            asyncio.get_running_loop().call_soon(self._pump_later)
+        self._arm()
+
+    def _pump_later(self) -> None:
+        self._is_pump_due = False
+        self.flush()
+
+    def _pump(self) -> None:
+        """Drains the layer: each event to the handler, then what is to be sent."""
+        if self._is_pumping or self._is_closed:
+            return
+        self._is_pumping = True
+        layer = self.layer
+        try:
+            while True:
+                while (transmit := layer.poll_transmit()) is not None:
+                    self._send(transmit.message, transmit.hop)
+                event = layer.poll_event()
+                if event is None:
+                    return
+                self._handle(event)
+        finally:
+            self._is_pumping = False
+
+    def _handle(self, event: TransactionEvent) -> None:
+        try:
+            self._dispatch[type(event)](event)
+        except Exception:  # handler root: one bad message must not stop the socket
+            self.counts.handler_errors += 1
+            _logger.exception("sip handler raised", event_type=type(event).__name__)
+            if isinstance(event, RequestReceived) and not event.transaction.is_answered:
+                response = response_to(event.request, 500, to_tag=self._ids.token())
+                self.layer.send_response(event.transaction, response, self._clock.now())
+
+    def _guard(self, callback: Callable[[Hop], None], flow: Hop) -> None:
+        try:
+            callback(flow)
+        except Exception:  # handler root
+            self.counts.handler_errors += 1
+            _logger.exception("sip handler raised", event_type="flow closed")
+
+    def _send(self, message: Request | Response, hop: Hop) -> None:
+        transport = self._transports.get(hop.transport)
+        if transport is None or self._is_closed:
+            self.send_failed(message, hop)
+            return
+        try:
+            if hop.transport != "local":
+                bytes(message)  # kept by the message; what cannot be written must fail here
+        except LocalProtocolError:
+            _logger.exception("sip message cannot be written")
+            self.send_failed(message, hop)
+            return
+        self.counts.sent += 1
+        transport.send(message, hop)
+
+    def _make_via(self, hop: Hop) -> str:
+        transport = self._transports.get(hop.transport)
+        local = transport.sent_by(hop) if transport is not None else None
+        if local is None:
+            # A client without listener (TLS to a trunk): answers come on the connection.
+            return f"SIP/2.0/{hop.transport.upper()} {self._ids.token()}.invalid"
+        host = host_port(local.host, local.port) if local.port else local.host
+        via = f"SIP/2.0/{hop.transport.upper()} {host}"
+        self._vias[hop.transport, hop.flow if hop.transport == "udp" else 0] = via
+        return via
+
+    def _arm(self) -> None:
+        due = self.layer.next_timeout()
+        if due is None or due >= self._timer_due - _COALESCE_S or self._is_closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        delay = max(0.0, due - self._clock.now())
+        self._timer = asyncio.get_running_loop().call_later(delay, self._handle_timer)
+
+    def _handle_timer(self) -> None:
+        self._timer = None
+        self._timer_due = float("inf")
+        self.layer.handle_timeout(self._clock.now() + _COALESCE_S)
+        self.flush()
+
+    def _sweep(self) -> None:
+        now = self._clock.now()
+        for transport in self._transports.values():
+            transport.sweep(now)
+        self._publish()
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def _publish(self) -> None:
+        if self._metrics is not None:
+            connections = sum(each.connection_count for each in self._transports.values())
+            layer = self.layer
+            self._metrics.publish(self.counts, connections, layer.client_count, layer.server_count)

@@ -1,0 +1,227 @@
+"""TCP and TLS: listeners, outgoing connections and their reuse (RFC 3261 18, RFC 5923).
+
+A hop with a flow names one open connection. A hop without reuses any connection to that host and
+port, whichever side opened it, or opens one; messages wait for it in a bounded queue.
+"""
+
+import asyncio
+import ssl
+from collections import Counter
+from itertools import count
+
+from parley.service.clock import Clock
+from parley.service.tasks import TaskOwner
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response
+from parley.siptransport.addresses import AddressBook, is_wildcard
+from parley.siptransport.connection import StreamConnection
+from parley.siptransport.limits import TransportLimits
+from parley.siptransport.transport import TransportSink
+
+_ACCEPT_BACKLOG = 1024
+_CLOSE_TIMEOUT_S = 1.0
+
+Peer = tuple[str, int]
+
+
+class StreamTransport:
+    """All listeners and connections of one stream transport of a node.
+
+    Attributes:
+        name: "tcp" or "tls".
+        clock: of the connections' idle times.
+        limits: bounds.
+        sink: where messages go.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        sink: TransportSink,
+        clock: Clock,
+        limits: TransportLimits,
+        client_tls: ssl.SSLContext | None,
+    ) -> None:
+        self.name = name
+        self.sink = sink
+        self.clock = clock
+        self.limits = limits
+        self._client_tls = client_tls
+        self._addresses = AddressBook(clock)
+        self._servers: list[asyncio.Server] = []
+        self._listeners: list[Hop] = []
+        self._by_flow: dict[int, StreamConnection] = {}
+        self._by_peer: dict[Peer, StreamConnection] = {}
+        self._accepted: Counter[str] = Counter()
+        self._opening: dict[Peer, list[tuple[Request | Response, Hop]]] = {}
+        self._tasks = TaskOwner()
+        self._is_closed = False
+        # Flows go into tokens that outlive us: a number must not come back after a restart. One
+        # for each millisecond of wall time is more than connections ever come.
+        self._flows = count(int(clock.wall_s() * 1000))
+
+    @property
+    def connection_count(self) -> int:
+        """Open connections, both directions."""
+        return len(self._by_flow)
+
+    async def listen(
+        self, hop: Hop, tls: ssl.SSLContext | None = None, advertised: str | None = None
+    ) -> Hop:
+        """Opens one more listener."""
+        if (tls is not None) != (self.name == "tls"):
+            raise ValueError(f"{self.name} was given {'no' if tls is None else 'a'} TLS context")
+        address = await self._addresses.resolve(hop.host)
+        host = advertised or address
+        if is_wildcard(host):
+            raise ValueError("a wildcard address needs an advertised host")
+        timeout = self.limits.connect_timeout_s if tls is not None else None
+        listener = Hop(self.name, host, hop.port)
+
+        def accept() -> StreamConnection:
+            return StreamConnection(self, listener, None)
+
+        server = await asyncio.get_running_loop().create_server(
+            accept,
+            address,
+            hop.port,
+            ssl=tls,
+            backlog=_ACCEPT_BACKLOG,
+            ssl_handshake_timeout=timeout,
+            ssl_shutdown_timeout=_CLOSE_TIMEOUT_S if tls is not None else None,
+        )
+        self._servers.append(server)
+        listener = listener._replace(port=server.sockets[0].getsockname()[1])
+        self._listeners.append(listener)
+        return listener
+
+    def sent_by(self, hop: Hop) -> Hop | None:
+        """Returns the listener a connection came to, else our first one."""
+        connection = self._by_flow.get(hop.flow) if hop.flow else None
+        if connection is not None and connection.is_accepted:
+            return connection.listener
+        return self._listeners[0] if self._listeners else None
+
+    def send(self, message: Request | Response, hop: Hop) -> None:
+        """Sends on the connection the hop names or implies."""
+        if hop.flow:
+            connection = self._by_flow.get(hop.flow)
+            # A token of another time may carry our number by chance, but not its peer as well.
+            if connection is not None and connection.flow[1:3] != hop[1:3]:
+                connection = None
+        else:
+            connection = self._by_peer.get((hop.host, hop.port))
+        if connection is not None:
+            if not connection.write(bytes(message)):
+                self.sink.send_failed(message, hop)
+        elif hop.flow:
+            self.sink.send_failed(message, hop)
+        else:
+            self._open_and_send(message, hop)
+
+    def sweep(self, now: float) -> None:
+        """Closes connections that were idle, or stuck in a message, for too long."""
+        for connection in list(self._by_flow.values()):
+            if connection.is_stale(now):
+                connection.close()
+
+    async def aclose(self) -> None:
+        """Closes listeners and connections; what was written is flushed for a moment."""
+        self._is_closed = True
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        await self._tasks.aclose()
+        connections = list(self._by_flow.values())
+        for connection in connections:
+            connection.close()
+        waiting = [connection.closed for connection in connections if not connection.closed.done()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=_CLOSE_TIMEOUT_S)
+        for connection in list(self._by_flow.values()):
+            connection.abort()
+        self._opening.clear()
+
+    # --- for the connections ---------------------------------------------------------------
+
+    def admit(self, connection: StreamConnection, peer: Peer) -> int:
+        """Registers a connection and returns its flow; 0 when there are too many."""
+        limits = self.limits
+        if self._is_closed or len(self._by_flow) >= limits.connections:
+            return 0
+        if connection.is_accepted:
+            if self._accepted[peer[0]] >= limits.connections_per_source:
+                return 0
+            self._accepted[peer[0]] += 1
+        flow = next(self._flows)
+        self._by_flow[flow] = connection
+        self._by_peer[connection.target or peer] = connection
+        return flow
+
+    def forget(self, connection: StreamConnection) -> None:
+        """Takes back what `admit` registered and reports the end."""
+        flow = connection.flow
+        peer = (flow.host, flow.port)
+        del self._by_flow[flow.flow]
+        target = connection.target or peer
+        if self._by_peer.get(target) is connection:
+            del self._by_peer[target]
+        if connection.is_accepted:
+            self._accepted[peer[0]] -= 1
+            if not self._accepted[peer[0]]:
+                del self._accepted[peer[0]]
+        if not self._is_closed:
+            self.sink.flow_closed(flow, Hop(self.name, *target))
+            self.sink.flush()
+
+    # --- outgoing connections --------------------------------------------------------------
+
+    def _open_and_send(self, message: Request | Response, hop: Hop) -> None:
+        peer = (hop.host, hop.port)
+        waiting = self._opening.get(peer)
+        if waiting is None:
+            if self._is_closed or len(self._by_flow) >= self.limits.connections:
+                self.sink.send_failed(message, hop)
+                return
+            self._opening[peer] = [(message, hop)]
+            self._tasks.spawn(self._open(peer), name=f"sip-connect-{self.name}")
+        elif len(waiting) < self.limits.connect_backlog:
+            waiting.append((message, hop))
+        else:
+            self.sink.send_failed(message, hop)
+
+    async def _open(self, peer: Peer) -> None:
+        connection = None
+        try:
+            async with asyncio.timeout(self.limits.connect_timeout_s):
+                connection = await self._connect(peer)
+        except (OSError, UnicodeError, ValueError):
+            pass  # refused, timed out, no such name, bad certificate: reported per message
+        finally:
+            waiting = self._opening.pop(peer, [])
+        for message, hop in waiting:
+            if connection is None or not connection.write(bytes(message)):
+                self.sink.send_failed(message, hop)
+        self.sink.flush()
+
+    async def _connect(self, peer: Peer) -> StreamConnection:
+        host, port = peer
+        listener = self._listeners[0] if self._listeners else Hop(self.name, "", 0)
+        loop = asyncio.get_running_loop()
+        if self.name != "tls":
+            _, connection = await loop.create_connection(
+                lambda: StreamConnection(self, listener, peer), host, port
+            )
+            return connection
+        if self._client_tls is None:
+            self._client_tls = ssl.create_default_context()
+        _, connection = await loop.create_connection(
+            lambda: StreamConnection(self, listener, peer),
+            host,
+            port,
+            ssl=self._client_tls,
+            server_hostname=host,
+            ssl_handshake_timeout=self.limits.connect_timeout_s,
+            ssl_shutdown_timeout=_CLOSE_TIMEOUT_S,
+        )
+        return connection

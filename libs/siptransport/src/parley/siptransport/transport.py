@@ -1,0 +1,87 @@
+"""The seam between a node and its transports: UDP, TCP, TLS, local; WS and WSS fit it too.
+
+A transport turns messages into what its wire carries and back; it knows neither transactions nor
+the node. Both directions are synchronous: `send` never blocks and never raises, what fails later
+is reported to the sink. Exactly one report, or none, follows each message.
+"""
+
+import ssl
+from typing import Protocol
+
+from parley.sip.errors import ParseError
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response
+
+
+class TransportSink(Protocol):
+    """What a transport reports to; a node. `flush` follows each burst of reports."""
+
+    def receive(self, message: Request | Response, source: Hop, listener: Hop) -> None:
+        """Takes a message that was parsed."""
+        ...
+
+    def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
+        """Takes what was not a message; `error.request` can be answered."""
+        ...
+
+    def send_failed(self, message: Request | Response, hop: Hop) -> None:
+        """Takes back a message that did not leave."""
+        ...
+
+    def flow_closed(self, flow: Hop, alias: Hop) -> None:
+        """Learns that a connection which was open is gone.
+
+        Args:
+            flow: the connection.
+            alias: the hop without flow that it was used for.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Acts on all that was reported since the last flush."""
+        ...
+
+
+class Transport(Protocol):
+    """One transport of a node, with all its listeners and connections."""
+
+    name: str
+    """As in `Hop.transport`."""
+
+    async def listen(self, hop: Hop, tls: ssl.SSLContext | None, advertised: str | None) -> Hop:
+        """Opens a listener.
+
+        Args:
+            hop: local address; port 0 picks one.
+            tls: server context of secure transports.
+            advertised: host that peers reach us by, where it is not the local address.
+
+        Returns:
+            The hop that peers use: advertised host and real port.
+
+        Raises:
+            OSError: the address cannot be bound.
+            ValueError: the arguments contradict each other.
+        """
+        ...
+
+    def sent_by(self, hop: Hop) -> Hop | None:
+        """Returns our own address on the way to a hop; None without a listener."""
+        ...
+
+    def send(self, message: Request | Response, hop: Hop) -> None:
+        """Sends a message or reports `send_failed`, at once or later."""
+        ...
+
+    def sweep(self, now: float) -> None:
+        """Closes what was idle for too long; called every few seconds."""
+        ...
+
+    @property
+    def connection_count(self) -> int:
+        """Connections open; 0 for transports without."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes every socket and ends every task; no reports follow."""
+        ...

@@ -1,0 +1,235 @@
+"""A node over the local transport: events, failures, re-entrance, copies, metrics."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from parley.service.clock import SystemClock
+from parley.service.ids import RandomIds
+from parley.service.metrics import Metrics, Registry
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response
+from parley.sip.timers import Timers
+from parley.sip.transaction import (
+    AckReceived,
+    CancelReceived,
+    RequestReceived,
+    ResponseReceived,
+    ServerTransaction,
+    StrayResponse,
+    TransactionFailed,
+)
+from parley.siptransport.local import LocalNetwork
+from parley.siptransport.node import SipNode
+from parley.testkit.sip_handler import RecordingHandler
+from parley.testkit.sip_messages import make_request, make_response
+
+FAST = Timers(t1=0.01, t2=0.04, t4=0.05, trying=0.01)
+EDGE = Hop("local", "edge", 0)
+CALLS = Hop("local", "calls", 0)
+
+
+class Peer:
+    """A node with its handler."""
+
+    def __init__(self, network: LocalNetwork, timers: Timers = FAST) -> None:
+        self.registry = Registry()
+        self.handler = RecordingHandler()
+        self.node = SipNode(
+            SystemClock(),
+            RandomIds(),
+            self.handler,
+            timers,
+            Metrics(self.registry, "test"),
+            network=network,
+        )
+
+
+StartPeer = Callable[[Hop], Awaitable[Peer]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[StartPeer]:
+    network = LocalNetwork()
+    peers: list[Peer] = []
+
+    async def start_peer(hop: Hop) -> Peer:
+        peer = Peer(network)
+        peers.append(peer)
+        assert await peer.node.listen(hop) == hop
+        return peer
+
+    yield start_peer
+    for peer in peers:
+        await peer.node.aclose()
+
+
+async def test_a_call_goes_through(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    client = edge.node.send_request(make_request(), CALLS, user="leg")
+
+    received = await calls.handler.next(RequestReceived)
+    assert received.request.source == EDGE
+    assert received.request.listener == CALLS
+    calls.node.respond(received.transaction, make_response(received.transaction, 180))
+    reliable = calls.node.respond_until_ack(
+        received.transaction, make_response(received.transaction, 200)
+    )
+    assert reliable is not None
+    statuses = [(await edge.handler.next(ResponseReceived)).response.status for _ in range(2)]
+    assert statuses == [180, 200]
+    edge.node.send(make_request("ACK", to_tag="b1"), CALLS)
+    ack = await calls.handler.next(AckReceived)
+    assert ack.request.via.host == "edge"
+    assert client.user == "leg"
+
+
+async def test_cancel_and_487(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    client = edge.node.send_request(make_request(), CALLS)
+    server = (await calls.handler.next(RequestReceived)).transaction
+    calls.node.respond(server, make_response(server, 180))
+    await edge.handler.next(ResponseReceived)
+
+    edge.node.cancel(client, [("reason", "SIP;cause=200")])
+    cancelled = await calls.handler.next(CancelReceived)
+    assert cancelled.transaction is server
+    assert cancelled.request.get("reason") == "SIP;cause=200"
+    calls.node.respond(server, make_response(server, 487))
+    assert (await edge.handler.next(ResponseReceived)).response.status == 487
+
+
+async def test_what_is_sent_is_a_copy(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    request = make_request("MESSAGE")
+    edge.node.send_request(request, CALLS)
+    request.set("subject", "changed after sending")
+    received = await calls.handler.next(RequestReceived)
+    assert not received.request.has("subject")
+    received.request.set("subject", "changed by the receiver")
+    assert request.get("subject") == "changed after sending"
+
+
+async def test_a_handler_that_raises_costs_a_500_and_nothing_else(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+
+    def fail(transaction: ServerTransaction, request: Request) -> None:
+        raise ZeroDivisionError
+
+    calls.handler.answer = fail
+    edge.node.send_request(make_request("OPTIONS"), CALLS)
+    assert (await edge.handler.next(ResponseReceived)).response.status == 500
+    calls.handler.answer = lambda transaction, request: calls.node.respond(
+        transaction, make_response(transaction, 200)
+    )
+    edge.node.send_request(make_request("OPTIONS"), CALLS)
+    assert (await edge.handler.next(ResponseReceived)).response.status == 200
+    assert calls.node.counts.handler_errors == 1
+
+
+async def test_an_unknown_host_fails_later_never_inside_the_call(start: StartPeer) -> None:
+    edge = await start(EDGE)
+    client = edge.node.send_request(make_request(), CALLS)
+    assert edge.handler.events.empty()
+    failed = await edge.handler.next(TransactionFailed)
+    assert failed == (client, "transport")
+    assert edge.node.counts.send_failures == 1
+
+
+@pytest.mark.parametrize("transport", ["ws", "sctp"])
+async def test_a_transport_we_do_not_have_fails_the_request(
+    start: StartPeer, transport: str
+) -> None:
+    edge = await start(EDGE)
+    edge.node.send_request(make_request(), Hop(transport, "192.0.2.1", 80))
+    assert (await edge.handler.next(TransactionFailed)).cause == "transport"
+    with pytest.raises(ValueError, match=transport):
+        await edge.node.listen(Hop(transport, "127.0.0.1", 0))
+
+
+async def test_a_request_without_answer_times_out(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    client = edge.node.send_request(make_request("INFO"), CALLS)
+    await calls.handler.next(RequestReceived)
+    failed = await edge.handler.next(TransactionFailed)
+    assert failed == (client, "timeout")
+
+
+async def test_100_is_sent_when_the_handler_is_slow(start: StartPeer) -> None:
+    edge, _ = await start(EDGE), await start(CALLS)
+    edge.node.send_request(make_request(), CALLS)
+    assert (await edge.handler.next(ResponseReceived)).response.status == 100
+
+
+async def test_a_2xx_without_ack_ends_in_a_failure_of_the_invite(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    edge.node.send_request(make_request(), CALLS)
+    server = (await calls.handler.next(RequestReceived)).transaction
+    calls.node.respond_until_ack(server, make_response(server, 200))
+    failed = await calls.handler.next(TransactionFailed)
+    assert failed == (server, "timeout")
+    assert edge.handler.events.qsize() > 5
+
+
+async def test_a_stray_response_is_handed_on(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    stray = Response(200)
+    stray.add("via", "SIP/2.0/LOCAL edge;branch=z9hG4bKnone")
+    for name, value in (("from", "<sip:a@b>;tag=1"), ("to", "<sip:c@d>;tag=2")):
+        stray.add(name, value)
+    stray.add("call-id", "x")
+    stray.add("cseq", "1 INVITE")
+    calls.node.send(stray, EDGE)
+    assert (await edge.handler.next(StrayResponse)).response.status == 200
+
+
+async def test_many_messages_of_one_turn_arrive_in_order(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    for number in range(1, 101):
+        edge.node.send_request(make_request("INFO", cseq=number), CALLS)
+    numbers = [(await calls.handler.next(RequestReceived)).request.cseq.number for _ in range(100)]
+    assert numbers == list(range(1, 101))
+
+
+async def test_a_local_name_is_taken_once_and_given_back(start: StartPeer) -> None:
+    edge = await start(EDGE)
+    other = await start(CALLS)
+    with pytest.raises(OSError, match="taken"):
+        await other.node.listen(EDGE)
+    await edge.node.aclose()
+    assert await other.node.listen(EDGE) == EDGE
+
+
+async def test_a_closed_node_neither_sends_nor_reports(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    edge.node.send_request(make_request(), CALLS)
+    await calls.node.aclose()
+    await edge.node.aclose()
+    edge.node.send_request(make_request(), CALLS)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert edge.handler.events.empty()
+    assert calls.handler.events.empty()
+
+
+async def test_counts_reach_prometheus(start: StartPeer) -> None:
+    edge, calls = await start(EDGE), await start(CALLS)
+    edge.node.send_request(make_request("INFO"), CALLS)
+    await calls.handler.next(RequestReceived)
+    await calls.node.aclose()
+    await edge.node.aclose()
+    assert calls.registry.value("parley_test_sip_received_total") == 1
+    assert edge.registry.value("parley_test_sip_sent_total") == 1
+    assert edge.registry.value("parley_test_sip_transactions", {"kind": "client"}) == 1
+
+
+async def test_a_value_that_cannot_be_written_fails_its_own_request_only(
+    start: StartPeer,
+) -> None:
+    edge = await start(EDGE)
+    await edge.node.listen(Hop("udp", "127.0.0.1", 0))
+    request = make_request("INFO")
+    request.set("subject", "\ud800")
+    edge.node.send_request(request, Hop("udp", "127.0.0.1", 9))
+    assert (await edge.handler.next(TransactionFailed)).cause == "transport"
