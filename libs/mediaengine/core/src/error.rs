@@ -1,0 +1,46 @@
+//! What a caller can do wrong, or run out of.
+
+use std::fmt;
+use std::io;
+
+/// Why a call to the engine failed; nothing was changed.
+#[derive(Debug)]
+pub enum EngineError {
+    /// Every port pair of the range is in use or resting.
+    PortsExhausted {
+        /// First port of the range.
+        first: u16,
+        /// Last port of the range.
+        last: u16,
+    },
+    /// No endpoint has this id (any more).
+    UnknownEndpoint(u64),
+    /// An address or a setting makes no sense.
+    Invalid(String),
+    /// The engine was closed.
+    Closed,
+    /// The operating system refused.
+    Io(io::Error),
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PortsExhausted { first, last } => {
+                write!(f, "no free RTP port pair is left in {first}-{last}")
+            }
+            Self::UnknownEndpoint(id) => write!(f, "there is no endpoint {id}"),
+            Self::Invalid(text) => f.write_str(text),
+            Self::Closed => f.write_str("the media engine is closed"),
+            Self::Io(error) => write!(f, "media socket: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl From<io::Error> for EngineError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

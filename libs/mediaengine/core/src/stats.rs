@@ -1,0 +1,82 @@
+//! Counters that a thread of the engine writes and anyone reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What an endpoint has received and sent; *received* is what its phone sent to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct EndpointStats {
+    /// RTP packets accepted.
+    pub packets_received: u64,
+    /// Their bytes, headers included (UDP payload).
+    pub bytes_received: u64,
+    /// RTP packets sent to the phone.
+    pub packets_sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// RTP packets missing in what was received.
+    pub lost: u64,
+    /// Interarrival jitter of what was received.
+    pub jitter_ms: f64,
+    /// RTCP packets accepted.
+    pub rtcp_received: u64,
+    /// Datagrams dropped: not RTP or RTCP, or from an unknown source.
+    pub rejected: u64,
+    /// Packets the operating system would not send.
+    pub send_failed: u64,
+    /// Seconds since the last accepted RTP packet.
+    pub last_packet_age_s: Option<f64>,
+}
+
+/// A counter with one writer at a time: an add is a plain load and store, not a locked one.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The live counters of an endpoint. Those of what is received are written by the thread that owns
+/// the endpoint, those of what is sent by the thread that owns its peer.
+#[derive(Default)]
+pub struct Counters {
+    pub packets_received: Counter,
+    pub bytes_received: Counter,
+    pub packets_sent: Counter,
+    pub bytes_sent: Counter,
+    pub lost: Counter,
+    /// Bits of an f64.
+    pub jitter_ms: Counter,
+    pub rtcp_received: Counter,
+    pub rejected: Counter,
+    pub send_failed: Counter,
+    /// Nanoseconds on the engine's clock, 0 for never.
+    pub last_rtp_ns: Counter,
+}
+
+impl Counters {
+    pub fn read(&self, now_ns: u64) -> EndpointStats {
+        let last = self.last_rtp_ns.get();
+        EndpointStats {
+            packets_received: self.packets_received.get(),
+            bytes_received: self.bytes_received.get(),
+            packets_sent: self.packets_sent.get(),
+            bytes_sent: self.bytes_sent.get(),
+            lost: self.lost.get(),
+            jitter_ms: f64::from_bits(self.jitter_ms.get()),
+            rtcp_received: self.rtcp_received.get(),
+            rejected: self.rejected.get(),
+            send_failed: self.send_failed.get(),
+            last_packet_age_s: (last > 0).then(|| now_ns.saturating_sub(last) as f64 / 1e9),
+        }
+    }
+}
