@@ -1,0 +1,1 @@
+"""Stubs of `proto/parley/rpc/media`."""
