@@ -1,0 +1,1 @@
+"""Large objects: audio, video and files by key."""

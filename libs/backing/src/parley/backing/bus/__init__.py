@@ -1,0 +1,1 @@
+"""The event bus: a partitioned log with consumer groups."""

@@ -1,0 +1,218 @@
+"""CDRs: written once per call, read by pages from the newest to the oldest."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Row, and_, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from parley.backing.db.engine import Database
+from parley.backing.db.models import CdrRow
+from parley.model.call import (
+    CallRecord,
+    CallResult,
+    EndedBy,
+    LegRecord,
+    MediaRecord,
+    Termination,
+)
+from parley.model.errors import InvalidValue, NotFound
+from parley.model.ids import CallId, TenantId
+
+MAX_PAGE = 1000
+
+
+class CdrFilter(Struct, frozen=True, kw_only=True):
+    """Which CDRs to list; what is None does not matter.
+
+    Attributes:
+        since: calls that started at this time or later.
+        until: calls that started before this time.
+        party: caller, callee or dialled number.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    party: str | None = None
+    result: CallResult | None = None
+
+
+class CdrPage(NamedTuple):
+    """One page; `next_cursor` is None on the last one."""
+
+    records: list[CallRecord]
+    next_cursor: str | None
+
+
+class _Position(Struct, frozen=True, array_like=True):
+    started_at: datetime
+    id: int
+
+
+class CdrRepository:
+    """Stores and lists call detail records."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def upsert(
+        self, connection: AsyncConnection, records: Sequence[CallRecord]
+    ) -> list[CallRecord]:
+        """Writes records in the caller's transaction and returns those that changed anything.
+
+        The first record of a call stays: delivering it again writes nothing. The one exception is
+        a record that a sweeper made of a call it believed lost, which gives way to the real one.
+        """
+        unique = {(record.tenant_id, record.call_id): record for record in reversed(records)}
+        if not unique:
+            return []
+        insert = self._db.insert(CdrRow)
+        fresh = insert.excluded
+        statement = insert.on_conflict_do_update(
+            index_elements=[CdrRow.tenant_id, CdrRow.call_id],
+            set_={name: fresh[name] for name in _UPDATED},
+            where=and_(
+                CdrRow.result == CallResult.LOST.value, fresh.result != CallResult.LOST.value
+            ),
+        ).returning(CdrRow.tenant_id, CdrRow.call_id)
+        rows = [_row(record) for record in reversed(unique.values())]
+        written = (await connection.execute(statement, rows)).all()
+        return [unique[TenantId(tenant_id), CallId(call_id)] for tenant_id, call_id in written]
+
+    async def get(self, tenant_id: TenantId, call_id: CallId) -> CallRecord:
+        """Returns the CDR of a call.
+
+        Raises:
+            NotFound: the tenant has none for this call.
+        """
+        query = select(CdrRow).where(CdrRow.tenant_id == tenant_id, CdrRow.call_id == call_id)
+        async with self._db.read() as connection:
+            row = (await connection.execute(query)).first()
+        if row is None:
+            raise NotFound(f"no CDR of call {call_id}", error_id="cdr-not-found")
+        return _record(row)
+
+    async def list_page(
+        self,
+        tenant_id: TenantId,
+        limit: int = 100,
+        cursor: str | None = None,
+        criteria: CdrFilter | None = None,
+    ) -> CdrPage:
+        """Lists a tenant's CDRs, the newest first.
+
+        Args:
+            tenant_id: whose calls.
+            limit: how many at most.
+            cursor: `next_cursor` of the page before; pages stay stable while calls end.
+            criteria: which of them.
+
+        Raises:
+            InvalidValue: the cursor is not one of ours.
+        """
+        limit = max(1, min(limit, MAX_PAGE))
+        place = tuple_(CdrRow.started_at, CdrRow.id)
+        query = (
+            select(CdrRow)
+            .where(CdrRow.tenant_id == tenant_id, *_conditions(criteria or CdrFilter()))
+            .order_by(CdrRow.started_at.desc(), CdrRow.id.desc())
+            .limit(limit + 1)
+        )
+        if cursor is not None:
+            position = _decode_cursor(cursor)
+            query = query.where(place < tuple_(position.started_at, position.id))
+        async with self._db.read() as connection:
+            rows = (await connection.execute(query)).all()
+        more = len(rows) > limit
+        return CdrPage(
+            records=[_record(row) for row in rows[:limit]],
+            next_cursor=_encode_cursor(rows[limit - 1]) if more else None,
+        )
+
+
+def _conditions(criteria: CdrFilter) -> list[Any]:
+    conditions: list[Any] = []
+    if criteria.since is not None:
+        conditions.append(CdrRow.started_at >= criteria.since)
+    if criteria.until is not None:
+        conditions.append(CdrRow.started_at < criteria.until)
+    if criteria.result is not None:
+        conditions.append(CdrRow.result == criteria.result.value)
+    if criteria.party is not None:
+        columns = (CdrRow.caller, CdrRow.callee, CdrRow.dialled)
+        conditions.append(or_(*(column == criteria.party for column in columns)))
+    return conditions
+
+
+def _encode_cursor(row: Row[Any]) -> str:
+    raw = msgspec.json.encode(_Position(row.started_at, row.id))
+    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
+
+
+def _decode_cursor(cursor: str) -> _Position:
+    padded = cursor + "=" * (-len(cursor) % 4)
+    try:
+        raw = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
+        position = msgspec.json.decode(raw, type=_Position)
+    except (binascii.Error, UnicodeError, msgspec.DecodeError) as error:
+        raise InvalidValue("the cursor is not valid", error_id="cursor-invalid") from error
+    if position.started_at.tzinfo is None or not 0 <= position.id < 1 << 63:
+        raise InvalidValue("the cursor is not valid", error_id="cursor-invalid")
+    return position
+
+
+def _row(record: CallRecord) -> dict[str, Any]:
+    termination = record.termination
+    return {
+        "tenant_id": record.tenant_id,
+        "call_id": record.call_id,
+        "caller": record.caller,
+        "callee": record.callee,
+        "dialled": record.dialled,
+        "started_at": record.started_at,
+        "ringing_at": record.ringing_at,
+        "answered_at": record.answered_at,
+        "ended_at": record.ended_at,
+        "duration_s": record.duration_s,
+        "result": termination.result.value,
+        "reason": termination.reason,
+        "sip_status": termination.sip_status,
+        "ended_by": termination.by.value,
+        "legs": record.legs,
+        "media": record.media,
+    }
+
+
+_UPDATED = tuple(
+    column.name
+    for column in CdrRow.__table__.columns
+    if column.name not in {"id", "tenant_id", "call_id"}
+)
+
+
+def _record(row: Row[Any]) -> CallRecord:
+    return CallRecord(
+        call_id=CallId(row.call_id),
+        tenant_id=TenantId(row.tenant_id),
+        caller=row.caller,
+        callee=row.callee,
+        dialled=row.dialled,
+        started_at=row.started_at,
+        ringing_at=row.ringing_at,
+        answered_at=row.answered_at,
+        ended_at=row.ended_at,
+        duration_s=row.duration_s,
+        termination=Termination(
+            result=CallResult(row.result),
+            reason=row.reason,
+            sip_status=row.sip_status,
+            by=EndedBy(row.ended_by),
+        ),
+        legs=msgspec.convert(row.legs, list[LegRecord]),
+        media=msgspec.convert(row.media, list[MediaRecord]),
+    )

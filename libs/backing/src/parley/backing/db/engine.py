@@ -1,0 +1,241 @@
+"""The database: one engine, short transactions, each with a time-out.
+
+SQLite runs in WAL mode: readers never wait; writers queue in process (SQLite itself would poll) and
+begin IMMEDIATE, so that a transaction never fails half-way for want of the write lock. PostgreSQL
+comes by URL alone. What the server cannot do now is `BackingUnavailable`; what a constraint forbids
+stays SQLAlchemy's `IntegrityError`, which repositories turn into domain errors.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from alembic.util import CommandError
+from sqlalchemy import AsyncAdaptedQueuePool, Connection, event, text
+from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from parley.backing.db.migrate import upgrade
+from parley.backing.db.models import Base
+from parley.backing.errors import BackingUnavailable
+from parley.model.errors import InvalidValue
+from parley.service.clock import Clock
+from parley.service.errors import StartError
+from parley.service.ids import RandomIds
+from parley.sip.ids import Ids
+
+READ_TIMEOUT_S = 5.0
+WRITE_TIMEOUT_S = 10.0
+_MIGRATION_TIMEOUT_S = 300.0
+_POOL_SIZE = 8
+
+_ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    # A commit that was told to a caller survives a power cut too.
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+)
+_READ_ONLY = "parley_read_only"
+
+
+class CannotOpen(BackingUnavailable, StartError):
+    """The database cannot be opened or brought to this version's schema."""
+
+
+class Database:
+    """Opens transactions; repositories are built on it.
+
+    Attributes:
+        clock: stamps rows and events.
+        ids: makes ids and tokens.
+        source: names this process in events.
+        committed: set after every commit of this process; the outbox's publisher waits for it.
+    """
+
+    def __init__(
+        self, url: str, clock: Clock, ids: Ids | None = None, source: str = "parley"
+    ) -> None:
+        self.clock = clock
+        self.ids: Ids = ids or RandomIds()
+        self.source = source
+        self.committed = asyncio.Event()
+        self._url = _with_async_driver(make_url(url))
+        self._is_memory = self.is_sqlite and self._url.database in {None, "", ":memory:"}
+        self._anchor: sqlite3.Connection | None = None
+        if self._is_memory:
+            # A name makes it one database for several connections: a statement that is cancelled
+            # takes its connection along, and must not take the data.
+            self._url = self._url.set(
+                database=f"file:/parley-{self.ids.token(8)}",
+                query={"vfs": "memdb", "uri": "true"},
+            )
+        self._engine: AsyncEngine | None = None
+        self._writer = asyncio.Lock()
+        self._exclusive: dict[int, asyncio.Lock] = {}
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Says whether this process is alone on an embedded database."""
+        return self._url.get_backend_name() == "sqlite"
+
+    async def start(self) -> None:
+        """Opens the database and migrates it.
+
+        Raises:
+            CannotOpen: it cannot be reached, opened or migrated.
+        """
+        try:
+            if self._is_memory:
+                self._anchor = sqlite3.connect(f"{self._url.database}?vfs=memdb", uri=True)
+            elif self.is_sqlite:
+                Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
+            self._engine = self._make_engine()
+            async with self.write(_MIGRATION_TIMEOUT_S) as connection:
+                await connection.run_sync(upgrade)
+        except (BackingUnavailable, OSError, CommandError) as error:
+            await self.aclose()
+            place = self._url.render_as_string(hide_password=True)
+            raise CannotOpen(f"The database {place} cannot be opened: {error}.") from error
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
+
+    @asynccontextmanager
+    async def read(self, timeout_s: float = READ_TIMEOUT_S) -> AsyncIterator[AsyncConnection]:
+        """Opens a transaction that sees one state of the database and changes nothing.
+
+        Raises:
+            BackingUnavailable: no answer in time, or the connection broke.
+        """
+        # In memory there is no WAL: a reader would find the database locked by a writer.
+        turn = self._writer if self._is_memory else nullcontext()
+        async with self._guarded(timeout_s), turn, self._connect(read_only=True) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self, timeout_s: float = WRITE_TIMEOUT_S) -> AsyncIterator[AsyncConnection]:
+        """Opens a transaction that is committed at the end, or rolled back by an exception.
+
+        Raises:
+            BackingUnavailable: no answer in time, or the connection broke.
+            InvalidValue: a value does not fit its column.
+        """
+        turn = self._writer if self.is_sqlite else nullcontext()
+        async with self._guarded(timeout_s), turn, self._connect() as connection:
+            yield connection
+            await connection.commit()
+        self.committed.set()
+
+    @asynccontextmanager
+    async def exclusive(self, lock_id: int) -> AsyncIterator[bool]:
+        """Tries to be the only holder of a lock among all processes; yields whether it is."""
+        if self.is_sqlite:
+            lock = self._exclusive.setdefault(lock_id, asyncio.Lock())
+            if lock.locked():
+                yield False
+                return
+            async with lock:
+                yield True
+            return
+        async with self._connect() as connection:
+            query = text("SELECT pg_try_advisory_xact_lock(:id)")
+            yield bool(await connection.scalar(query, {"id": lock_id}))
+
+    def insert(self, table: type[Base]) -> SqliteInsert | PostgresInsert:
+        """Begins an INSERT that can say ON CONFLICT."""
+        return sqlite_insert(table) if self.is_sqlite else postgres_insert(table)
+
+    @asynccontextmanager
+    async def _guarded(self, timeout_s: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except IntegrityError:
+            raise
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise _unfit() from error
+        except (TimeoutError, PoolTimeout) as error:
+            raise BackingUnavailable("the database did not answer in time") from error
+        except (DBAPIError, OSError) as error:
+            if _is_unfit_value(error):
+                raise _unfit() from error
+            raise BackingUnavailable(f"the database failed: {_reason(error)}") from error
+
+    @asynccontextmanager
+    async def _connect(self, *, read_only: bool = False) -> AsyncIterator[AsyncConnection]:
+        if self._engine is None:
+            raise BackingUnavailable("the database is closed")
+        async with self._engine.connect() as connection:
+            if read_only:
+                await connection.execution_options(**{_READ_ONLY: True})
+            yield connection
+
+    def _make_engine(self) -> AsyncEngine:
+        options: dict[str, Any] = {
+            "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+            "json_deserializer": msgspec.json.decode,
+        }
+        options.update(pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=WRITE_TIMEOUT_S)
+        options["poolclass"] = AsyncAdaptedQueuePool
+        if not self.is_sqlite:
+            options.update(pool_pre_ping=True, connect_args={"timeout": READ_TIMEOUT_S})
+        engine = create_async_engine(self._url, **options)
+        if self.is_sqlite:
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        return engine
+
+
+def _with_async_driver(url: URL) -> URL:
+    driver = _ASYNC_DRIVERS.get(url.drivername)
+    return url if driver is None else url.set(drivername=driver)
+
+
+def _unfit() -> InvalidValue:
+    return InvalidValue("a value cannot be stored", error_id="value-invalid")
+
+
+def _reason(error: DBAPIError | OSError) -> str:
+    # The driver's own words: SQLAlchemy adds the statement with its values.
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
+
+
+def _is_unfit_value(error: DBAPIError | OSError) -> bool:
+    # Class 22 of the SQL states is "data exception"; asyncpg's errors carry no better type.
+    state = str(getattr(getattr(error, "orig", None), "sqlstate", ""))
+    return isinstance(error, DataError) or state.startswith("22")
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver would begin transactions by itself, and only before the first write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_read = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")

@@ -1,0 +1,277 @@
+"""Tenants and their domains, and the snapshot that the call path works with."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from parley.backing.db.engine import Database
+from parley.backing.db.extensions import extension_from_row
+from parley.backing.db.models import ExtensionRow, TenantDomainRow, TenantRow
+from parley.backing.db.outbox import announce_config
+from parley.model.errors import Conflict, InvalidValue, NotFound
+from parley.model.events import ConfigAction, ConfigChange, ConfigKind
+from parley.model.ids import TenantId
+from parley.model.tenant import TenantSettings, TenantSnapshot
+
+
+class Tenant(NamedTuple):
+    """A tenant without its extensions; the first domain is the primary one."""
+
+    id: TenantId
+    name: str
+    domains: tuple[str, ...]
+    settings: TenantSettings
+    enabled: bool
+
+
+class TenantRepository:
+    """Reads and changes tenants; every change is announced on the config topic."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def create(
+        self,
+        name: str,
+        domains: Sequence[str],
+        settings: TenantSettings | None = None,
+        tenant_id: TenantId | None = None,
+    ) -> Tenant:
+        """Creates a tenant without extensions.
+
+        Raises:
+            Conflict: a domain or the id is taken.
+            InvalidValue: no domain, or one that is no host name.
+        """
+        async with self._db.write() as connection:
+            tenant = await self.insert(connection, name, domains, settings, tenant_id)
+            await self._announce(connection, tenant.id, ConfigAction.CREATED)
+        return tenant
+
+    async def insert(
+        self,
+        connection: AsyncConnection,
+        name: str,
+        domains: Sequence[str],
+        settings: TenantSettings | None = None,
+        tenant_id: TenantId | None = None,
+    ) -> Tenant:
+        """Writes a tenant in the caller's transaction and announces nothing."""
+        tenant = Tenant(
+            id=tenant_id or TenantId(self._db.ids.token(8)),
+            name=name,
+            domains=_checked_domains(domains),
+            settings=settings or TenantSettings(),
+            enabled=True,
+        )
+        now = self._db.clock.wall()
+        row = {
+            "id": tenant.id,
+            "name": tenant.name,
+            "enabled": tenant.enabled,
+            "settings": tenant.settings,
+            "created_at": now,
+            "updated_at": now,
+        }
+        try:
+            await connection.execute(insert(TenantRow), [row])
+        except IntegrityError as error:
+            raise Conflict(f"tenant {tenant.id} exists", error_id="tenant-exists") from error
+        await _insert_domains(connection, tenant)
+        return tenant
+
+    async def get(self, tenant_id: TenantId) -> Tenant:
+        """Returns a tenant.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        async with self._db.read() as connection:
+            return await _get(connection, tenant_id)
+
+    async def find_by_domain(self, domain: str) -> Tenant | None:
+        """Returns the tenant that owns a domain."""
+        async with self._db.read() as connection:
+            tenant_id = await _owner(connection, domain)
+            return None if tenant_id is None else await _get(connection, tenant_id)
+
+    async def list_all(self, limit: int = 100, after: TenantId | None = None) -> list[Tenant]:
+        """Lists tenants by id, for the platform's administrator.
+
+        Args:
+            limit: how many at most.
+            after: the last id of the page before.
+        """
+        query = select(TenantRow).order_by(TenantRow.id).limit(limit)
+        if after is not None:
+            query = query.where(TenantRow.id > after)
+        async with self._db.read() as connection:
+            rows = (await connection.execute(query)).all()
+            domains = await _domains(connection, [row.id for row in rows])
+        return [_tenant(row, domains.get(row.id, ())) for row in rows]
+
+    async def update(
+        self,
+        tenant_id: TenantId,
+        *,
+        name: str | None = None,
+        settings: TenantSettings | None = None,
+        enabled: bool | None = None,
+        further_domains: Sequence[str] | None = None,
+    ) -> Tenant:
+        """Changes what is given. The primary domain stays: every HA1 of the tenant contains it.
+
+        Raises:
+            NotFound: there is no such tenant.
+            Conflict: a domain is taken.
+        """
+        async with self._db.write() as connection:
+            old = await _get(connection, tenant_id)
+            tenant = old._replace(
+                name=old.name if name is None else name,
+                settings=settings or old.settings,
+                enabled=old.enabled if enabled is None else enabled,
+            )
+            if further_domains is not None:
+                domains = _checked_domains([old.domains[0], *further_domains])
+                tenant = tenant._replace(domains=domains)
+            await self._write(connection, old, tenant)
+            await self._announce(connection, tenant_id, ConfigAction.UPDATED)
+        return tenant
+
+    async def delete(self, tenant_id: TenantId) -> bool:
+        """Removes a tenant with its domains, extensions and tokens; its CDRs stay."""
+        async with self._db.write() as connection:
+            result = await connection.execute(delete(TenantRow).where(TenantRow.id == tenant_id))
+            if not result.rowcount:
+                return False
+            await self._announce(connection, tenant_id, ConfigAction.DELETED)
+        return True
+
+    async def load_snapshot(self, tenant_id: TenantId) -> TenantSnapshot | None:
+        """Reads everything that the call path needs of a tenant, in one transaction."""
+        async with self._db.read() as connection:
+            return await _snapshot(connection, tenant_id)
+
+    async def load_snapshot_by_domain(self, domain: str) -> TenantSnapshot | None:
+        """Reads the snapshot of the tenant that owns a domain."""
+        async with self._db.read() as connection:
+            tenant_id = await _owner(connection, domain)
+            return None if tenant_id is None else await _snapshot(connection, tenant_id)
+
+    async def _write(self, connection: AsyncConnection, old: Tenant, new: Tenant) -> None:
+        await connection.execute(
+            update(TenantRow)
+            .where(TenantRow.id == new.id)
+            .values(
+                name=new.name,
+                settings=new.settings,
+                enabled=new.enabled,
+                updated_at=self._db.clock.wall(),
+            )
+        )
+        if new.domains != old.domains:
+            await connection.execute(
+                delete(TenantDomainRow).where(TenantDomainRow.tenant_id == new.id)
+            )
+            await _insert_domains(connection, new)
+
+    async def _announce(
+        self, connection: AsyncConnection, tenant_id: TenantId, action: ConfigAction
+    ) -> None:
+        change = ConfigChange(kind=ConfigKind.TENANT, action=action, ids=[tenant_id])
+        await announce_config(self._db, connection, tenant_id, change)
+
+
+def _checked_domains(domains: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(domain.strip().rstrip(".").lower() for domain in domains))
+    if not names:
+        raise InvalidValue("a tenant needs a domain", error_id="domain-missing")
+    for name in names:
+        if not _is_host_name(name):
+            raise InvalidValue(f"{name!r} is no domain name", error_id="domain-invalid")
+    return names
+
+
+def _is_host_name(name: str) -> bool:
+    labels = name.split(".")
+    return len(name) <= 253 and all(
+        0 < len(label) <= 63
+        and label.isascii()
+        and label.replace("-", "").replace("_", "").isalnum()
+        and not label.startswith("-")
+        and not label.endswith("-")
+        for label in labels
+    )
+
+
+async def _insert_domains(connection: AsyncConnection, tenant: Tenant) -> None:
+    rows = [
+        {"domain": domain, "tenant_id": tenant.id, "position": position}
+        for position, domain in enumerate(tenant.domains)
+    ]
+    try:
+        await connection.execute(insert(TenantDomainRow), rows)
+    except IntegrityError as error:
+        taken = ", ".join(tenant.domains)
+        raise Conflict(f"a domain of {taken} is taken", error_id="domain-taken") from error
+
+
+async def _owner(connection: AsyncConnection, domain: str) -> TenantId | None:
+    query = select(TenantDomainRow.tenant_id).where(TenantDomainRow.domain == domain.lower())
+    owner = await connection.scalar(query)
+    return None if owner is None else TenantId(owner)
+
+
+async def _get(connection: AsyncConnection, tenant_id: TenantId) -> Tenant:
+    row = (await connection.execute(select(TenantRow).where(TenantRow.id == tenant_id))).first()
+    if row is None:
+        raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
+    return _tenant(row, (await _domains(connection, [tenant_id])).get(tenant_id, ()))
+
+
+async def _domains(
+    connection: AsyncConnection, tenant_ids: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    query = (
+        select(TenantDomainRow.tenant_id, TenantDomainRow.domain)
+        .where(TenantDomainRow.tenant_id.in_(tenant_ids))
+        .order_by(TenantDomainRow.tenant_id, TenantDomainRow.position)
+    )
+    found: dict[str, tuple[str, ...]] = {}
+    for tenant_id, domain in (await connection.execute(query)).all():
+        found[tenant_id] = (*found.get(tenant_id, ()), domain)
+    return found
+
+
+def _tenant(row: object, domains: tuple[str, ...]) -> Tenant:
+    fields = row._mapping  # type: ignore[attr-defined]
+    return Tenant(
+        id=TenantId(fields["id"]),
+        name=fields["name"],
+        domains=domains,
+        settings=msgspec.convert(fields["settings"], TenantSettings),
+        enabled=fields["enabled"],
+    )
+
+
+async def _snapshot(connection: AsyncConnection, tenant_id: TenantId) -> TenantSnapshot | None:
+    try:
+        tenant = await _get(connection, tenant_id)
+    except NotFound:
+        return None
+    query = select(ExtensionRow).where(ExtensionRow.tenant_id == tenant_id)
+    extensions = map(extension_from_row, (await connection.execute(query)).all())
+    return TenantSnapshot(
+        id=tenant.id,
+        name=tenant.name,
+        domain=tenant.domains[0],
+        domains=tenant.domains,
+        settings=tenant.settings,
+        enabled=tenant.enabled,
+        extensions={extension.number: extension for extension in extensions},
+    )

@@ -1,0 +1,116 @@
+"""The only place that chooses adapters: ports in, nothing else of them is seen by a service."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from parley.backing.blobs.base import Blobs
+from parley.backing.blobs.embedded import LocalBlobs
+from parley.backing.bus.base import Bus
+from parley.backing.bus.embedded import EmbeddedBus
+from parley.backing.bus.log import BusLimits
+from parley.backing.db.engine import Database
+from parley.backing.discovery.base import Discovery
+from parley.backing.discovery.embedded import EmbeddedDiscovery
+from parley.backing.journal import Journal
+from parley.backing.settings import Adapter, BackingSettings
+from parley.backing.state.base import State
+from parley.backing.state.embedded import EmbeddedState
+from parley.service.clock import Clock
+
+_IN_MEMORY = "sqlite://"
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Backing:
+    """All ports of one process."""
+
+    bus: Bus
+    state: State
+    discovery: Discovery
+    db: Database
+    blobs: Blobs
+    _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
+
+    async def start(self) -> None:
+        """Opens every port; what was opened is closed again when one fails.
+
+        Raises:
+            FolderInUse: another process works on the same data folder.
+            BackingUnavailable: a port cannot be opened.
+        """
+        # Closed in reverse: consumers of the bus may still use all the others.
+        parts: tuple[_Part, ...] = (self.db, self.blobs, self.state, self.discovery, self.bus)
+        async with AsyncExitStack() as opened:
+            for part in parts:
+                opened.push_async_callback(part.aclose)
+                await part.start()
+            self._running = opened.pop_all()
+
+    async def aclose(self) -> None:
+        """Closes every port, the bus first."""
+        await self._running.aclose()
+
+
+def create_backing(settings: BackingSettings, clock: Clock) -> Backing:
+    """Builds the ports that the settings ask for; nothing is opened yet."""
+    return Backing(
+        bus=_BUS[settings.bus](settings, clock),
+        state=_STATE[settings.state](settings, clock),
+        discovery=_DISCOVERY[settings.discovery](settings, clock),
+        db=Database(_database_url(settings), clock),
+        blobs=_BLOBS[settings.blobs](settings, clock),
+    )
+
+
+def _database_url(settings: BackingSettings) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    if not settings.is_durable:
+        return _IN_MEMORY
+    return f"sqlite:///{settings.data / 'parley.db'}"
+
+
+def _journal(settings: BackingSettings, name: str) -> Journal | None:
+    if not settings.is_durable:
+        return None
+    return Journal(settings.data / name, name, settings.sync)
+
+
+def _embedded_bus(settings: BackingSettings, clock: Clock) -> Bus:
+    limits = BusLimits(
+        partitions=settings.bus_partitions,
+        keep_records=settings.bus_keep_records,
+        max_records=settings.bus_max_records,
+        attempts=settings.bus_attempts,
+    )
+    return EmbeddedBus(clock, _journal(settings, "bus"), limits, settings.bus_volatile_topics)
+
+
+def _embedded_state(settings: BackingSettings, clock: Clock) -> State:
+    return EmbeddedState(clock, _journal(settings, "state"))
+
+
+def _embedded_discovery(_settings: BackingSettings, _clock: Clock) -> Discovery:
+    return EmbeddedDiscovery()
+
+
+def _local_blobs(settings: BackingSettings, _clock: Clock) -> Blobs:
+    return LocalBlobs(settings.data / "blobs")
+
+
+_BUS: dict[Adapter, Callable[[BackingSettings, Clock], Bus]] = {Adapter.EMBEDDED: _embedded_bus}
+_STATE: dict[Adapter, Callable[[BackingSettings, Clock], State]] = {
+    Adapter.EMBEDDED: _embedded_state
+}
+_DISCOVERY: dict[Adapter, Callable[[BackingSettings, Clock], Discovery]] = {
+    Adapter.EMBEDDED: _embedded_discovery
+}
+_BLOBS: dict[Adapter, Callable[[BackingSettings, Clock], Blobs]] = {Adapter.EMBEDDED: _local_blobs}

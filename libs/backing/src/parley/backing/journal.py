@@ -1,0 +1,296 @@
+"""An append-only journal of small records: what the embedded state and bus keep on disk.
+
+Policy. The owner holds everything in memory and appends one record per change; all records of one
+turn of the event loop leave in one `write()`. Compaction starts a new generation, into which
+changes go at once and the owner's present records are copied a little at a time, so the loop is
+never held up; when the copy is complete and synced, the older generations are deleted. It starts
+when the file has doubled since the last one, that is when garbage outweighs what lives.
+
+When the disk refuses writes the records wait in memory up to a bound; beyond it they are dropped
+and the next successful write is followed by a compaction, which writes everything anew from memory.
+"""
+
+import asyncio
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from parley.backing.errors import BackingUnavailable
+from parley.backing.journalfile import JournalFiles, encode_records
+
+_RETRY_S = 1.0
+_SYNC_INTERVAL_S = 1.0
+_COPY_BYTES_PER_TICK = 128 * 1024
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+Waiters = list[asyncio.Future[None]]
+
+
+class SyncPolicy(enum.Enum):
+    """When written records are forced to the medium; a killed process loses none in any case."""
+
+    NEVER = "never"
+    INTERVAL = "interval"
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLimits:
+    """Sizes, in bytes: where compaction may start, and how much may wait for a refusing disk."""
+
+    compact_from_bytes: int = 4 * 1024 * 1024
+    pending_bytes: int = 64 * 1024 * 1024
+
+
+DEFAULT_LIMITS = JournalLimits()
+
+
+class Journal:
+    """One journal in a folder, held by one process at a time.
+
+    Use: `load()`, then `start()` inside the event loop, `append()`, at last `aclose()`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        sync: SyncPolicy = SyncPolicy.INTERVAL,
+        limits: JournalLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self._files = JournalFiles(folder, name)
+        self._sync = sync
+        self._limits = limits
+        self._snapshot: Callable[[], Iterator[bytes]] = _nothing
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake: asyncio.Handle | None = None
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._is_failing = False
+        self._must_copy = False
+        self._copy: Iterator[bytes] | None = None
+        self._is_copied = False
+        self._copied_bytes = 0
+        self._is_dirty = False
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._sync_job: asyncio.Future[None] | None = None
+        self._write_waiters: Waiters = []
+        self._sync_waiters: Waiters = []
+
+    def load(self, replay: Callable[[bytes], None]) -> None:
+        """Replays every record kept, oldest first, and opens the journal for appending.
+
+        Raises:
+            FolderInUse: another process holds the journal.
+        """
+        self._files.load(replay)
+        self._must_copy = self._files.old_bytes > 0
+
+    def start(self, snapshot: Callable[[], Iterator[bytes]]) -> None:
+        """Binds the journal to the running loop.
+
+        Args:
+            snapshot: yields records that together make the owner's present contents; iterated in
+                pieces while the owner goes on changing, so it looks each item up when asked.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._snapshot = snapshot
+        self._schedule()
+
+    def append(self, payload: bytes) -> None:
+        """Queues a record; it is written at the end of this turn of the loop."""
+        self._pending.append(payload)
+        self._pending_bytes += len(payload)
+        if self._wake is None:
+            self._schedule()
+
+    async def flushed(self) -> None:
+        """Returns when all that was appended is written, and synced where the policy says so.
+
+        Raises:
+            BackingUnavailable: it had to be dropped.
+        """
+        if self._loop is None:
+            self.flush()
+            return
+        waiter = self._loop.create_future()
+        self._write_waiters.append(waiter)
+        self._schedule()
+        await waiter
+
+    async def aclose(self) -> None:
+        """Writes and syncs what is queued, then releases the files."""
+        if not self._files.is_open:
+            return
+        self._stop_timers()
+        if not self.flush():
+            _logger.error("journal closed with records unwritten", records=len(self._pending))
+        self._stop_timers()
+        self._loop = None
+        if self._sync_job is not None:
+            await asyncio.wait([self._sync_job])
+        if self._sync is not SyncPolicy.NEVER and self._is_dirty:
+            await asyncio.to_thread(self._files.sync_job())
+        _release(self._sync_waiters)
+        _fail(self._write_waiters)
+        self._files.close()
+
+    def _stop_timers(self) -> None:
+        for handle in (self._wake, self._sync_timer):
+            if handle is not None:
+                handle.cancel()
+        self._wake = self._sync_timer = None
+
+    # -- writing -----------------------------------------------------------------------------
+
+    def _schedule(self, delay_s: float = 0.0) -> None:
+        if self._loop is None or self._wake is not None:
+            return
+        if delay_s:
+            self._wake = self._loop.call_later(delay_s, self._run)
+        else:
+            self._wake = self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        self._wake = None
+        if not self.flush():
+            self._schedule(_RETRY_S)
+        elif self._copy is not None or self._is_compaction_due():
+            self._schedule()
+
+    def flush(self) -> bool:
+        """Writes what is queued, in one piece; False when the disk refuses."""
+        try:
+            if self._is_compaction_due():
+                self._start_copy()
+            copied = self._next_copies() if self._copy is not None else []
+            if self._pending or copied:
+                self._files.write(encode_records(self._pending + copied))
+                self._is_dirty = True
+        except OSError as error:
+            self._refused(error)
+            return False
+        self._pending = []
+        self._pending_bytes = 0
+        self._is_failing = False
+        self._written()
+        return True
+
+    def _refused(self, error: OSError) -> None:
+        if not self._is_failing:
+            _logger.error("journal cannot be written; records wait in memory", error=str(error))
+        self._is_failing = True
+        if self._copy is not None or self._is_copied:
+            self._copy, self._is_copied, self._must_copy = None, False, True
+        if self._pending_bytes > self._limits.pending_bytes:
+            _logger.error("journal dropped waiting records", records=len(self._pending))
+            self._pending = []
+            self._pending_bytes = 0
+            self._must_copy = True
+            _fail(self._write_waiters)
+            _fail(self._sync_waiters)
+
+    def _written(self) -> None:
+        if self._sync is SyncPolicy.ALWAYS and (self._is_dirty or self._sync_job is not None):
+            self._sync_waiters += self._write_waiters
+            self._write_waiters.clear()
+        else:
+            _release(self._write_waiters)
+        self._arm_sync()
+
+    # -- syncing -----------------------------------------------------------------------------
+
+    def _arm_sync(self) -> None:
+        if self._loop is None or self._sync_job is not None:
+            return
+        if self._is_copied and self._copy is None:
+            self._begin_sync()
+        elif not self._is_dirty or self._sync is SyncPolicy.NEVER:
+            return
+        elif self._sync is SyncPolicy.ALWAYS:
+            self._begin_sync()
+        elif self._sync_timer is None:
+            self._sync_timer = self._loop.call_later(_SYNC_INTERVAL_S, self._begin_sync)
+
+    def _begin_sync(self) -> None:
+        assert self._loop is not None
+        self._sync_timer = None
+        if self._sync_job is not None:
+            return
+        waiters, self._sync_waiters = self._sync_waiters, []
+        ends_compaction, self._is_copied = self._is_copied, False
+        self._is_dirty = False
+        job = self._loop.run_in_executor(None, self._files.sync_job())
+        self._sync_job = job
+        job.add_done_callback(lambda _: self._synced(job, waiters, ends_compaction))
+
+    def _synced(self, job: asyncio.Future[None], waiters: Waiters, ends_compaction: bool) -> None:
+        self._sync_job = None
+        error = None if job.cancelled() else job.exception()
+        if job.cancelled() or error is not None:
+            _logger.error("journal cannot be synced", error=str(error))
+            self._must_copy = self._must_copy or ends_compaction
+            _fail(waiters)
+            return
+        _release(waiters)
+        if ends_compaction:
+            self._files.delete_old()
+            # What changed during the copy may already be garbage again.
+            if self._is_compaction_due():
+                self._schedule()
+        self._arm_sync()
+
+    # -- compaction --------------------------------------------------------------------------
+
+    def _is_compaction_due(self) -> bool:
+        if self._copy is not None or self._is_copied or self._loop is None:
+            return False
+        if self._must_copy:
+            return True
+        grown_to = max(self._limits.compact_from_bytes, 2 * self._copied_bytes)
+        return self._files.old_bytes == 0 and self._files.live_bytes > grown_to
+
+    def _start_copy(self) -> None:
+        # An earlier attempt that failed has already begun the generation.
+        if self._files.old_bytes == 0:
+            self._files.open_next()
+        self._must_copy = False
+        self._copied_bytes = 0
+        self._copy = self._snapshot()
+
+    def _next_copies(self) -> list[bytes]:
+        assert self._copy is not None
+        copies: list[bytes] = []
+        size = 0
+        for payload in self._copy:
+            copies.append(payload)
+            size += len(payload)
+            if size >= _COPY_BYTES_PER_TICK:
+                break
+        else:
+            self._copy = None
+            self._is_copied = True
+        self._copied_bytes += size
+        return copies
+
+
+def _nothing() -> Iterator[bytes]:
+    return iter(())
+
+
+def _release(waiters: Waiters) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()
+
+
+def _fail(waiters: Waiters) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(BackingUnavailable("the data folder cannot be written"))
+    waiters.clear()

@@ -1,0 +1,1 @@
+"""Shared state: values, owned records, limits and timers that every instance sees."""

@@ -1,0 +1,187 @@
+"""The state port: what instances share about registrations, calls, limits and timers.
+
+Policy. Every method is one atomic operation on one key (`get_many` and `delete` excepted: atomic
+per key), so it can be one Redis command or script. Keys carry a hash tag (`reg:{<aor>}`), values
+are bytes, times to live are seconds. A `ttl_s` of None in a write means "does not expire", except
+where said otherwise; one that is not positive means "gone at once".
+
+Three writers of plain values exist and `get` reads what any of them wrote:
+
+* `put`: last one wins;
+* `put_if_version`: optimistic; versions grow and are never used twice for a key, even across
+  deletion, so a stale writer always loses;
+* `claim` / `put_owned` / `delete_owned`: a record owned by one instance at a time. Safety comes
+  from the epoch alone: a write with another owner or epoch than the record's is fenced.
+
+The embedded adapter completes every method without suspending; `is_immediate` says so, and
+`run_now` drives such a call from synchronous code.
+"""
+
+from collections.abc import Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+_T = TypeVar("_T")
+
+
+class Versioned(NamedTuple):
+    """A value and the version that `put_if_version` must name to replace it."""
+
+    value: bytes
+    version: int
+
+
+class Claimed(NamedTuple):
+    """Result of a successful claim: the new epoch and the record's last value, if any."""
+
+    epoch: int
+    value: bytes | None
+
+
+class State(Protocol):
+    """Shared state. See the module's docstring for what holds for all methods."""
+
+    @property
+    def is_immediate(self) -> bool:
+        """True when no method ever suspends, so that `run_now` may be used."""
+        ...
+
+    async def start(self) -> None:
+        """Connects, or loads what was kept."""
+        ...
+
+    async def aclose(self) -> None:
+        """Writes what is queued and releases everything."""
+        ...
+
+    def peek(self, key: str) -> bytes | None:
+        """Returns the value if this process can tell without waiting, else None."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """Returns the value, or None."""
+        ...
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Returns one item per key, in order."""
+        ...
+
+    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
+        """Writes unconditionally. Refuses an owned record (`WrongKind`)."""
+        ...
+
+    async def delete(self, *keys: str) -> int:
+        """Removes keys of any kind; returns how many were there."""
+        ...
+
+    async def get_versioned(self, key: str) -> Versioned | None:
+        """Returns the value with its version."""
+        ...
+
+    async def put_if_version(
+        self, key: str, value: bytes, version: int, ttl_s: float | None = None
+    ) -> int | None:
+        """Writes if the current version is `version` (0: absent).
+
+        Returns:
+            The new version, or None when somebody else was faster.
+        """
+        ...
+
+    async def hash_put(
+        self, key: str, field: str, value: bytes, ttl_s: float | None = None
+    ) -> None:
+        """Sets one field. `ttl_s` is that of the whole key; None leaves the key's as it is."""
+        ...
+
+    async def hash_get_all(self, key: str) -> dict[str, bytes]:
+        """Returns all fields; empty when absent."""
+        ...
+
+    async def hash_delete(self, key: str, *fields: str) -> int:
+        """Removes fields; returns how many were there. The key goes with its last field."""
+        ...
+
+    async def set_add(self, key: str, member: str, score: float) -> bool:
+        """Adds a member to a sorted set or changes its score; True when it is new."""
+        ...
+
+    async def set_remove(self, key: str, *members: str) -> int:
+        """Removes members; returns how many were there."""
+        ...
+
+    async def set_range(
+        self, key: str, max_score: float | None = None, limit: int | None = None
+    ) -> list[tuple[str, float]]:
+        """Returns (member, score) ordered by score, then member; `max_score` is included."""
+        ...
+
+    async def set_pop_due(self, key: str, now: float, limit: int) -> list[str]:
+        """Removes and returns at most `limit` members with a score up to `now`, lowest first."""
+        ...
+
+    async def acquire_slot(
+        self, key: str, member: str, limit: int, now: float, ttl_s: float
+    ) -> bool:
+        """Takes one of `limit` slots for `ttl_s`; a member that has one keeps and renews it.
+
+        Args:
+            key: the limit's name.
+            member: who takes it, for instance a call id.
+            limit: how many members may hold a slot at a time.
+            now: wall clock in Unix seconds; leases that ended by then are dropped first.
+            ttl_s: length of the lease.
+        """
+        ...
+
+    async def renew_slot(self, key: str, member: str, now: float, ttl_s: float) -> bool:
+        """Prolongs a lease; False when it has ended meanwhile."""
+        ...
+
+    async def release_slot(self, key: str, member: str) -> bool:
+        """Gives a slot back; False when the member had none."""
+        ...
+
+    async def claim(
+        self, key: str, owner: str, expected_epoch: int | None, ttl_s: float | None = None
+    ) -> Claimed | None:
+        """Takes ownership of a record and raises its epoch by one.
+
+        Args:
+            key: the record.
+            owner: the claiming instance.
+            expected_epoch: succeed only if the record has this epoch; 0: only if there is no record
+                (the way to create one); None: whatever is there.
+            ttl_s: None leaves the record's expiry as it is.
+
+        Returns:
+            None when the epoch is another one.
+
+        Raises:
+            WrongKind: the key holds a value that was not created by `claim`.
+        """
+        ...
+
+    async def put_owned(
+        self, key: str, owner: str, epoch: int, value: bytes, ttl_s: float | None = None
+    ) -> bool:
+        """Writes if owner and epoch are the record's; False means fenced: stop acting."""
+        ...
+
+    async def delete_owned(self, key: str, owner: str, epoch: int) -> bool:
+        """Removes the record if owner and epoch are its own; False means fenced or absent."""
+        ...
+
+
+def run_now(operation: Coroutine[Any, Any, _T]) -> _T:
+    """Drives an operation of an immediate adapter to its end from synchronous code.
+
+    Raises:
+        RuntimeError: the operation suspended; the adapter is not immediate.
+    """
+    try:
+        operation.send(None)
+    except StopIteration as stop:
+        result: _T = stop.value
+        return result
+    operation.close()
+    raise RuntimeError("the state adapter is not immediate; await the operation")

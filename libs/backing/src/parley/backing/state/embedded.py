@@ -1,0 +1,312 @@
+"""The embedded state: one process's memory, kept by a journal.
+
+Every method completes without suspending. A change is in memory when the method returns and on disk
+at the end of this turn of the loop; a process that is killed loses at most that turn.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterator, Sequence
+
+from parley.backing.errors import WrongKind
+from parley.backing.journal import Journal
+from parley.backing.state.base import Claimed, Versioned
+from parley.backing.state.keyspace import (
+    NEVER,
+    Entry,
+    FieldsEntry,
+    Keyspace,
+    ScoresEntry,
+    ValueEntry,
+    check_text,
+)
+from parley.backing.state.records import Op, Replayer, encode, encode_value, snapshot
+from parley.service.clock import Clock
+
+_SWEEP_S = 1.0
+
+
+class EmbeddedState:
+    """Implements `State` for one process.
+
+    Without a journal it may be used at once and forgets everything with the process.
+    """
+
+    is_immediate = True
+
+    def __init__(self, clock: Clock, journal: Journal | None = None) -> None:
+        self._clock = clock
+        self._now = clock.now
+        self._journal = journal
+        self._keys = Keyspace(clock.now, self._expired)
+        self._find = self._keys.find
+        self._version = 0
+        self._sweeper: asyncio.Handle | None = None
+
+    async def start(self) -> None:
+        """Loads what was kept and starts expiring in the background."""
+        if self._journal is not None:
+            replayer = Replayer(self._keys, self._clock)
+            self._journal.load(replayer.apply)
+            self._version = replayer.version
+            while self._keys.expire_due():
+                pass
+            self._journal.start(self._snapshot)
+        self._sweep()
+
+    async def aclose(self) -> None:
+        """Writes what is queued and releases the files."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        if self._journal is not None:
+            await self._journal.aclose()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        # A crowd that expires at once is removed in portions, so the loop is never held up.
+        if self._keys.expire_due():
+            self._sweeper = loop.call_soon(self._sweep)
+        else:
+            self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+
+    def _snapshot(self) -> Iterator[bytes]:
+        return snapshot(self._keys, self._version, self._expires)
+
+    def _expired(self, key: str) -> None:
+        # Replaying must not merge later fields into what had expired before they were written.
+        if self._journal is not None:
+            self._journal.append(encode((Op.DELETE, key)))
+
+    def _expires(self, entry: Entry) -> float | None:
+        if entry.deadline == NEVER:
+            return None
+        return self._clock.wall_s() + entry.deadline - self._now()
+
+    # -- values ------------------------------------------------------------------------------
+
+    def peek(self, key: str) -> bytes | None:
+        """Returns the value, or None."""
+        entry = self._find(key, ValueEntry)
+        return None if entry is None else entry.value
+
+    async def get(self, key: str) -> bytes | None:
+        """Returns the value, or None."""
+        entry = self._find(key, ValueEntry)
+        return None if entry is None else entry.value
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Returns one item per key, in order."""
+        return [self.peek(key) for key in keys]
+
+    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
+        """Writes unconditionally."""
+        entry = self._keys.make(key, ValueEntry)
+        if entry.owner:
+            raise WrongKind(f"{key} is owned; write it with put_owned")
+        self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
+
+    async def delete(self, *keys: str) -> int:
+        """Removes keys of any kind."""
+        return sum(self._delete(key) for key in keys)
+
+    async def get_versioned(self, key: str) -> Versioned | None:
+        """Returns the value with its version."""
+        entry = self._find(key, ValueEntry)
+        if entry is None or entry.value is None:
+            return None
+        return Versioned(entry.value, entry.version)
+
+    async def put_if_version(
+        self, key: str, value: bytes, version: int, ttl_s: float | None = None
+    ) -> int | None:
+        """Writes if the current version is `version` (0: absent)."""
+        entry = self._find(key, ValueEntry)
+        if entry is None:
+            if version:
+                return None
+            entry = self._keys.make(key, ValueEntry)
+        elif entry.owner:
+            raise WrongKind(f"{key} is owned; write it with put_owned")
+        elif entry.version != version:
+            return None
+        self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
+        return entry.version
+
+    def _write(self, key: str, entry: ValueEntry, value: bytes | None, deadline: float) -> None:
+        entry.value = value
+        self._version = entry.version = self._version + 1
+        if deadline != entry.deadline:
+            self._keys.set_deadline(key, entry, deadline)
+        if self._journal is not None:
+            self._journal.append(encode_value(key, entry, self._expires(entry)))
+
+    def _delete(self, key: str) -> bool:
+        if self._keys.any(key) is None:
+            return False
+        self._keys.remove(key)
+        if self._journal is not None:
+            self._journal.append(encode((Op.DELETE, key)))
+        return True
+
+    # -- owned records -----------------------------------------------------------------------
+
+    async def claim(
+        self, key: str, owner: str, expected_epoch: int | None, ttl_s: float | None = None
+    ) -> Claimed | None:
+        """Takes ownership and raises the epoch by one."""
+        if not owner:
+            raise ValueError("an owner has a name")
+        check_text(owner)
+        entry = self._find(key, ValueEntry)
+        if entry is not None and not entry.owner:
+            raise WrongKind(f"{key} holds a value without owner")
+        current = 0 if entry is None else entry.epoch
+        if expected_epoch is not None and expected_epoch != current:
+            return None
+        if entry is None:
+            entry = self._keys.make(key, ValueEntry)
+        entry.owner = owner
+        entry.epoch = current + 1
+        self._write(
+            key, entry, entry.value, entry.deadline if ttl_s is None else self._now() + ttl_s
+        )
+        return Claimed(entry.epoch, entry.value)
+
+    async def put_owned(
+        self, key: str, owner: str, epoch: int, value: bytes, ttl_s: float | None = None
+    ) -> bool:
+        """Writes if owner and epoch are the record's; False means fenced."""
+        entry = self._find(key, ValueEntry)
+        if entry is None or entry.epoch != epoch or entry.owner != owner or not owner:
+            return False
+        self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
+        return True
+
+    async def delete_owned(self, key: str, owner: str, epoch: int) -> bool:
+        """Removes the record if owner and epoch are its own."""
+        entry = self._find(key, ValueEntry)
+        if entry is None or entry.epoch != epoch or entry.owner != owner or not owner:
+            return False
+        return self._delete(key)
+
+    # -- hashes ------------------------------------------------------------------------------
+
+    async def hash_put(
+        self, key: str, field: str, value: bytes, ttl_s: float | None = None
+    ) -> None:
+        """Sets one field; `ttl_s` is that of the whole key."""
+        check_text(field)
+        entry = self._keys.make(key, FieldsEntry)
+        entry.fields[field] = value
+        if ttl_s is not None:
+            self._keys.set_deadline(key, entry, self._now() + ttl_s)
+        if self._journal is not None:
+            self._journal.append(encode((Op.FIELDS, key, {field: value}, self._expires(entry))))
+
+    async def hash_get_all(self, key: str) -> dict[str, bytes]:
+        """Returns all fields."""
+        entry = self._find(key, FieldsEntry)
+        return {} if entry is None else entry.fields.copy()
+
+    async def hash_delete(self, key: str, *fields: str) -> int:
+        """Removes fields; the key goes with its last one."""
+        entry = self._find(key, FieldsEntry)
+        if entry is None:
+            return 0
+        gone = [field for field in fields if entry.fields.pop(field, None) is not None]
+        if gone and self._journal is not None:
+            self._journal.append(encode((Op.FIELDS_GONE, key, gone)))
+        if not entry.fields:
+            self._keys.remove(key)
+        return len(gone)
+
+    # -- sorted sets -------------------------------------------------------------------------
+
+    async def set_add(self, key: str, member: str, score: float) -> bool:
+        """Adds a member or changes its score; True when it is new."""
+        if not math.isfinite(score):
+            raise ValueError("a score is a finite number")
+        check_text(member)
+        entry = self._keys.make(key, ScoresEntry)
+        is_new = entry.add(member, score)
+        self._keep_score(key, entry, member, score)
+        return is_new
+
+    async def set_remove(self, key: str, *members: str) -> int:
+        """Removes members; returns how many were there."""
+        entry = self._find(key, ScoresEntry)
+        return 0 if entry is None else self._remove_members(key, entry, members)
+
+    async def set_range(
+        self, key: str, max_score: float | None = None, limit: int | None = None
+    ) -> list[tuple[str, float]]:
+        """Returns (member, score) ordered by score, then member."""
+        entry = self._find(key, ScoresEntry)
+        if entry is None:
+            return []
+        found = entry.up_to(math.inf if max_score is None else max_score, limit)
+        return [(member, score) for score, member in found]
+
+    async def set_pop_due(self, key: str, now: float, limit: int) -> list[str]:
+        """Removes and returns members with a score up to `now`, lowest first."""
+        entry = self._find(key, ScoresEntry)
+        if entry is None:
+            return []
+        members = [member for _, member in entry.up_to(now, limit)]
+        self._remove_members(key, entry, members)
+        return members
+
+    def _keep_score(self, key: str, entry: ScoresEntry, member: str, score: float) -> None:
+        if self._journal is not None:
+            self._journal.append(encode((Op.SCORES, key, {member: score}, self._expires(entry))))
+
+    def _remove_members(self, key: str, entry: ScoresEntry, members: Sequence[str]) -> int:
+        gone = [member for member in members if entry.remove(member)]
+        if gone and self._journal is not None:
+            self._journal.append(encode((Op.SCORES_GONE, key, gone)))
+        if not entry.scores:
+            self._keys.remove(key)
+        return len(gone)
+
+    # -- slots: sorted sets whose scores are the ends of leases --------------------------------
+
+    async def acquire_slot(
+        self, key: str, member: str, limit: int, now: float, ttl_s: float
+    ) -> bool:
+        """Takes one of `limit` slots; a member that has one keeps and renews it."""
+        check_text(member)
+        entry = self._live_slots(key, now)
+        if entry is None:
+            if limit < 1:
+                return False
+            entry = self._keys.make(key, ScoresEntry)
+        elif member not in entry.scores and len(entry.scores) >= limit:
+            return False
+        self._lease(key, entry, member, now, ttl_s)
+        return True
+
+    async def renew_slot(self, key: str, member: str, now: float, ttl_s: float) -> bool:
+        """Prolongs a lease; False when it has ended meanwhile."""
+        entry = self._live_slots(key, now)
+        if entry is None or member not in entry.scores:
+            return False
+        self._lease(key, entry, member, now, ttl_s)
+        return True
+
+    async def release_slot(self, key: str, member: str) -> bool:
+        """Gives a slot back; False when the member had none."""
+        entry = self._find(key, ScoresEntry)
+        return entry is not None and self._remove_members(key, entry, (member,)) > 0
+
+    def _live_slots(self, key: str, now: float) -> ScoresEntry | None:
+        entry = self._find(key, ScoresEntry)
+        if entry is not None and entry.order[0][0] <= now:
+            self._remove_members(key, entry, [member for _, member in entry.up_to(now)])
+        return entry if entry is not None and entry.scores else None
+
+    def _lease(self, key: str, entry: ScoresEntry, member: str, now: float, ttl_s: float) -> None:
+        entry.add(member, now + ttl_s)
+        # The key lives as long as its longest lease, so limits nobody asks for again vanish.
+        self._keys.set_deadline(key, entry, self._now() + entry.order[-1][0] - now)
+        self._keep_score(key, entry, member, now + ttl_s)

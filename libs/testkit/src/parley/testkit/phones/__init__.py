@@ -1,0 +1,1 @@
+"""Real phones under test control: baresip and sipp as child processes."""

@@ -1,0 +1,1 @@
+"""A whole platform under test: its processes, its REST API, its events."""

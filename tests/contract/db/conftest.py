@@ -1,0 +1,71 @@
+"""Databases for the contract suite: SQLite always, PostgreSQL where its URL is given.
+
+`PARLEY_TEST_POSTGRES_URL` names an empty database that the suite may fill and wipe.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, select
+
+from parley.backing.db.engine import Database
+from parley.backing.db.extensions import NewExtension
+from parley.backing.db.models import Base, OutboxRow
+from parley.backing.db.provisioning import NewTenant, provision_tenant
+from parley.model.events import ConfigChanged, decode_event
+from parley.model.ids import TenantId
+from parley.testkit.clock import FakeClock
+
+_POSTGRES_URL = os.environ.get("PARLEY_TEST_POSTGRES_URL")
+_ENGINES = ["sqlite", "memory", *(["postgresql"] if _POSTGRES_URL else [])]
+
+
+def _url(engine: str, folder: Path) -> str:
+    urls = {"memory": "sqlite://", "sqlite": f"sqlite:///{folder}/data/parley.db"}
+    return urls.get(engine, _POSTGRES_URL or "")
+
+
+async def _wipe(db: Database) -> None:
+    async with db.write() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            await connection.execute(table.delete())
+
+
+@pytest.fixture(params=_ENGINES)
+async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(_url(request.param, tmp_path), FakeClock(), source="test-1")
+    await database.start()
+    if request.param == "postgresql":
+        await _wipe(database)
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+def make_tenant(db: Database) -> Callable[[str], Awaitable[TenantId]]:
+    """Provisions a tenant with the domain `<name>.localhost` and extensions 1001 and 1002."""
+
+    async def make(name: str) -> TenantId:
+        numbers = ("1001", "1002")
+        extensions = [NewExtension(number=number, password="pw") for number in numbers]
+        new = NewTenant(name=name, domains=[f"{name}.localhost"], extensions=extensions)
+        return (await provision_tenant(db, new)).id
+
+    return make
+
+
+@pytest.fixture
+def take_config_events(db: Database) -> Callable[[], Awaitable[list[ConfigChanged]]]:
+    """Takes from the outbox what would be told to others."""
+
+    async def take() -> list[ConfigChanged]:
+        async with db.write() as connection:
+            query = select(OutboxRow.value).order_by(OutboxRow.id)
+            values = (await connection.scalars(query)).all()
+            await connection.execute(delete(OutboxRow))
+        events = [decode_event(value) for value in values]
+        return [event for event in events if isinstance(event, ConfigChanged)]
+
+    return take

@@ -1,0 +1,172 @@
+"""What every `MediaControl` does, with a real relay behind it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from parley.backing.media.base import MediaControl
+from parley.backing.media.direct import DirectMediaControl
+from parley.backing.media.grpc import GrpcMediaControl
+from parley.mediarelay.app import GrpcFront, RelayService
+from parley.mediarelay.settings import MediaRelaySettings
+from parley.model.media import (
+    Address,
+    CloseSession,
+    LegSpec,
+    MediaEvent,
+    MediaTimedOut,
+    OpenSession,
+    Reply,
+    ReplyError,
+    SessionLost,
+    SessionMode,
+    StreamSpec,
+    UpdateSession,
+)
+from parley.service.clock import SystemClock
+from parley.service.metrics import Registry
+from parley.service.settings import PortRange
+
+RTP = bytes([0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]) + b"\xd5" * 160
+
+
+@dataclass(slots=True)
+class Media:
+    """A media control, the relay behind it and the events it has told."""
+
+    control: MediaControl
+    service: RelayService
+    events: asyncio.Queue[MediaEvent] = field(default_factory=asyncio.Queue)
+
+    async def next_event(self) -> MediaEvent:
+        return await asyncio.wait_for(self.events.get(), 3)
+
+
+@asynccontextmanager
+async def in_process(service: RelayService) -> AsyncIterator[MediaControl]:
+    yield DirectMediaControl(service.relay)
+
+
+@asynccontextmanager
+async def over_grpc(service: RelayService) -> AsyncIterator[MediaControl]:
+    settings = MediaRelaySettings.load(grpc_port=0)
+    front = GrpcFront(service.relay, settings, SystemClock())
+    await front.start()
+    control = GrpcMediaControl([f"127.0.0.1:{front.port}"], "cm-1")
+    await control.start()
+    try:
+        async with asyncio.timeout(5):
+            await control.wait_ready()
+        yield control
+    finally:
+        await control.aclose()
+        await front.aclose()
+
+
+@pytest.fixture(params=[in_process, over_grpc], ids=["direct", "grpc"])
+async def media(request: pytest.FixtureRequest) -> AsyncIterator[Media]:
+    settings = MediaRelaySettings.load(rtp_ports=PortRange(32540, 32579), quarantine_s=0)
+    service = RelayService(settings, Registry())
+    await service.start()
+    try:
+        async with request.param(service) as control:
+            media = Media(control, service)
+            control.on_event(media.events.put_nowait)
+            await control.start()
+            yield media
+    finally:
+        await service.aclose()
+
+
+@pytest.fixture
+def phones() -> Iterator[list[socket.socket]]:
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for phone in sockets:
+        phone.bind(("127.0.0.1", 0))
+        phone.settimeout(3)
+    yield sockets
+    for phone in sockets:
+        phone.close()
+
+
+def leg(name: str, phone: socket.socket | None = None) -> LegSpec:
+    remote = None if phone is None else Address(*phone.getsockname())
+    return LegSpec(name, [StreamSpec(0, remote, learn_from=["127.0.0.1"])])
+
+
+def port(reply: Reply, name: str) -> int:
+    return next(leg.streams[0].rtp_port for leg in reply.legs if leg.leg == name)
+
+
+async def test_a_call_is_opened_answered_and_closed(
+    media: Media, phones: list[socket.socket]
+) -> None:
+    a, b = phones
+    opened = await media.control.execute(OpenSession("s", 1, legs=[leg("a", a), leg("b")]))
+    updated = await media.control.execute(UpdateSession("s", 1, [leg("b", b)]))
+    assert opened.ok and updated.legs == opened.legs
+    a.sendto(RTP, ("127.0.0.1", port(opened, "a")))
+    assert b.recvfrom(2000) == (RTP, ("127.0.0.1", port(opened, "b")))
+    b.sendto(RTP, ("127.0.0.1", port(opened, "b")))
+    assert a.recvfrom(2000) == (RTP, ("127.0.0.1", port(opened, "a")))
+    closed = await media.control.execute(CloseSession("s", 1))
+    assert [(stats.leg, stats.packets_received) for stats in closed.stats] == [("a", 1), ("b", 1)]
+    assert media.service.relay.sessions == 0
+
+
+async def test_an_echo_comes_back(media: Media, phones: list[socket.socket]) -> None:
+    command = OpenSession("s", 1, SessionMode.ECHO, [leg("a", phones[0])])
+    reply = await media.control.execute(command)
+    phones[0].sendto(RTP, ("127.0.0.1", port(reply, "a")))
+    assert phones[0].recv(2000)[12:] == RTP[12:]
+
+
+async def test_commands_may_be_repeated(media: Media) -> None:
+    command = OpenSession("s", 1, legs=[leg("a"), leg("b")])
+    assert await media.control.execute(command) == await media.control.execute(command)
+    close = CloseSession("s", 1)
+    assert (await media.control.execute(close)).stats != []
+    assert (await media.control.execute(close)).ok
+
+
+async def test_an_older_epoch_is_refused(media: Media) -> None:
+    await media.control.execute(OpenSession("s", 2, legs=[leg("a")]))
+    refused = await media.control.execute(UpdateSession("s", 1, [leg("a")]))
+    assert (refused.ok, refused.error) == (False, ReplyError.STALE_EPOCH)
+    assert (await media.control.execute(UpdateSession("s", 3, [leg("a")]))).ok
+
+
+async def test_refusals_are_replies(media: Media) -> None:
+    unknown = await media.control.execute(UpdateSession("x", 1))
+    assert unknown.error is ReplyError.UNKNOWN_SESSION
+    legs = [LegSpec(name, [StreamSpec(index) for index in range(16)]) for name in "ab"]
+    exhausted = await media.control.execute(OpenSession("y", 1, legs=legs))
+    assert exhausted.error is ReplyError.PORTS_EXHAUSTED
+    assert exhausted.detail
+    nonsense = LegSpec("a", [StreamSpec(0, Address("phone.example", 4000))])
+    invalid = await media.control.execute(OpenSession("z", 1, legs=[nonsense]))
+    assert invalid.error is ReplyError.INVALID
+    assert media.service.relay.sessions == 0
+
+
+async def test_silence_is_told(media: Media, phones: list[socket.socket]) -> None:
+    legs = [leg("a", phones[0])]
+    await media.control.execute(OpenSession("s", 1, SessionMode.ECHO, legs, 0.02))
+    assert await media.next_event() == MediaTimedOut("s", "a")
+
+
+async def test_a_session_that_the_relay_drops_is_told_as_lost(media: Media) -> None:
+    await media.control.execute(OpenSession("s", 1, legs=[leg("a")]))
+    media.service.relay.drop("s", "a reason")
+    assert await media.next_event() == SessionLost("s", "a reason")
+
+
+async def test_many_commands_at_once_each_get_their_own_reply(media: Media) -> None:
+    commands = [OpenSession(f"s{n}", 1, legs=[leg("a")]) for n in range(10)]
+    replies = await asyncio.gather(*map(media.control.execute, commands))
+    assert [reply.session_id for reply in replies] == [f"s{n}" for n in range(10)]
+    assert len({port(reply, "a") for reply in replies}) == 10

@@ -1,0 +1,73 @@
+"""The factory: all ports of a process, opened and closed together."""
+
+from pathlib import Path
+
+import pytest
+
+from parley.backing.errors import BlobKeyError, FolderInUse
+from parley.backing.factory import create_backing
+from parley.backing.settings import BackingSettings
+from parley.service.errors import SettingsError
+from parley.testkit.clock import FakeClock
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+async def test_a_second_process_on_the_same_folder_is_refused_in_one_sentence(
+    tmp_path: Path,
+) -> None:
+    first = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
+    await first.start()
+    second = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
+    with pytest.raises(FolderInUse, match="another process uses the data folder"):
+        await second.start()
+    await first.aclose()
+    await second.start()
+    await second.aclose()
+
+
+async def test_everything_is_kept_in_the_data_folder(tmp_path: Path) -> None:
+    backing = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
+    await backing.start()
+    await backing.state.put("k:{1}", b"1")
+    await backing.bus.publish_and_wait("t", "k", b"1")
+    await backing.blobs.put("a/b", b"1")
+    await backing.aclose()
+    assert {"blobs", "bus", "state", "parley.db"} <= _names(tmp_path)
+
+
+async def test_without_durability_only_blobs_touch_the_disk(tmp_path: Path) -> None:
+    settings = BackingSettings.load(data=tmp_path, is_durable=False)
+    backing = create_backing(settings, FakeClock())
+    await backing.start()
+    await backing.state.put("k:{1}", b"1")
+    await backing.bus.publish_and_wait("t", "k", b"1")
+    await backing.aclose()
+    assert _names(tmp_path) == {"blobs"}
+
+
+async def test_a_blob_cannot_be_the_folder_of_another(tmp_path: Path) -> None:
+    settings = BackingSettings.load(data=tmp_path, is_durable=False)
+    backing = create_backing(settings, FakeClock())
+    await backing.start()
+    await backing.blobs.put("a/b", b"1")
+    for key in ("a", "a/b/c"):
+        with pytest.raises(BlobKeyError):
+            await backing.blobs.put(key, b"2")
+    assert not list((tmp_path / "blobs" / ".tmp").iterdir())
+    await backing.aclose()
+
+
+def test_bounds_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(SettingsError, match="more records than it keeps"):
+        BackingSettings.load(bus_keep_records=10, bus_max_records=10)
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_BACKING_SYNC", "always")
+    monkeypatch.setenv("PARLEY_BACKING_BUS_VOLATILE_TOPICS", "load, presence")
+    settings = BackingSettings.load()
+    assert settings.sync.value == "always"
+    assert settings.bus_volatile_topics == ("load", "presence")
