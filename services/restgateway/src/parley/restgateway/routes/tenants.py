@@ -1,0 +1,74 @@
+"""Tenants."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from parley.model.errors import Forbidden
+from parley.model.ids import TenantId
+from parley.restgateway.authentication import (
+    PlatformOnly,
+    StoreDependency,
+    TenantDependency,
+    TokenDependency,
+)
+from parley.restgateway.errors import tenant_not_found
+from parley.restgateway.schemas import Page, TenantCreate, TenantUpdate, TenantView
+
+router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
+
+
+@router.get("")
+async def list_tenants(
+    store: StoreDependency,
+    token: TokenDependency,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: str | None = None,
+) -> Page[TenantView]:
+    """Lists the tenants that the token may see, by id."""
+    if token.tenant_id is not None:
+        return Page(items=[TenantView.of(await store.tenants.get(token.tenant_id))])
+    found = await store.tenants.list_all(limit, None if after is None else TenantId(after))
+    following = found[-1].id if len(found) == limit else None
+    return Page(items=[TenantView.of(tenant) for tenant in found], next=following)
+
+
+@router.post("", status_code=201, dependencies=[PlatformOnly])
+async def create_tenant(
+    body: TenantCreate, store: StoreDependency, response: Response
+) -> TenantView:
+    """Creates a tenant."""
+    domains = [body.domain, *body.further_domains]
+    tenant = await store.tenants.create(body.name, domains, body.settings.record())
+    response.headers["Location"] = f"/v1/tenants/{tenant.id}"
+    return TenantView.of(tenant)
+
+
+@router.get("/{tenant_id}")
+async def get_tenant(tenant_id: TenantDependency, store: StoreDependency) -> TenantView:
+    """Shows a tenant."""
+    return TenantView.of(await store.tenants.get(tenant_id))
+
+
+@router.patch("/{tenant_id}")
+async def update_tenant(
+    tenant_id: TenantDependency, body: TenantUpdate, store: StoreDependency, token: TokenDependency
+) -> TenantView:
+    """Changes a tenant; its domains and whether it is enabled are the platform's to change."""
+    if token.tenant_id is not None and (body.enabled is not None or body.further_domains):
+        raise Forbidden("domains and enabled are changed by the platform", error_id="platform-only")
+    tenant = await store.tenants.update(
+        tenant_id,
+        name=body.name,
+        settings=None if body.settings is None else body.settings.record(),
+        enabled=body.enabled,
+        further_domains=body.further_domains,
+    )
+    return TenantView.of(tenant)
+
+
+@router.delete("/{tenant_id}", status_code=204, dependencies=[PlatformOnly])
+async def delete_tenant(tenant_id: TenantDependency, store: StoreDependency) -> None:
+    """Removes a tenant with its extensions and tokens; its CDRs stay."""
+    if not await store.tenants.delete(tenant_id):
+        raise tenant_not_found(tenant_id)
