@@ -17,7 +17,7 @@ MEDIA_MARK = $(VENV)/.mediaengine
 MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 .PHONY: help install run test check lint format types imports layout proto-check unit contract \
-	integration fuzz e2e phones bench lock proto rust ci clean
+	integration fuzz e2e phones bench lock proto settings rust ci clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -72,8 +72,9 @@ types: install ## Check types (mypy strict) of sources and tests
 imports: install ## Check who may import whom
 	@$(BIN)/lint-imports --no-cache
 
-layout: install ## Check the tree: file sizes, namespaces, names
+layout: install ## Check the tree: file sizes, namespaces, names, generated pages
 	@$(BIN)/python tools/check_layout.py
+	@$(BIN)/python tools/settings_table.py --check
 
 proto-check: install ## Check that the gRPC stubs match their .proto files
 	@$(BIN)/python tools/proto.py --check
@@ -112,6 +113,9 @@ lock: | $(UV) ## Resolve dependencies again into requirements.lock
 
 proto: install ## Generate the gRPC stubs from proto/
 	@$(BIN)/python tools/proto.py
+
+settings: install ## Write docs/operations/settings.md from the settings classes
+	@$(BIN)/python tools/settings_table.py
 
 clean: ## Remove what was built; keeps var/
 	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis libs/mediaengine/target
