@@ -1,7 +1,7 @@
 """The public head of a call's snapshot: what others may read of a call that goes on.
 
-The snapshot in shared state (`call:{<call_id>}`) belongs to the call manager and changes with it. It
-is one msgpack map whose first keys are these; readers ignore the rest.
+The snapshot in shared state (`call:{<call_id>}`) belongs to the call manager and changes with it.
+It is one msgpack map whose first keys are these; readers ignore the rest.
 """
 
 import msgspec
