@@ -113,6 +113,14 @@ async def test_closed_database_is_unavailable(db: Database) -> None:
         await TenantRepository(db).get(TenantId("t1"))
 
 
+@pytest.mark.parametrize("url", ["", "no url", "nodb://u:secret@h/d"])
+async def test_foreign_url_is_refused_in_one_sentence(url: str) -> None:
+    with pytest.raises(CannotOpen) as caught:
+        await Database(url, FakeClock()).start()
+
+    assert "secret" not in str(caught.value)
+
+
 async def test_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}", FakeClock())
 

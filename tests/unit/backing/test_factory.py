@@ -7,7 +7,7 @@ import pytest
 from parley.backing.errors import BlobKeyError, FolderInUse
 from parley.backing.factory import create_backing
 from parley.backing.settings import BackingSettings
-from parley.service.errors import SettingsError
+from parley.service.errors import SettingsError, StartError
 from parley.testkit.clock import FakeClock
 
 
@@ -71,3 +71,12 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     settings = BackingSettings.load()
     assert settings.sync.value == "always"
     assert settings.bus_volatile_topics == ("load", "presence")
+
+
+async def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    backing = create_backing(BackingSettings.load(data=tmp_path / "file"), FakeClock())
+    assert not backing.is_ready()
+    with pytest.raises(StartError, match=r"[^.]\.$"):
+        await backing.start()
+    await backing.aclose()

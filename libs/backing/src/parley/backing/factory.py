@@ -13,11 +13,13 @@ from parley.backing.bus.log import BusLimits
 from parley.backing.db.engine import Database
 from parley.backing.discovery.base import Discovery
 from parley.backing.discovery.embedded import EmbeddedDiscovery
+from parley.backing.errors import BackingUnavailable
 from parley.backing.journal import Journal
 from parley.backing.settings import Adapter, BackingSettings
 from parley.backing.state.base import State
 from parley.backing.state.embedded import EmbeddedState
 from parley.service.clock import Clock
+from parley.service.errors import StartError
 
 _IN_MEMORY = "sqlite://"
 
@@ -30,7 +32,9 @@ class _Part(Protocol):
 
 @dataclass(slots=True)
 class Backing:
-    """All ports of one process."""
+    """All ports of one process; a service of that process too, the first one to start."""
+
+    name = "backing"
 
     bus: Bus
     state: State
@@ -38,24 +42,39 @@ class Backing:
     db: Database
     blobs: Blobs
     _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
+    _is_open: bool = field(default=False, init=False, repr=False)
 
     async def start(self) -> None:
         """Opens every port; what was opened is closed again when one fails.
 
         Raises:
-            FolderInUse: another process works on the same data folder.
-            BackingUnavailable: a port cannot be opened.
+            StartError: a port cannot be opened; `FolderInUse` when another process has the folder.
         """
         # Closed in reverse: consumers of the bus may still use all the others.
         parts: tuple[_Part, ...] = (self.db, self.blobs, self.state, self.discovery, self.bus)
-        async with AsyncExitStack() as opened:
-            for part in parts:
-                opened.push_async_callback(part.aclose)
-                await part.start()
-            self._running = opened.pop_all()
+        try:
+            async with AsyncExitStack() as opened:
+                for part in parts:
+                    opened.push_async_callback(part.aclose)
+                    await part.start()
+                self._running = opened.pop_all()
+        except BackingUnavailable as error:
+            raise StartError(f"{str(error).rstrip('.')}.") from error
+        except OSError as error:
+            place = error.filename or "the data folder"
+            raise StartError(f"cannot use {place}: {error.strerror or error}.") from error
+        self._is_open = True
+
+    def is_ready(self) -> bool:
+        """Says whether all ports are open."""
+        return self._is_open
+
+    async def drain(self, timeout_s: float) -> None:
+        """Does nothing: the services that use the ports drain."""
 
     async def aclose(self) -> None:
         """Closes every port, the bus first."""
+        self._is_open = False
         await self._running.aclose()
 
 

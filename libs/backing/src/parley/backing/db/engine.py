@@ -15,18 +15,19 @@ from typing import Any
 
 import msgspec
 from alembic.util import CommandError
-from sqlalchemy import AsyncAdaptedQueuePool, Connection, event, text
+from sqlalchemy import AsyncAdaptedQueuePool, text
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from parley.backing.db.migrate import upgrade
 from parley.backing.db.models import Base
+from parley.backing.db.sqlite import READ_ONLY, SqliteConnector, begin_explicitly
 from parley.backing.errors import BackingUnavailable
 from parley.model.errors import InvalidValue
 from parley.service.clock import Clock
@@ -40,14 +41,6 @@ _MIGRATION_TIMEOUT_S = 300.0
 _POOL_SIZE = 8
 
 _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
-_PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    # A commit that was told to a caller survives a power cut too.
-    "PRAGMA synchronous=FULL",
-    "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=5000",
-)
-_READ_ONLY = "parley_read_only"
 
 
 class CannotOpen(BackingUnavailable, StartError):
@@ -71,16 +64,15 @@ class Database:
         self.ids: Ids = ids or RandomIds()
         self.source = source
         self.committed = asyncio.Event()
-        self._url = _with_async_driver(make_url(url))
+        self._url = _parsed(url)
         self._is_memory = self.is_sqlite and self._url.database in {None, "", ":memory:"}
         self._anchor: sqlite3.Connection | None = None
         if self._is_memory:
             # A name makes it one database for several connections: a statement that is cancelled
             # takes its connection along, and must not take the data.
-            self._url = self._url.set(
-                database=f"file:/parley-{self.ids.token(8)}",
-                query={"vfs": "memdb", "uri": "true"},
-            )
+            name = f"file:/parley-{self.ids.token(8)}?vfs=memdb"
+            self._url = self._url.set(database=name, query={})
+        self._connector = SqliteConnector(self._url.database or "") if self.is_sqlite else None
         self._engine: AsyncEngine | None = None
         self._writer = asyncio.Lock()
         self._exclusive: dict[int, asyncio.Lock] = {}
@@ -98,13 +90,13 @@ class Database:
         """
         try:
             if self._is_memory:
-                self._anchor = sqlite3.connect(f"{self._url.database}?vfs=memdb", uri=True)
+                self._anchor = sqlite3.connect(self._url.database or "", uri=True)
             elif self.is_sqlite:
                 Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
             self._engine = self._make_engine()
             async with self.write(_MIGRATION_TIMEOUT_S) as connection:
                 await connection.run_sync(upgrade)
-        except (BackingUnavailable, OSError, CommandError) as error:
+        except (BackingUnavailable, OSError, ImportError, ArgumentError, CommandError) as error:
             await self.aclose()
             place = self._url.render_as_string(hide_password=True)
             raise CannotOpen(f"The database {place} cannot be opened: {error}.") from error
@@ -117,6 +109,8 @@ class Database:
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.dispose()
+        if self._connector is not None:
+            await self._connector.aclose()
         if self._anchor is not None:
             self._anchor.close()
             self._anchor = None
@@ -188,7 +182,7 @@ class Database:
             raise BackingUnavailable("the database is closed")
         async with self._engine.connect() as connection:
             if read_only:
-                await connection.execution_options(**{_READ_ONLY: True})
+                await connection.execution_options(**{READ_ONLY: True})
             yield connection
 
     def _make_engine(self) -> AsyncEngine:
@@ -198,16 +192,22 @@ class Database:
         }
         options.update(pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=WRITE_TIMEOUT_S)
         options["poolclass"] = AsyncAdaptedQueuePool
-        if not self.is_sqlite:
+        if self._connector is not None:
+            options["async_creator"] = self._connector
+        else:
             options.update(pool_pre_ping=True, connect_args={"timeout": READ_TIMEOUT_S})
         engine = create_async_engine(self._url, **options)
-        if self.is_sqlite:
-            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        if self._connector is not None:
+            begin_explicitly(engine)
         return engine
 
 
-def _with_async_driver(url: URL) -> URL:
+def _parsed(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        # The text may hold a password: it is not repeated.
+        raise CannotOpen("The database URL cannot be understood.") from error
     driver = _ASYNC_DRIVERS.get(url.drivername)
     return url if driver is None else url.set(drivername=driver)
 
@@ -225,17 +225,3 @@ def _is_unfit_value(error: DBAPIError | OSError) -> bool:
     # Class 22 of the SQL states is "data exception"; asyncpg's errors carry no better type.
     state = str(getattr(getattr(error, "orig", None), "sqlstate", ""))
     return isinstance(error, DataError) or state.startswith("22")
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver would begin transactions by itself, and only before the first write.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    is_read = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if is_read else "BEGIN IMMEDIATE")
