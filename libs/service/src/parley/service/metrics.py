@@ -8,7 +8,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -27,6 +34,8 @@ class Registry:
     """All series of one process."""
 
     def __init__(self) -> None:
+        # Each counter would render a second series with the time it was made at.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library lacks types here
         self._collectors = CollectorRegistry(auto_describe=False)
         self._series: dict[str, MetricWrapperBase] = {}
         ProcessCollector(registry=self._collectors)
