@@ -5,7 +5,6 @@ import pytest
 from parley.sip.transaction import (
     RequestReceived,
     ResponseReceived,
-    State,
     StrayResponse,
     TransactionFailed,
 )
@@ -21,10 +20,9 @@ def test_invite_is_retransmitted_at_doubling_intervals_until_timer_b() -> None:
     pair.run(40)
 
     assert pair.left.sent_at("INVITE") == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
-    failed = pair.left.next_event(TransactionFailed)
-    assert failed == (transaction, "timeout")
-    assert failed.transaction.user == "me"
-    assert transaction.state is State.TERMINATED
+    assert pair.left.next_event(TransactionFailed) == (transaction, "timeout")
+    assert transaction.user == "me"
+    assert transaction.state.name == "TERMINATED"
     assert pair.left.layer.client_count == 0
 
 
@@ -98,7 +96,7 @@ def test_invite_failure_is_acknowledged_each_time_and_reported_once_until_timer_
     assert pair.left.next_event(ResponseReceived).response.status == 486
     assert not pair.left.events
     assert not pair.right.events
-    assert transaction.state is State.COMPLETED
+    assert transaction.state.name == "COMPLETED"
     pair.run(21.9)
     assert pair.left.layer.client_count == 1
     pair.run(0.2)
@@ -177,9 +175,9 @@ def test_every_2xx_to_an_invite_is_reported_for_timer_m() -> None:
 
     tags = [pair.left.next_event(ResponseReceived).response.to.tag for _ in range(3)]
     assert tags == ["fork-1", "fork-2", "fork-1"]
-    assert transaction.state is State.ACCEPTED
+    assert transaction.state.name == "ACCEPTED"
     pair.run(2.1)
-    assert transaction.state is State.TERMINATED
+    assert transaction.state.name == "TERMINATED"
     assert pair.left.sent_at("ACK") == []
 
 

@@ -41,7 +41,7 @@ def _uac(status: int = 200) -> Dialog:
 def test_the_uas_takes_its_state_from_the_invite() -> None:
     dialog = _uas()
     assert dialog.id == DialogId("call-1", "local", "a1")
-    assert dialog.state is DialogState.EARLY
+    assert dialog.state.name == "EARLY"
     assert not dialog.is_uac
     assert dialog.remote_cseq == 10
     assert dialog.local_cseq is None
@@ -56,7 +56,7 @@ def test_the_uas_takes_its_state_from_the_invite() -> None:
 def test_the_uac_takes_its_state_from_the_response_with_the_routes_turned_round() -> None:
     dialog = _uac()
     assert dialog.id == DialogId("call-1", "a1", "b1")
-    assert dialog.state is DialogState.CONFIRMED
+    assert dialog.state.name == "CONFIRMED"
     assert dialog.is_uac
     assert dialog.local_cseq == 10
     assert dialog.remote_cseq is None
@@ -74,7 +74,7 @@ def test_a_request_carries_target_routes_tags_and_the_next_number() -> None:
     assert bye.method == "BYE"
     assert bye.uri_text == "sip:bob@right.test:5060"
     assert bye.get_all("route") == dialog.route_set
-    assert bye.get("from") == 'Alice <sip:alice@example.com>;tag=a1'
+    assert bye.get("from") == "Alice <sip:alice@example.com>;tag=a1"
     assert bye.get("to") == "<sip:bob@example.com>;tag=b1"
     assert str(bye.cseq) == "11 BYE"
     assert bye.call_id == "call-1"
@@ -155,13 +155,13 @@ def test_the_target_follows_refreshes_and_the_routes_stay() -> None:
 def test_the_2xx_replaces_routes_and_target_of_the_early_dialog() -> None:
     invite = _invite()
     dialog = Dialog.uac(invite, _response(invite, 180))
-    assert dialog.state is DialogState.EARLY
+    assert dialog.state.name == "EARLY"
     final = make_response(invite, 200, contact="<sip:bob@answered.test>")
     final.add("record-route", "<sip:only.test;lr>")
 
     dialog.confirm(final)
 
-    assert dialog.state is DialogState.CONFIRMED
+    assert dialog.state.name == "CONFIRMED"
     assert dialog.route_set == ["<sip:only.test;lr>"]
     assert dialog.remote_target == "sip:bob@answered.test"
     dialog.confirm(_response(invite, 200))  # retransmitted 2xx change nothing any more
@@ -171,9 +171,9 @@ def test_the_2xx_replaces_routes_and_target_of_the_early_dialog() -> None:
 def test_a_uas_dialog_is_confirmed_and_terminated() -> None:
     dialog = _uas()
     dialog.confirm()
-    assert dialog.state is DialogState.CONFIRMED
+    assert dialog.state.name == "CONFIRMED"
     dialog.terminate()
-    assert dialog.state is DialogState.TERMINATED
+    assert dialog.state.name == "TERMINATED"
     assert dialog.new_request("BYE").method == "BYE"
 
 
@@ -258,7 +258,7 @@ def test_an_unusable_record_route_is_the_peers_error() -> None:
 
 def test_a_dialog_made_over_sips_is_secure() -> None:
     invite = make_request()
-    invite.uri = "sips:bob@right.test"  # type: ignore[assignment]  # the setter takes text
+    invite.uri = "sips:bob@right.test"
     assert _uas(invite).is_secure
     assert not _uas().is_secure
 

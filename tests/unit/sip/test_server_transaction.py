@@ -7,7 +7,6 @@ from parley.sip.transaction import (
     RequestReceived,
     ResponseReceived,
     ServerTransaction,
-    State,
     TransactionFailed,
 )
 from parley.testkit.sip_messages import make_request, make_response
@@ -94,9 +93,9 @@ def test_the_ack_ends_retransmissions_and_timer_i_the_transaction() -> None:
     pair.run(4.9)
 
     assert pair.right.sent_at("486") == [0]
-    assert transaction.state is State.CONFIRMED
+    assert transaction.state.name == "CONFIRMED"
     pair.run(0.2)
-    assert transaction.state is State.TERMINATED
+    assert transaction.state.name == "TERMINATED"
     assert not pair.right.events
 
 
@@ -108,9 +107,9 @@ def test_other_requests_are_answered_again_until_timer_j() -> None:
     pair.run(31)
 
     assert pair.right.sent_at("200") == [0, 0.5, 1.5]
-    assert transaction.state is State.COMPLETED
+    assert transaction.state.name == "COMPLETED"
     pair.run(1.1)
-    assert transaction.state is State.TERMINATED
+    assert transaction.state.name == "TERMINATED"
 
 
 def test_a_second_final_response_and_late_provisionals_are_dropped() -> None:
@@ -148,9 +147,9 @@ def test_accepted_invite_absorbs_retransmissions_until_timer_l(transport: str) -
 
     assert pair.right.sent_at("200") == [0]
     assert not pair.right.events
-    assert transaction.state is State.ACCEPTED
+    assert transaction.state.name == "ACCEPTED"
     pair.run(1.1)
-    assert transaction.state is State.TERMINATED
+    assert transaction.state.name == "TERMINATED"
 
 
 def test_responses_go_where_the_via_and_the_source_say() -> None:

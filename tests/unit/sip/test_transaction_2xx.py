@@ -1,4 +1,4 @@
-"""The 2xx to INVITE (RFC 6026, RFC 3261 13.3.1.4): ACKs surface, the 2xx is sent until one comes."""
+"""The 2xx to INVITE (RFC 6026, RFC 3261 13.3.1.4): sent until its ACK comes, which surfaces."""
 
 import pytest
 

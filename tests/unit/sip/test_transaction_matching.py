@@ -9,7 +9,6 @@ from parley.sip.transaction import (
     ClientTransaction,
     RequestReceived,
     ServerTransaction,
-    State,
     StrayResponse,
     TransactionFailed,
     TransactionLayer,
@@ -57,9 +56,7 @@ def _sent(layer: TransactionLayer) -> list[str]:
         ("SIP/2.0/UDP a.test:5060;branch=z9hG4bK1", "OPTIONS", False),
     ],
 )
-def test_requests_match_by_branch_sent_by_and_method(
-    via: str, method: str, is_same: bool
-) -> None:
+def test_requests_match_by_branch_sent_by_and_method(via: str, method: str, is_same: bool) -> None:
     layer = TransactionLayer(CountingIds())
     layer.receive_message(_incoming("SIP/2.0/UDP a.test:5060;branch=z9hG4bK1"), 0)
     layer.receive_message(_incoming(via, method), 0)
@@ -75,7 +72,7 @@ def test_a_merged_request_is_a_transaction_of_its_own_left_to_the_user() -> None
     assert isinstance(second, RequestReceived)
     layer.send_response(second.transaction, make_response(second.transaction, 482), 0)
     assert _sent(layer) == ["482"]
-    assert first.transaction.state is State.PROCEEDING
+    assert first.transaction.state.name == "PROCEEDING"
 
 
 OLD_VIA = "SIP/2.0/UDP old.test:5060;branch=1"
@@ -94,9 +91,9 @@ def test_a_client_of_rfc_2543_is_matched_by_its_headers() -> None:
 
     layer.send_response(event.transaction, make_response(event.transaction, 486), 0)
     layer.receive_message(_incoming(OLD_VIA, "ACK", to="<sip:bob@example.com>;tag=no"), 0)
-    assert event.transaction.state is State.COMPLETED
+    assert event.transaction.state.name == "COMPLETED"
     layer.receive_message(_incoming(OLD_VIA, "ACK", to="<sip:bob@example.com>;tag=b1"), 0)
-    assert event.transaction.state is State.CONFIRMED
+    assert event.transaction.state.name == "CONFIRMED"
 
 
 def test_a_cancel_of_rfc_2543_finds_its_invite() -> None:
@@ -119,7 +116,7 @@ def test_a_response_needs_our_branch_and_its_method() -> None:
     for response in (wrong_method, wrong_branch):
         layer.receive_message(response, 0)
     assert all(isinstance(event, StrayResponse) for event in _events(layer))
-    assert transaction.state is State.TRYING
+    assert transaction.state.name == "TRYING"
 
 
 def test_an_ack_while_proceeding_is_dropped() -> None:
@@ -148,7 +145,7 @@ def test_a_closed_flow_fails_the_requests_on_it_and_no_others() -> None:
 
     failures = _events(layer)
     assert failures == [TransactionFailed(each, "transport") for each in lost]
-    assert kept.state is State.CALLING
+    assert kept.state.name == "CALLING"
     # The server's side may still answer on a new connection (18.2.2).
     assert layer.server_count == 1
 
@@ -196,7 +193,8 @@ def test_an_ack_that_cannot_be_sent_ends_the_client_quietly() -> None:
     client.receive_response(make_response(client.request, 486), 0)
     _events(layer)
     while (transmit := layer.poll_transmit()) is not None:
-        layer.message_failed(transmit.message, 0) if transmit.message is not client.request else 0
+        if transmit.message is not client.request:
+            layer.message_failed(transmit.message, 0)
     assert _events(layer) == []
     assert layer.client_count == 0
 
@@ -207,9 +205,7 @@ def test_a_failed_cancel_is_nobodys_event() -> None:
     client.receive_response(make_response(client.request, 180), 0)
     layer.cancel(client, 0)
     _events(layer)
-    cancel = next(
-        transaction for transaction in layer._clients.values() if transaction.is_internal
-    )
+    cancel = next(transaction for transaction in layer._clients.values() if transaction.is_internal)
     layer.message_failed(cancel.request, 0)
     assert _events(layer) == []
     assert layer.client_count == 1

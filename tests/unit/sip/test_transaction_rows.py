@@ -113,7 +113,9 @@ def _expected(rows: str) -> dict[tuple[State, Input], Outcome]:
     return table
 
 
-def _outcome(layer: TransactionLayer, transaction: ClientTransaction | ServerTransaction) -> Outcome:
+def _outcome(
+    layer: TransactionLayer, transaction: ClientTransaction | ServerTransaction
+) -> Outcome:
     sent = []
     while (transmit := layer.poll_transmit()) is not None:
         message = transmit.message

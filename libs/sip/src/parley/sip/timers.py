@@ -46,7 +46,8 @@ class Timers:
         t2: longest interval between retransmissions of non-INVITE requests and INVITE responses.
         t4: longest life of a message in the network.
         d: how long a client absorbs retransmitted INVITE failures over UDP (at least 32 s).
-        c: how long an INVITE may ring without news (16.6: more than three minutes).
+        c: how long an INVITE may ring without news (16.6: more than three minutes); may be
+            infinite.
         trying: delay of the automatic 100; 0 sends it at once (a proxy's choice).
     """
 
@@ -56,6 +57,10 @@ class Timers:
     d: float = 32.0
     c: float = 185.0
     trying: float = 0.2
+
+    def __post_init__(self) -> None:
+        if min(self.t1, self.t2, self.t4, self.d, self.c) <= 0 or self.trying < 0:
+            raise ValueError("SIP timers must be positive")
 
     def durations(self, *, is_reliable: bool) -> dict[Timer, float]:
         """Returns each timer's first duration; 0 means it expires at once or never starts."""
