@@ -7,9 +7,10 @@ from parley.accounting.settings import AccountingSettings
 from parley.backing.factory import Backing, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.clock import SystemClock
+from parley.service.errors import StartError
 from parley.service.health import HealthApp
 from parley.service.http import HttpServer
-from parley.service.lifecycle import main, run
+from parley.service.lifecycle import Exit, main, run
 from parley.service.log import configure_logging
 from parley.service.metrics import Registry
 
@@ -43,7 +44,11 @@ async def _serve() -> int:
     backing_settings = BackingSettings.load_or_exit()
     configure_logging(settings.log_level)
     clock, registry = SystemClock(), Registry()
-    backing = create_backing(backing_settings, clock)
+    try:
+        backing = create_backing(backing_settings, clock)
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.FAILED
     parts = (_BackingService(backing), create_app(settings, backing, clock, registry))
     health = HttpServer(
         HealthApp(parts, registry), settings.host, settings.health_port, name="The health port"
