@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from parley.mediaengine import Engine
 from parley.mediaengine.build import check
 

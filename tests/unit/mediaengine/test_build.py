@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from parley.mediaengine.build import StaleBuild, check
 
 SOURCES = Path(__file__).parents[3] / "libs/mediaengine"

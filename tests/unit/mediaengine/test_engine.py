@@ -3,6 +3,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+
 from parley.mediaengine import EndpointSpec, Engine, EngineError, PortsExhausted
 
 RTP = bytes([0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]) + b"\xd5" * 160

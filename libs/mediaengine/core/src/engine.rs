@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,6 +112,10 @@ impl Engine {
     /// Starts the threads.
     pub fn new(config: Config) -> Result<Self, EngineError> {
         config.check()?;
+        if let Err(error) = UdpSocket::bind((config.ip, 0)) {
+            let problem = format!("media cannot be received on {}: {error}", config.ip);
+            return Err(EngineError::Invalid(problem));
+        }
         let pool = PortPool::new(config.first_port, config.last_port, config.quarantine);
         let mut engine = Self {
             start: Instant::now(),
@@ -167,6 +171,9 @@ impl Engine {
         };
         let pair = Arc::new(self.bind()?);
         let port = pair.lease.port;
+        // Its own thread does so too, but the peer's may have something to send before.
+        pair.rtp.set_target(spec.remote);
+        pair.rtcp.set_target(spec.remote_rtcp);
         registry.last_id += 1;
         registry.per_thread[thread] += 1;
         let id = registry.last_id;

@@ -83,25 +83,26 @@ impl Worker {
     /// Works until told to stop.
     pub fn run(&mut self) {
         let mut ready = ready_list(ROUND);
+        let mut now = Instant::now();
         while !self.inbox.stop.load(Ordering::Acquire) {
             // Only a broken epoll set fails here; the endpoints then hear of it.
-            let Ok(found) = self.epoll.wait(&mut ready, self.timeout_ms()) else {
+            let Ok(found) = self.epoll.wait(&mut ready, self.timeout_ms(now)) else {
                 return self.fail_all();
             };
-            self.round(&ready[..found]);
+            now = Instant::now();
+            self.round(&ready[..found], now);
         }
     }
 
-    fn timeout_ms(&self) -> i32 {
+    fn timeout_ms(&self, now: Instant) -> i32 {
         if self.table.is_empty() {
             return -1;
         }
-        let left = self.next_check.saturating_duration_since(Instant::now());
+        let left = self.next_check.saturating_duration_since(now);
         i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX)
     }
 
-    fn round(&mut self, ready: &[Ready]) {
-        let now = Instant::now();
+    fn round(&mut self, ready: &[Ready], now: Instant) {
         let now_ns = (now - self.start).as_nanos() as u64;
         let is_woken = ready.iter().any(|event| { event.u64 } == WAKE);
         if is_woken || self.inbox.commands.is_raised() {
@@ -215,7 +216,7 @@ mod tests {
     fn one_round(worker: &mut Worker) {
         let mut ready = ready_list(ROUND);
         let found = worker.epoll.wait(&mut ready, 2000).unwrap();
-        worker.round(&ready[..found]);
+        worker.round(&ready[..found], Instant::now());
     }
 
     #[test]
