@@ -136,7 +136,7 @@ class RelayLink:
     async def _converse(self, channel: grpc.aio.Channel) -> bool:
         """Serves one stream to its end; whether the relay ever spoke."""
         call: _Call = MediaRelayStub(channel).Control(wait_for_ready=True)
-        reason = "the relay ended the stream"
+        reason = "the stream was closed here"
         was_up = False
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -144,9 +144,12 @@ class RelayLink:
                 async for batch in call:
                     was_up = True
                     self._receive(batch)
+                reason = "the relay ended the stream"
                 writer.cancel()
-        except* (grpc.RpcError, asyncio.InvalidStateError) as errors:
-            reason = str(errors.exceptions[0])
+        except* grpc.aio.AioRpcError as errors:
+            reason = _why(errors)
+        except* asyncio.InvalidStateError:
+            reason = "the stream had ended"
         finally:
             call.cancel()
             self._go_down(reason)
@@ -260,3 +263,10 @@ class RelayLink:
             self._closing[self._send(close)] = close
         else:
             self._abandoned[close.session_id] = close
+
+
+def _why(errors: BaseExceptionGroup[grpc.aio.AioRpcError]) -> str:
+    first = errors.exceptions[0]
+    if isinstance(first, BaseExceptionGroup):
+        return _why(first)
+    return first.details() or first.code().name

@@ -1,0 +1,36 @@
+"""Runs a media relay: `python -m parley.mediarelay`."""
+
+import sys
+
+import structlog
+
+from parley.mediarelay.app import GrpcFront, create_app
+from parley.mediarelay.settings import MediaRelaySettings
+from parley.service.clock import SystemClock
+from parley.service.errors import StartError
+from parley.service.lifecycle import Exit, main, run
+from parley.service.log import configure_logging
+from parley.service.metrics import Registry
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+async def _serve() -> int:
+    settings = MediaRelaySettings.load_or_exit()
+    configure_logging(settings.log_level)
+    try:
+        services = create_app(settings, Registry(), SystemClock())
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.FAILED
+
+    def announce() -> None:
+        for service in services:
+            if isinstance(service, GrpcFront):
+                _logger.info("media relay listens", host=service.host, port=service.port)
+
+    return await run(services, drain_timeout_s=settings.drain_timeout_s, on_ready=announce)
+
+
+if __name__ == "__main__":
+    sys.exit(main(_serve))

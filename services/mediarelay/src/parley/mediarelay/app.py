@@ -1,0 +1,177 @@
+"""Wires the media relay: the engine and its core, and the gRPC front of a process of its own.
+
+`allinone` takes `RelayService` alone and calls its `relay` directly.
+"""
+
+import asyncio
+import resource
+
+import grpc
+
+from parley.mediaengine import Engine, EngineError
+from parley.mediarelay.grpc_api import MediaRelayApi
+from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.relay import Relay
+from parley.mediarelay.settings import MediaRelaySettings
+from parley.rpc.media.v1.media_pb2_grpc import add_MediaRelayServicer_to_server
+from parley.service.clock import Clock
+from parley.service.errors import StartError
+from parley.service.health import HealthApp
+from parley.service.http import HttpServer, listen_tcp
+from parley.service.lifecycle import Service
+from parley.service.metrics import Registry
+
+_STOP_GRACE_S = 0.5
+_WHAT = "The media relay's gRPC server"
+_GRPC_OPTIONS = (
+    # Two relays on one port would share it in silence.
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+
+class RelayService:
+    """The relay's core as a part of a process.
+
+    Attributes:
+        relay: executes commands from the moment it is made; tells events once started.
+    """
+
+    name = "media relay"
+
+    def __init__(self, settings: MediaRelaySettings, registry: Registry) -> None:
+        """Starts the engine's threads.
+
+        Raises:
+            StartError: the settings cannot work.
+        """
+        _raise_file_limit()
+        self.relay = Relay(
+            _make_engine(settings),
+            settings.advertised_host or settings.host,
+            RelayMetrics(registry),
+        )
+        self._is_started = False
+
+    async def start(self) -> None:
+        """Begins to tell events."""
+        self.relay.start()
+        self._is_started = True
+
+    async def drain(self, timeout_s: float) -> None:
+        """Takes no new session; ends the ones that outlast the time."""
+        self.relay.is_draining = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.relay.wait_empty()
+        except TimeoutError:
+            self.relay.drop_all("the media relay shuts down")
+
+    async def aclose(self) -> None:
+        """Closes every session and ends the engine."""
+        self._is_started = False
+        self.relay.close()
+
+    def is_ready(self) -> bool:
+        """Whether new sessions are taken."""
+        return self._is_started and not self.relay.is_draining
+
+
+class GrpcFront:
+    """The gRPC server before a relay's core.
+
+    Attributes:
+        port: the port that is listened on; known after `start` when 0 was asked for.
+    """
+
+    name = "media relay gRPC"
+
+    def __init__(self, relay: Relay, settings: MediaRelaySettings, clock: Clock) -> None:
+        self.host = settings.host
+        self.port = settings.grpc_port
+        self._api = MediaRelayApi(relay, clock, settings.orphan_timeout_s)
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            StartError: the port cannot be had.
+        """
+        server = grpc.aio.server(options=_GRPC_OPTIONS)
+        add_MediaRelayServicer_to_server(self._api, server)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        try:
+            self.port = server.add_insecure_port(f"{host}:{self.port}")
+        except RuntimeError as error:
+            # gRPC does not say why; the same attempt by hand does.
+            listen_tcp(self.host, self.port, what=_WHAT).close()
+            raise StartError(f"{_WHAT} cannot listen on {self.host}:{self.port}.") from error
+        await server.start()
+        self._server = server
+        self._api.start()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Tells the call managers, once the core drains, to look elsewhere."""
+        self._api.announce()
+
+    async def aclose(self) -> None:
+        """Ends every stream."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop(_STOP_GRACE_S)
+        await self._api.aclose()
+
+    def is_ready(self) -> bool:
+        """Whether call managers can connect."""
+        return self._server is not None
+
+    @property
+    def streams(self) -> int:
+        """Call managers connected."""
+        return self._api.streams
+
+    def sweep(self) -> None:
+        """Closes orphaned sessions now; done by itself every so often."""
+        self._api.sweep()
+
+
+def create_app(settings: MediaRelaySettings, registry: Registry, clock: Clock) -> list[Service]:
+    """Makes the services of a media relay process, in the order of their start.
+
+    Raises:
+        StartError: the settings cannot work.
+    """
+    core = RelayService(settings, registry)
+    front = GrpcFront(core.relay, settings, clock)
+    health = HttpServer(
+        HealthApp((core, front), registry),
+        settings.host,
+        settings.health_port,
+        name="The media relay's health port",
+    )
+    return [core, front, health]
+
+
+def _make_engine(settings: MediaRelaySettings) -> Engine:
+    try:
+        return Engine(
+            settings.host,
+            settings.rtp_ports.first,
+            settings.rtp_ports.last,
+            threads=settings.threads,
+            quarantine_s=settings.quarantine_s,
+            dscp=settings.dscp,
+        )
+    except EngineError as error:
+        raise StartError(f"The media engine cannot start: {error}.") from error
+
+
+def _raise_file_limit() -> None:
+    """Lifts the soft limit of open files: a bridged stream takes four sockets."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

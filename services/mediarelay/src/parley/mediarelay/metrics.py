@@ -1,0 +1,64 @@
+"""All Prometheus series of the media relay."""
+
+from collections.abc import Iterable
+
+from parley.model.media import (
+    CloseSession,
+    Command,
+    MediaEvent,
+    MediaTimedOut,
+    OpenSession,
+    Reply,
+    SessionLost,
+    StreamStats,
+    UpdateSession,
+)
+from parley.service.metrics import Metrics, Registry
+
+_COMMANDS: dict[type[Command], str] = {
+    OpenSession: "open",
+    UpdateSession: "update",
+    CloseSession: "close",
+}
+_EVENTS: dict[type[MediaEvent], str] = {MediaTimedOut: "timed_out", SessionLost: "lost"}
+
+
+class RelayMetrics:
+    """The relay's series; packets are counted when their session ends."""
+
+    def __init__(self, registry: Registry) -> None:
+        metrics = Metrics(registry, "mediarelay")
+        self._sessions = metrics.gauge("sessions", "Media sessions open now.")
+        self._free_pairs = metrics.gauge("free_port_pairs", "RTP port pairs that are free.")
+        self._commands = metrics.counter(
+            "commands", "Commands by kind and result.", ("command", "result")
+        )
+        self._events = metrics.counter("events", "Media events by kind.", ("event",))
+        self._packets = metrics.counter("packets", "RTP packets of ended sessions.", ("direction",))
+        self._bytes = metrics.counter("bytes", "RTP bytes of ended sessions.", ("direction",))
+        self._lost = metrics.counter("packets_lost", "RTP packets that phones sent in vain.")
+        self._rejected = metrics.counter("packets_rejected", "Datagrams of strangers or garbage.")
+
+    def set_load(self, sessions: int, free_pairs: int) -> None:
+        """Notes what is in use."""
+        self._sessions.set(sessions)
+        self._free_pairs.set(free_pairs)
+
+    def count_command(self, command: Command, reply: Reply) -> None:
+        """Counts one command."""
+        result = "ok" if reply.error is None else reply.error.value
+        self._commands.labels(_COMMANDS.get(type(command), "unknown"), result).inc()
+
+    def count_event(self, event: MediaEvent) -> None:
+        """Counts one event."""
+        self._events.labels(_EVENTS[type(event)]).inc()
+
+    def count_streams(self, streams: Iterable[StreamStats]) -> None:
+        """Adds the counters of a session that ended."""
+        for stream in streams:
+            self._packets.labels("received").inc(stream.packets_received)
+            self._packets.labels("sent").inc(stream.packets_sent)
+            self._bytes.labels("received").inc(stream.bytes_received)
+            self._bytes.labels("sent").inc(stream.bytes_sent)
+            self._lost.inc(stream.lost)
+            self._rejected.inc(stream.rejected)

@@ -1,0 +1,231 @@
+"""The relay's core: commands in, replies and events out, over the media engine.
+
+Synchronous throughout: a command is a few microseconds of Python and some system calls. All the
+commands of one `execute` wake the engine's threads once. Commands of an older epoch than the
+session's are refused; any command may be repeated.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from parley.mediaengine import Engine, EngineError, PortsExhausted
+from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.session import InvalidCommand, Session
+from parley.model.media import (
+    CloseSession,
+    Command,
+    MediaEvent,
+    MediaTimedOut,
+    OpenSession,
+    Reply,
+    ReplyError,
+    SessionLost,
+    StreamStats,
+    UpdateSession,
+)
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+class _Refused(Exception):
+    def __init__(self, error: ReplyError, detail: str) -> None:
+        super().__init__(detail)
+        self.error = error
+        self.detail = detail
+
+
+class Relay:
+    """Media sessions on one engine, which it owns.
+
+    Attributes:
+        is_draining: new sessions are refused.
+    """
+
+    def __init__(self, engine: Engine, ip: str, metrics: RelayMetrics) -> None:
+        """Takes the engine over.
+
+        Args:
+            engine: closed by `close`.
+            ip: the address phones are told; differs from the engine's behind NAT.
+            metrics: where to count.
+        """
+        self.is_draining = False
+        self._engine = engine
+        self._ip = ip
+        self._metrics = metrics
+        self._sessions: dict[str, Session] = {}
+        self._by_endpoint: dict[int, Session] = {}
+        self._callback: Callable[[MediaEvent], None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._handlers: dict[type[Command], Callable[[Any], Reply]] = {
+            OpenSession: self._open,
+            UpdateSession: self._update,
+            CloseSession: self._close,
+        }
+
+    @property
+    def sessions(self) -> int:
+        """Sessions open now."""
+        return len(self._sessions)
+
+    def start(self) -> None:
+        """Begins to tell events, in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._engine.event_fd(), self.read_events)
+
+    def close(self) -> None:
+        """Closes every session and the engine; may be repeated."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._engine.event_fd())
+            self._loop = None
+        self._engine.shut_down()
+        self._sessions.clear()
+        self._by_endpoint.clear()
+        self._count_sessions()
+
+    async def wait_empty(self) -> None:
+        """Returns when no session is open."""
+        await self._empty.wait()
+
+    def on_event(self, callback: Callable[[MediaEvent], None]) -> None:
+        """Names the one callback for media events; it must not raise."""
+        self._callback = callback
+
+    def execute(self, commands: Sequence[Command]) -> list[Reply]:
+        """Carries commands out in order; one reply each, whatever happens."""
+        try:
+            return [self._execute(command) for command in commands]
+        finally:
+            self._engine.flush()
+            self._count_sessions()
+
+    def is_silent(self, session_id: str, seconds: float) -> bool:
+        """Whether a session is gone, or has received nothing for so long."""
+        session = self._sessions.get(session_id)
+        return session is None or session.is_silent_for(seconds)
+
+    def drop(self, session_id: str, reason: str) -> None:
+        """Closes a session that nobody commands any more and tells that it is lost."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            self._release(session)
+            self._engine.flush()
+            self._count_sessions()
+            self._tell(SessionLost(session_id, reason))
+
+    def drop_all(self, reason: str) -> None:
+        """Closes every session and tells that they are lost."""
+        for session_id in list(self._sessions):
+            self.drop(session_id, reason)
+
+    def read_events(self) -> None:
+        """Takes the engine's events and tells those that concern a call."""
+        for kind, endpoint in self._engine.drain_events():
+            session = self._by_endpoint.get(endpoint)
+            if session is None:
+                continue  # Closed in the meantime.
+            if kind == "failed":
+                _logger.error("endpoint failed", session_id=session.session_id)
+                self.drop(session.session_id, "the media engine failed")
+            elif leg := session.timed_out_leg(endpoint):
+                self._tell(MediaTimedOut(session.session_id, leg))
+
+    def _execute(self, command: Command) -> Reply:
+        reply = self._attempt(command)
+        self._metrics.count_command(command, reply)
+        return reply
+
+    def _attempt(self, command: Command) -> Reply:
+        try:
+            return self._handlers[type(command)](command)
+        except _Refused as refusal:
+            return _refusal(command, refusal.error, refusal.detail)
+        except InvalidCommand as error:
+            return _refusal(command, ReplyError.INVALID, str(error))
+        except PortsExhausted as error:
+            return _refusal(command, ReplyError.PORTS_EXHAUSTED, str(error))
+        except EngineError as error:
+            return _refusal(command, ReplyError.INVALID, str(error))
+        except Exception:
+            _logger.exception("command failed", session_id=command.session_id)
+            return _refusal(command, ReplyError.INTERNAL, "a bug in the media relay; see its log")
+
+    def _open(self, command: OpenSession) -> Reply:
+        session = self._find(command)
+        if session is not None and session.mode is not command.mode:
+            raise InvalidCommand(f"the session is a {session.mode}, not a {command.mode}")
+        if session is None:
+            return self._create(command)
+        session.apply(command.legs, command.media_timeout_s)
+        return _accepted(session)
+
+    def _create(self, command: OpenSession) -> Reply:
+        if self.is_draining:
+            raise _Refused(ReplyError.DRAINING, "the relay takes no new session")
+        session = Session(
+            command.session_id, command.mode, self._engine, self._ip, self._by_endpoint
+        )
+        session.epoch = command.epoch
+        try:
+            session.apply(command.legs, command.media_timeout_s)
+        except BaseException:
+            session.close()
+            raise
+        self._sessions[command.session_id] = session
+        return _accepted(session)
+
+    def _update(self, command: UpdateSession) -> Reply:
+        session = self._find(command)
+        if session is None:
+            raise _Refused(ReplyError.UNKNOWN_SESSION, "the relay has no such session")
+        session.apply(command.legs, command.media_timeout_s)
+        return _accepted(session)
+
+    def _close(self, command: CloseSession) -> Reply:
+        session = self._find(command)
+        if session is None:
+            return Reply(command.session_id, ok=True)
+        stats = self._release(session)
+        return Reply(command.session_id, ok=True, stats=stats)
+
+    def _release(self, session: Session) -> list[StreamStats]:
+        del self._sessions[session.session_id]
+        stats = session.close()
+        self._metrics.count_streams(stats)
+        return stats
+
+    def _find(self, command: Command) -> Session | None:
+        """Finds a command's session and takes its epoch over, unless that is an older one."""
+        session = self._sessions.get(command.session_id)
+        if session is None:
+            return None
+        if command.epoch < session.epoch:
+            detail = f"epoch {command.epoch} is older than the session's, {session.epoch}"
+            raise _Refused(ReplyError.STALE_EPOCH, detail)
+        session.epoch = command.epoch
+        return session
+
+    def _tell(self, event: MediaEvent) -> None:
+        self._metrics.count_event(event)
+        if self._callback is not None:
+            self._callback(event)
+
+    def _count_sessions(self) -> None:
+        self._metrics.set_load(len(self._sessions), self._engine.free_pairs)
+        if self._sessions:
+            self._empty.clear()
+        else:
+            self._empty.set()
+
+
+def _accepted(session: Session) -> Reply:
+    return Reply(session.session_id, ok=True, legs=session.ports())
+
+
+def _refusal(command: Command, error: ReplyError, detail: str) -> Reply:
+    return Reply(command.session_id, ok=False, error=error, detail=detail)

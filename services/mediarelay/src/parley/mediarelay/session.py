@@ -1,0 +1,229 @@
+"""One call's media: endpoints of the engine, kept in step with what the signalling says."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from parley.mediaengine import EndpointSpec, EndpointStats, Engine
+from parley.model.media import (
+    Address,
+    LegPorts,
+    LegSpec,
+    LocalStream,
+    SessionMode,
+    StreamSpec,
+    StreamStats,
+)
+
+MAX_STREAMS_PER_LEG = 16
+_MAX_LEGS = 2
+_MAX_CLOCK_RATE = 1_000_000
+_MAX_TIMEOUT_S = 86_400.0
+
+
+class InvalidCommand(Exception):
+    """A command asks for what makes no sense; one sentence."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """One leg's side of one m-line, and the endpoint that carries it."""
+
+    endpoint: int
+    rtp_port: int
+    spec: StreamSpec
+    timeout_s: float = 0.0
+    has_timed_out: bool = False
+
+
+class Session:
+    """The endpoints of one session.
+
+    Attributes:
+        epoch: the newest that commanded it.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        mode: SessionMode,
+        engine: Engine,
+        ip: str,
+        by_endpoint: "dict[int, Session]",
+    ) -> None:
+        self.session_id = session_id
+        self.mode = mode
+        self.epoch = 0
+        self._engine = engine
+        self._ip = ip
+        self._by_endpoint = by_endpoint
+        self._media_timeout_s = 0.0
+        self._legs: dict[str, dict[int, Stream]] = {}
+
+    def apply(self, legs: list[LegSpec], media_timeout_s: float | None) -> None:
+        """Opens the streams that are new and updates those that are named.
+
+        Raises:
+            InvalidCommand: a value makes no sense; nothing was changed.
+            EngineError: the engine refused; what was opened stays for `close` to release.
+        """
+        self._check(legs, media_timeout_s)
+        changed = {spec.index for leg in legs for spec in leg.streams}
+        if media_timeout_s is not None and media_timeout_s != self._media_timeout_s:
+            self._media_timeout_s = media_timeout_s
+            changed.update(index for _, index, _ in self._walk())
+        for leg in legs:
+            streams = self._legs.setdefault(leg.leg, {})
+            for spec in leg.streams:
+                if spec.index not in streams:
+                    self._open(leg.leg, spec)
+                streams[spec.index].spec = spec
+        for index in changed:
+            self._update(index, legs)
+
+    def close(self) -> list[StreamStats]:
+        """Closes every endpoint; returns their last counters."""
+        stats = []
+        for leg, index, stream in self._walk():
+            self._by_endpoint.pop(stream.endpoint, None)
+            stats.append(_stream_stats(leg, index, self._engine.close(stream.endpoint)))
+        self._legs.clear()
+        return stats
+
+    def ports(self) -> list[LegPorts]:
+        """Our addresses, leg by leg."""
+        return [
+            LegPorts(leg, [self._local(index, stream) for index, stream in streams.items()])
+            for leg, streams in self._legs.items()
+        ]
+
+    def timed_out_leg(self, endpoint: int) -> str | None:
+        """Notes that an endpoint is silent; names its leg if that is silent as a whole."""
+        for leg, streams in self._legs.items():
+            for stream in streams.values():
+                if stream.endpoint == endpoint:
+                    stream.has_timed_out = True
+                    return leg if self._is_leg_silent(streams.values()) else None
+        return None
+
+    def is_silent_for(self, seconds: float) -> bool:
+        """Whether nothing has come from any phone for so long."""
+        return all(self._age(stream) >= seconds for _, _, stream in self._walk())
+
+    def _check(self, legs: list[LegSpec], media_timeout_s: float | None) -> None:
+        names = set(self._legs)
+        for leg in legs:
+            names.add(leg.leg)
+            _check_leg(leg)
+        if len(names) > _MAX_LEGS:
+            raise InvalidCommand(f"a session has at most {_MAX_LEGS} legs, not {len(names)}")
+        if media_timeout_s is not None and not 0 <= media_timeout_s <= _MAX_TIMEOUT_S:
+            raise InvalidCommand(f"a media time-out cannot be {media_timeout_s} s")
+
+    def _open(self, leg: str, spec: StreamSpec) -> None:
+        peer = self._peer(leg, spec.index)
+        near = peer.endpoint if peer else None
+        endpoint, rtp_port = self._engine.open(_endpoint_spec(spec, 0.0), near)
+        # Kept before anything else can fail, so that closing the session releases it.
+        self._legs[leg][spec.index] = Stream(endpoint, rtp_port, spec)
+        self._by_endpoint[endpoint] = self
+        if self.mode is SessionMode.ECHO:
+            self._engine.echo(endpoint)
+        elif peer:
+            self._engine.bridge(endpoint, peer.endpoint)
+
+    def _update(self, index: int, legs: list[LegSpec]) -> None:
+        """Tells the engine of what was named, and of what now times out or no longer does."""
+        named = {leg.leg for leg in legs if any(spec.index == index for spec in leg.streams)}
+        for leg, streams in self._legs.items():
+            stream = streams.get(index)
+            if stream is None:
+                continue
+            timeout_s = self._timeout_s(leg, stream)
+            if leg in named or timeout_s != stream.timeout_s:
+                stream.timeout_s = timeout_s
+                stream.has_timed_out = False
+                self._engine.update(stream.endpoint, _endpoint_spec(stream.spec, timeout_s))
+
+    def _timeout_s(self, leg: str, stream: Stream) -> float:
+        """A phone need not speak before there is somebody to hear it."""
+        is_expected = stream.spec.active and stream.spec.remote is not None
+        if self.mode is SessionMode.BRIDGE:
+            peer = self._peer(leg, stream.spec.index)
+            is_expected = is_expected and peer is not None and peer.spec.remote is not None
+        return self._media_timeout_s if is_expected else 0.0
+
+    def _is_leg_silent(self, streams: Iterable[Stream]) -> bool:
+        """One that timed out may have come back since; the engine tells only of silence."""
+        return all(
+            stream.has_timed_out and self._age(stream) >= stream.timeout_s
+            for stream in streams
+            if stream.timeout_s
+        )
+
+    def _age(self, stream: Stream) -> float:
+        age = self._engine.stats(stream.endpoint).last_packet_age_s
+        return math.inf if age is None else age
+
+    def _peer(self, leg: str, index: int) -> Stream | None:
+        for name, streams in self._legs.items():
+            if name != leg:
+                return streams.get(index)
+        return None
+
+    def _local(self, index: int, stream: Stream) -> LocalStream:
+        return LocalStream(index, self._ip, stream.rtp_port, stream.rtp_port + 1)
+
+    def _walk(self) -> Iterator[tuple[str, int, Stream]]:
+        for leg, streams in self._legs.items():
+            for index, stream in streams.items():
+                yield leg, index, stream
+
+
+def _check_leg(leg: LegSpec) -> None:
+    if not leg.leg:
+        raise InvalidCommand("a leg must have a name")
+    if len(leg.streams) > MAX_STREAMS_PER_LEG:
+        raise InvalidCommand(f"a leg has at most {MAX_STREAMS_PER_LEG} streams")
+    for spec in leg.streams:
+        if not 0 <= spec.index < MAX_STREAMS_PER_LEG:
+            raise InvalidCommand(f"stream index {spec.index} is out of bounds")
+        if not 0 < spec.clock_rate <= _MAX_CLOCK_RATE:
+            raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
+        _check_address(spec.remote)
+        _check_address(spec.remote_rtcp)
+
+
+def _check_address(address: Address | None) -> None:
+    if address is not None and not 0 < address.port < 65536:
+        raise InvalidCommand(f"{address.port} is not a port")
+
+
+def _endpoint_spec(spec: StreamSpec, timeout_s: float) -> EndpointSpec:
+    return EndpointSpec(
+        _pair(spec.remote),
+        _pair(spec.remote_rtcp),
+        spec.learn_from,
+        timeout_s=timeout_s,
+        clock_rate=spec.clock_rate,
+    )
+
+
+def _pair(address: Address | None) -> tuple[str, int] | None:
+    return None if address is None else (address.ip, address.port)
+
+
+def _stream_stats(leg: str, index: int, stats: EndpointStats) -> StreamStats:
+    return StreamStats(
+        leg=leg,
+        index=index,
+        packets_received=stats.packets_received,
+        bytes_received=stats.bytes_received,
+        packets_sent=stats.packets_sent,
+        bytes_sent=stats.bytes_sent,
+        lost=stats.lost,
+        jitter_ms=stats.jitter_ms,
+        rtcp_received=stats.rtcp_received,
+        rejected=stats.rejected,
+        last_packet_age_s=stats.last_packet_age_s,
+    )

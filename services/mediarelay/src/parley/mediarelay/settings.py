@@ -1,0 +1,47 @@
+"""Settings of the media relay, `PARLEY_MEDIARELAY_*`."""
+
+from ipaddress import ip_address
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from parley.service.settings import LogLevel, PortRange, Ports, Settings
+
+
+class MediaRelaySettings(Settings):
+    """How a media relay runs.
+
+    Attributes:
+        host: this machine's address for RTP and gRPC.
+        advertised_host: the address phones are told, where NAT stands before the relay.
+        rtp_ports: range of ports for RTP and RTCP, two per stream and leg.
+        threads: threads that forward packets.
+        quarantine_s: how long a port pair is not used again after a call.
+        dscp: DiffServ code point of the packets sent, 0 for none.
+        grpc_port: where call managers connect; 0 picks one.
+        health_port: `/healthz`, `/readyz`, `/metrics`; 0 picks one.
+        orphan_timeout_s: sessions of a call manager that is away, and silent, for longer are
+            closed.
+        drain_timeout_s: how long calls may go on after SIGTERM.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_MEDIARELAY_")
+
+    host: str = "127.0.0.1"
+    advertised_host: str = ""
+    rtp_ports: Ports = PortRange(20000, 29999)
+    threads: int = Field(1, ge=1, le=64)
+    quarantine_s: float = Field(5.0, ge=0, le=3600)
+    dscp: int = Field(46, ge=0, le=63)
+    grpc_port: int = Field(7100, ge=0, le=65535)
+    health_port: int = Field(9107, ge=0, le=65535)
+    orphan_timeout_s: float = Field(300.0, gt=0)
+    drain_timeout_s: float = Field(30.0, ge=0)
+    log_level: LogLevel = "info"
+
+    @field_validator("host", "advertised_host")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value:
+            ip_address(value)
+        return value
