@@ -1,0 +1,288 @@
+"""Wires one edge proxy: the only file that knows all parts.
+
+Several edges may live in one process; nothing here is global. They share state, directory and
+secret, so any of them takes what another one signed.
+"""
+
+import asyncio
+import os
+from typing import Final
+
+import structlog
+
+from parley.backing.directory import TenantDirectory
+from parley.backing.discovery.base import Instance, InstanceState, Registration, Watch
+from parley.backing.errors import BackingError
+from parley.backing.factory import Backing
+from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.authentication import Authenticator
+from parley.edgeproxy.callmanagers import SERVICE_NAME, CallManagers
+from parley.edgeproxy.events import RegistrationEvents
+from parley.edgeproxy.expiry import ExpirySweep
+from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, parse_networks
+from parley.edgeproxy.inside import InsideRequests
+from parley.edgeproxy.listeners import open_listeners
+from parley.edgeproxy.metrics import EdgeMetrics
+from parley.edgeproxy.outside import OutsideParts, OutsideRequests
+from parley.edgeproxy.peers import TrustedPeers
+from parley.edgeproxy.proxy import Proxy
+from parley.edgeproxy.registrar import RegistrarLimits
+from parley.edgeproxy.registration import RegisterRequests
+from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.settings import EdgeSettings
+from parley.edgeproxy.sip_handlers import EdgeHandler, EdgeParts
+from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.tenants import Tenants
+from parley.edgeproxy.token import TokenCodec
+from parley.model.errors import DomainError
+from parley.model.ids import InstanceId
+from parley.service.clock import Clock
+from parley.service.metrics import Metrics, Registry
+from parley.service.tasks import TaskOwner
+from parley.sip.ids import Ids
+from parley.siptransport.local import LocalNetwork
+from parley.siptransport.node import SipNode
+
+TICK_S: Final = 1.0
+STATE_TIMEOUT_S: Final = 5.0
+_SECRET_BYTES: Final = 32
+_INCARNATION_BYTES: Final = 5
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+class EdgeProxy:
+    """One edge proxy as a `Service`.
+
+    Attributes:
+        instance: id of this run.
+        addresses: what it is called by; complete once started.
+        node: its SIP face, for inspection.
+    """
+
+    def __init__(  # noqa: PLR0913 - wiring: what `create_app` takes
+        self,
+        settings: EdgeSettings,
+        backing: Backing,
+        directory: TenantDirectory,
+        clock: Clock,
+        ids: Ids,
+        network: LocalNetwork | None,
+        registry: Registry,
+    ) -> None:
+        self.name = f"edge proxy {settings.name}"
+        self.instance = InstanceId(f"{settings.name}-{ids.token(_INCARNATION_BYTES)}")
+        self.addresses = EdgeAddresses()
+        self._settings = settings
+        self._backing = backing
+        self._clock = clock
+        self._has_network = network is not None
+        self._tasks = TaskOwner()
+        self._handler = EdgeHandler()
+        self._metrics = EdgeMetrics(registry)
+        self.node = SipNode(
+            clock, ids, self._handler, metrics=Metrics(registry, "edgeproxy"), network=network
+        )
+        self._callmanagers = CallManagers(backing.state, backing.discovery)
+        registrations = Registrations(backing.state, self._metrics)
+        events = RegistrationEvents(backing.bus, clock, ids, self.instance, self._metrics)
+        self._sweep = ExpirySweep(registrations, events, clock)
+        self._attach(directory, ids, registrations, events)
+        self._news = asyncio.Event()
+        self._watch: Watch | None = None
+        self._registration: Registration | None = None
+        self._is_started = False
+
+    async def start(self) -> None:
+        """Opens the listeners and announces the edge.
+
+        Raises:
+            StartError: an address is taken or not ours, or the certificate cannot be used.
+        """
+        try:
+            await self._refresh_callmanagers()
+            await open_listeners(self.node, self._settings, self.addresses, self._has_network)
+            await self._announce()
+        except BaseException:
+            await self.aclose()
+            raise
+        self._tasks.spawn(self._follow_callmanagers(), name="edge call managers")
+        self._tasks.spawn(self._sweep_expired(), name="edge expiry sweep")
+        self._is_started = True
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuses new calls and waits for the requests that are under way."""
+        self._handler.is_draining = True
+        if self._registration is not None:
+            await self._registration.update(state=InstanceState.DRAINING)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._proxy.wait_idle()
+        except TimeoutError:
+            _logger.warning("requests under way were given up", edge=self.instance)
+
+    async def aclose(self) -> None:
+        """Closes listeners and tasks and takes the announcement back."""
+        self._is_started = False
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        if self._registration is not None:
+            registration, self._registration = self._registration, None
+            await registration.aclose()
+        await self._tasks.aclose()
+        await self.node.aclose()
+        self._metrics.publish()
+
+    def is_ready(self) -> bool:
+        """Whether phones may be sent here."""
+        return self._is_started and not self._handler.is_draining
+
+    def _attach(
+        self,
+        directory: TenantDirectory,
+        ids: Ids,
+        registrations: Registrations,
+        events: RegistrationEvents,
+    ) -> None:
+        settings, clock, metrics, addresses = (
+            self._settings,
+            self._clock,
+            self._metrics,
+            self.addresses,
+        )
+        secret = _secret(settings)
+        routes = Routes(TokenCodec(secret), addresses)
+        tenants = Tenants(directory, addresses, settings.default_domain.lower())
+        failures = FailureLimiter(
+            settings.auth_failures, settings.auth_window_s, settings.auth_ban_s
+        )
+        authenticator = Authenticator(
+            tenants=tenants,
+            secret=secret,
+            nonce_life_s=settings.nonce_life_s,
+            algorithms=settings.digest_algorithms,
+            failures=failures,
+            clock=clock,
+            metrics=metrics,
+        )
+        self._proxy = proxy = Proxy(
+            sender=self.node,
+            routes=routes,
+            callmanagers=self._callmanagers,
+            clock=clock,
+            ids=ids,
+            metrics=metrics,
+        )
+        registers = RegisterRequests(
+            sender=self.node,
+            authenticator=authenticator,
+            registrations=registrations,
+            events=events,
+            routes=routes,
+            addresses=addresses,
+            limits=RegistrarLimits(
+                settings.min_expires_s, settings.default_expires_s, settings.max_expires_s
+            ),
+            instance=self.instance,
+            clock=clock,
+            ids=ids,
+        )
+        outside = OutsideRequests(
+            OutsideParts(
+                proxy,
+                routes,
+                addresses,
+                authenticator,
+                tenants,
+                TrustedPeers(settings.trusted_peers),
+                ids,
+                metrics,
+            )
+        )
+        limiter = SourceLimiter(
+            settings.source_rate,
+            settings.source_burst,
+            parse_networks(settings.unlimited_sources),
+        )
+        inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
+        self._handler.attach(
+            EdgeParts(
+                proxy, inside, outside, registers, addresses, limiter, self._tasks, clock, metrics
+            )
+        )
+
+    async def _announce(self) -> None:
+        inside = self.addresses.inside
+        address = "" if inside is None else f"{inside.transport}:{inside.host}:{inside.port}"
+        self._registration = await self._backing.discovery.register(
+            Instance(
+                service="edgeproxy",
+                id=self.instance,
+                address=address,
+                zone=self._settings.zone,
+                state=InstanceState.READY,
+            )
+        )
+        self._watch = self._backing.discovery.watch(SERVICE_NAME, lambda _: self._news.set())
+
+    async def _follow_callmanagers(self) -> None:
+        """Reads the load reports every second, and at once when one comes or goes."""
+        while True:
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
+            await self._refresh_callmanagers()
+            self._metrics.publish()
+
+    async def _refresh_callmanagers(self) -> None:
+        try:
+            async with asyncio.timeout(STATE_TIMEOUT_S):
+                await self._callmanagers.refresh(self._clock.now(), self._clock.wall_s())
+        except (BackingError, TimeoutError) as error:
+            self._metrics.state_errors.inc()
+            _logger.warning("load reports not read; the last view stays", reason=repr(error))
+
+    async def _sweep_expired(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                async with asyncio.timeout(STATE_TIMEOUT_S):
+                    await self._sweep.run_round()
+            except (BackingError, DomainError, TimeoutError) as error:
+                self._metrics.state_errors.inc()
+                _logger.warning("expiry sweep failed", reason=repr(error))
+
+
+def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses
+    settings: EdgeSettings,
+    backing: Backing,
+    directory: TenantDirectory,
+    clock: Clock,
+    ids: Ids,
+    network: LocalNetwork | None = None,
+    registry: Registry | None = None,
+) -> EdgeProxy:
+    """Makes an edge proxy; backing and directory are started and closed by their owner.
+
+    Args:
+        settings: one edge's own; several edges of a process differ in `name` and `host`.
+        backing: shared with all other edges and call managers.
+        directory: tenants and users.
+        clock: of timers, expiries and nonces.
+        ids: source of tags, branches and call ids.
+        network: where call managers of the same process are; None: they come by TCP.
+        registry: where metrics go; nowhere anyone sees when None.
+    """
+    return EdgeProxy(settings, backing, directory, clock, ids, network, registry or Registry())
+
+
+def _secret(settings: EdgeSettings) -> bytes:
+    secret = settings.secret.get_secret_value().encode()
+    if not secret:
+        _logger.warning("no secret set; tokens and nonces of this edge end with it")
+        return os.urandom(_SECRET_BYTES)
+    return secret

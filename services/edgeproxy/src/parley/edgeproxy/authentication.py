@@ -1,0 +1,186 @@
+"""Who sends this: digest authentication of phones (RFC 3261 22, RFC 7616, RFC 8760).
+
+Policy, chosen so that nobody learns which users exist:
+- The realm is the tenant's primary domain. A domain that is no tenant's gets 404: domains are
+  public in DNS, so this tells nothing. A phone that names this edge instead of a domain is
+  challenged for the tenant of its user name, else of the default domain, else for a realm nobody
+  can answer.
+- An unknown or disabled user is challenged like any other, and its answer is checked against a
+  secret that nobody knows, which costs the same and fails like a wrong password: a new challenge.
+- Wrong credentials count against their source address. Too many within a minute ban it for a
+  while: 403 without any look at what it sends. A stale nonce, or one used before, is nobody's
+  fault: the new challenge says `stale=true` and phones answer it without asking their user.
+- Nonces are signed and bound to the source address, not stored, so any edge with the same secret
+  takes them; counts (`nc`) are kept per edge.
+- The `uri` of the credentials is not compared with the Request-URI: phones behind proxies and
+  test tools write others. What it would add against replay, source-bound nonces and counts give.
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from parley.edgeproxy.guard import FailureLimiter
+from parley.edgeproxy.metrics import EdgeMetrics
+from parley.edgeproxy.tenants import Tenants
+from parley.model.tenant import Extension, TenantSnapshot
+from parley.service.clock import Clock
+from parley.sip.digest import (
+    Credentials,
+    NonceCounts,
+    NonceFactory,
+    NonceState,
+    challenge_headers,
+    find_credentials,
+    verify,
+)
+from parley.sip.message import Request
+from parley.sip.uri import SipUri, TelUri
+
+UNKNOWN_REALM: Final = "unknown.invalid"
+MAX_TEMPLATES: Final = 4096
+
+
+class Caller(Struct, frozen=True):
+    """A phone that proved who it is."""
+
+    tenant: TenantSnapshot
+    extension: Extension
+
+    @property
+    def aor(self) -> str:
+        """Its AOR without the scheme: `1001@tenant.example`."""
+        return f"{self.extension.number}@{self.tenant.domain}"
+
+    @property
+    def identity(self) -> str:
+        """The value of P-Asserted-Identity (RFC 3325)."""
+        return f"<{SipUri('sip', self.extension.number, self.tenant.domain)}>"
+
+
+class Answer(Struct, frozen=True):
+    """What to answer instead: a challenge or a refusal."""
+
+    status: int
+    reason: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_NONCE_MARK: Final = "@nonce@"
+
+
+class Authenticator:
+    """Checks credentials and makes challenges.
+
+    Args:
+        tenants: where users and their secrets are.
+        secret: shared by all edges.
+        nonce_life_s: how long a nonce is taken.
+        algorithms: challenges offered, in this order.
+        failures: who failed too often.
+        clock: for nonces and failures.
+        metrics: counts.
+    """
+
+    def __init__(  # noqa: PLR0913 - wiring, by keyword
+        self,
+        *,
+        tenants: Tenants,
+        secret: bytes,
+        nonce_life_s: float,
+        algorithms: Sequence[str],
+        failures: FailureLimiter,
+        clock: Clock,
+        metrics: EdgeMetrics,
+    ) -> None:
+        self._tenants = tenants
+        self._nonces = NonceFactory(
+            hmac.digest(secret, b"parley edge nonce", "sha256"), nonce_life_s
+        )
+        self._counts = NonceCounts()
+        self._decoy_key = hmac.digest(secret, b"parley edge decoy", "sha256")
+        self._algorithms = tuple(algorithms)
+        self._templates: dict[tuple[str, bool], tuple[tuple[str, str], ...]] = {}
+        self._failures = failures
+        self._clock = clock
+        self._metrics = metrics
+
+    async def authenticate(
+        self, request: Request, identity: SipUri | TelUri, *, is_registrar: bool
+    ) -> Caller | Answer:
+        """Finds out who sends a request out of a dialog.
+
+        Args:
+            request: as received.
+            identity: whom it claims to be from: From, or To of a REGISTER.
+            is_registrar: 401 and its headers instead of 407.
+
+        Raises:
+            RemoteProtocolError: malformed credentials or Request-URI.
+            BackingUnavailable: the tenant is not in memory and cannot be read.
+        """
+        source = request.source.host if request.source is not None else ""
+        if self._failures.is_banned(source, self._clock.now()):
+            self._metrics.refused["banned"].inc()
+            return Answer(403)
+        tenant = await self._tenants.find_for(identity, request.uri)
+        if tenant is None and not self._tenants.is_without_domain(identity, request.uri):
+            return Answer(404)
+        realm = UNKNOWN_REALM if tenant is None else tenant.domain
+        header = "authorization" if is_registrar else "proxy-authorization"
+        credentials = find_credentials(request, header, realm)
+        if credentials is None:
+            return self._challenge(realm, source, is_registrar, is_stale=False)
+        return self._check(request, tenant, credentials, source, is_registrar)
+
+    def _check(
+        self,
+        request: Request,
+        tenant: TenantSnapshot | None,
+        credentials: Credentials,
+        source: str,
+        is_registrar: bool,
+    ) -> Caller | Answer:
+        extension = None if tenant is None else tenant.find_auth_name(credentials.username)
+        if extension is not None and not extension.enabled:
+            extension = None
+        state = self._nonces.check(credentials.nonce, self._clock.wall_s(), source)
+        secrets = self._decoy(credentials) if extension is None else extension.ha1
+        is_proved = verify(credentials, request.method, secrets, request.body)
+        if not is_proved or tenant is None or extension is None:
+            self._metrics.auth_failures.inc()
+            if self._failures.record_failure(source, self._clock.now()):
+                self._metrics.bans.inc()
+            return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
+        # A right answer to a nonce that is not ours: of the time before a restart, or the phone has
+        # changed networks. It asks for nothing but a new nonce.
+        if state is not NonceState.FRESH or not self._counts.accept(
+            credentials.nonce, credentials.count
+        ):
+            return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
+        return Caller(tenant, extension)
+
+    def _challenge(self, realm: str, source: str, is_registrar: bool, *, is_stale: bool) -> Answer:
+        self._metrics.challenges.inc()
+        key = (realm, is_stale)
+        parts = self._templates.get(key)
+        if parts is None:
+            parts = self._template(realm, is_stale)
+            if len(self._templates) >= MAX_TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = parts
+        nonce = self._nonces.make(self._clock.wall_s(), source)
+        status, name = (401, "www-authenticate") if is_registrar else (407, "proxy-authenticate")
+        return Answer(status, None, tuple([(name, f"{a}{nonce}{b}") for a, b in parts]))
+
+    def _template(self, realm: str, is_stale: bool) -> tuple[tuple[str, str], ...]:
+        """Returns the challenges for a realm, each cut in two where the nonce stands."""
+        values = challenge_headers(realm, _NONCE_MARK, is_stale, self._algorithms)
+        halves = [value.partition(_NONCE_MARK) for value in values]
+        return tuple([(before, after) for before, _, after in halves])
+
+    def _decoy(self, credentials: Credentials) -> Mapping[str, str]:
+        name = f"{credentials.username}\0{credentials.realm}".encode("utf-8", "surrogateescape")
+        return {credentials.algorithm: hmac.digest(self._decoy_key, name, "sha256").hex()}

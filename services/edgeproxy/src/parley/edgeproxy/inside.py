@@ -1,0 +1,68 @@
+"""Requests from call managers: trusted, and sent over the flow that their Route names."""
+
+from typing import Final
+
+from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.borders import CALL_HEADER, decrement_max_forwards, strip_internal
+from parley.edgeproxy.callmanagers import CallManagers
+from parley.edgeproxy.proxy import Proxy
+from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.token import Token, TokenKind
+from parley.sip.message import Request
+from parley.sip.transaction import ServerTransaction
+
+DIALOG_METHODS: Final = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
+"""Those that make dialogs; others need no Record-Route (RFC 3261 16.6 step 4)."""
+
+
+class InsideRequests:
+    """Forwards what call managers send."""
+
+    def __init__(
+        self, proxy: Proxy, routes: Routes, addresses: EdgeAddresses, callmanagers: CallManagers
+    ) -> None:
+        self._proxy = proxy
+        self._routes = routes
+        self._addresses = addresses
+        self._callmanagers = callmanagers
+
+    def on_request(self, transaction: ServerTransaction, request: Request) -> None:
+        """Forwards a request to a phone.
+
+        Raises:
+            RemoteProtocolError: a header that counts here is malformed.
+        """
+        outgoing = request.copy()
+        token = self._routes.take_own(outgoing)
+        if token is None:
+            self._answer_unrouted(transaction, request)
+            return
+        if not decrement_max_forwards(outgoing):
+            self._proxy.respond(transaction, 483)
+            return
+        flow = token.flow
+        if not self._addresses.has_outside(flow.transport):
+            self._proxy.respond(transaction, 430)
+            return
+        if request.method in DIALOG_METHODS and request.to.tag is None:
+            self._record_route(outgoing, token)
+        strip_internal(outgoing)
+        self._proxy.forward_outward(outgoing, flow, transaction)
+
+    def on_ack(self, request: Request) -> None:
+        """Forwards the ACK to a phone's 2xx; one without a flow is lost, as any ACK may be."""
+        outgoing = request.copy()
+        token = self._routes.take_own(outgoing)
+        if token is not None and decrement_max_forwards(outgoing):
+            strip_internal(outgoing)
+            self._proxy.forward_ack(outgoing, token.flow)
+
+    def _record_route(self, request: Request, path: Token) -> None:
+        via = request.via
+        owner = self._callmanagers.instance_at(via.host, via.port or 0)
+        token = Token(TokenKind.DIALOG, path.flow, request.get(CALL_HEADER) or "", owner)
+        self._routes.record(request, token, path.flow.transport, is_inward=False)
+
+    def _answer_unrouted(self, transaction: ServerTransaction, request: Request) -> None:
+        # A call manager that asks whether we live; anything else has nowhere to go.
+        self._proxy.respond(transaction, 200 if request.method == "OPTIONS" else 480)

@@ -1,0 +1,74 @@
+"""Opens an edge's sockets.
+
+Outside listeners first: an outgoing connection counts as one of the first listener of its
+transport, and nothing that we open may pass for the inside.
+"""
+
+import errno
+import ssl
+
+from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.settings import EdgeSettings
+from parley.service.errors import PortInUse, StartError
+from parley.sip.hop import Hop
+from parley.siptransport.node import SipNode
+
+
+async def open_listeners(
+    node: SipNode, settings: EdgeSettings, addresses: EdgeAddresses, has_network: bool
+) -> None:
+    """Listens outside on UDP, TCP and TLS, then inside, and notes the addresses.
+
+    Args:
+        node: where.
+        settings: ports and hosts.
+        addresses: filled in.
+        has_network: call managers are in this process, so the inside is the local network.
+
+    Raises:
+        StartError: an address is taken or not ours, or the certificate cannot be used.
+    """
+    advertised = settings.advertised_host or None
+    tls = _tls_context(settings)
+    outside: list[tuple[Hop, ssl.SSLContext | None]] = [
+        (Hop("udp", settings.host, settings.udp_port), None),
+        (Hop("tcp", settings.host, settings.tcp_port), None),
+    ]
+    if tls is not None:
+        outside.append((Hop("tls", settings.host, settings.tls_port), tls))
+    for hop, context in outside:
+        addresses.add_outside(await _listen(node, hop, context, advertised))
+    if has_network:
+        inside = Hop("local", settings.name.lower(), 0)
+        advertised = None
+    else:
+        inside = Hop("tcp", settings.inside_host, settings.inside_port)
+        advertised = settings.inside_advertised_host or None
+    addresses.set_inside(await _listen(node, inside, None, advertised))
+
+
+async def _listen(
+    node: SipNode, hop: Hop, tls: ssl.SSLContext | None, advertised: str | None
+) -> Hop:
+    what = f"The edge proxy ({hop.transport.upper()})"
+    try:
+        return await node.listen(hop, tls, advertised)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(hop.host, hop.port, what) from error
+        reason = error.strerror or str(error)
+        raise StartError(f"{what} cannot listen on {hop.host}:{hop.port}: {reason}.") from error
+
+
+def _tls_context(settings: EdgeSettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(
+            f"The certificate {settings.tls_certificate} or its key cannot be used: {error}."
+        ) from error
+    return context

@@ -1,0 +1,248 @@
+"""Requests from phones and peers: never trusted (architecture, section 3).
+
+Out of a dialog: REGISTER goes to the registrar, INVITE to a call manager once the caller is
+known, OPTIONS to us is answered, everything else is challenged first and then refused, so that a
+stranger learns nothing. Within a dialog the signed token of the route set is the proof: it names
+the call and its owner, and no new authentication is asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.authentication import Answer, Authenticator, Caller
+from parley.edgeproxy.borders import (
+    assert_call,
+    assert_dialog,
+    decrement_max_forwards,
+    strip_credentials,
+    strip_foreign,
+)
+from parley.edgeproxy.metrics import EdgeMetrics
+from parley.edgeproxy.peers import TrustedPeers
+from parley.edgeproxy.proxy import Forwarding, Proxy
+from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.tenants import Tenants
+from parley.edgeproxy.token import Token, TokenKind
+from parley.model.tenant import TenantSnapshot
+from parley.sip.errors import RemoteProtocolError
+from parley.sip.hop import Hop
+from parley.sip.ids import Ids
+from parley.sip.message import Request
+from parley.sip.transaction import ServerTransaction
+from parley.sip.uri import SipUri
+from parley.sip.via import parse_via
+
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY"
+ACCEPT: Final = "application/sdp"
+SUPPORTED: Final = "path, outbound"
+MAX_VIAS: Final = 70
+_CALL_ID_BYTES: Final = 12
+
+_UNSERVED: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        # Meaningful in a dialog only (RFC 3261 15, 3262, 3311, 6086).
+        "BYE": 481,
+        "INFO": 481,
+        "PRACK": 481,
+        "UPDATE": 481,
+        # Known, and not served out of a dialog.
+        "MESSAGE": 405,
+        "NOTIFY": 405,
+        "PUBLISH": 405,
+        "REFER": 405,
+        "SUBSCRIBE": 405,
+        "OPTIONS": 404,
+    }
+)
+_UNKNOWN_METHOD: Final = 501
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideParts:
+    """What `OutsideRequests` works with."""
+
+    proxy: Proxy
+    routes: Routes
+    addresses: EdgeAddresses
+    authenticator: Authenticator
+    tenants: Tenants
+    peers: TrustedPeers
+    ids: Ids
+    metrics: EdgeMetrics
+
+
+class OutsideRequests:
+    """Answers or forwards what phones send, REGISTER excepted."""
+
+    def __init__(self, parts: OutsideParts) -> None:
+        self._proxy = parts.proxy
+        self._routes = parts.routes
+        self._addresses = parts.addresses
+        self._authenticator = parts.authenticator
+        self._tenants = parts.tenants
+        self._peers = parts.peers
+        self._ids = parts.ids
+        self._metrics = parts.metrics
+
+    def on_dialog_request(self, transaction: ServerTransaction, request: Request) -> None:
+        """Forwards a request within a dialog to the call's owner.
+
+        Raises:
+            RemoteProtocolError: a header that counts here is malformed.
+        """
+        outgoing = request.copy()
+        token = self._dialog_token(outgoing)
+        if token is None:
+            self._metrics.refused["no_token"].inc()
+            self._proxy.respond(transaction, 481)
+            return
+        status = self._preliminary_status(request, outgoing)
+        if status is not None:
+            self._refuse(transaction, request, status)
+            return
+        self._enter_dialog(outgoing, request, token)
+        forwarding = Forwarding(
+            transaction, is_inward=True, call_id=token.call_id, owner=token.owner
+        )
+        self._proxy.forward_inward(outgoing, forwarding)
+
+    def on_ack(self, request: Request) -> None:
+        """Forwards the ACK to a 2xx; one without a valid token is dropped."""
+        outgoing = request.copy()
+        token = self._dialog_token(outgoing)
+        if token is None:
+            self._metrics.refused["no_token"].inc()
+        elif decrement_max_forwards(outgoing):
+            self._enter_dialog(outgoing, request, token)
+            self._proxy.ack_inward(outgoing, token.owner, token.call_id)
+
+    def on_options(self, transaction: ServerTransaction) -> None:
+        """Tells what we can do; the same whoever asks and whoever is asked about."""
+        self._proxy.respond(
+            transaction,
+            200,
+            headers=(("allow", ALLOW), ("accept", ACCEPT), ("supported", SUPPORTED)),
+        )
+
+    def is_for_us(self, request: Request) -> bool:
+        """Says whether the request names this edge or no user at all."""
+        uri = request.uri
+        return isinstance(uri, SipUri) and (uri.user is None or self._addresses.is_own_host(uri))
+
+    async def on_new_request(self, transaction: ServerTransaction, request: Request) -> None:
+        """Authenticates a request out of a dialog; forwards an INVITE, refuses the rest.
+
+        Raises:
+            RemoteProtocolError: a header that counts here is malformed.
+            BackingUnavailable: the tenant is not in memory and cannot be read.
+        """
+        outgoing = request.copy()
+        self._routes.take_own(outgoing)
+        # Whatever else a stranger asks for as way: where a call goes is not for him to say.
+        outgoing.remove("route")
+        status = self._preliminary_status(request, outgoing)
+        if status is not None:
+            self._refuse(transaction, request, status)
+            return
+        caller = await self._identify(request)
+        if isinstance(caller, Caller | PeerCaller) and request.method == "INVITE":
+            await self._proxy.look_for_callmanagers()
+        if transaction.is_answered:
+            return  # cancelled while we looked something up
+        if isinstance(caller, Answer):
+            self._proxy.respond(transaction, caller.status, caller.reason, caller.headers)
+        elif request.method != "INVITE":
+            status = _UNSERVED.get(request.method, _UNKNOWN_METHOD)
+            headers = () if status == 481 else (("allow", ALLOW),)
+            self._proxy.respond(transaction, status, headers=headers)
+        else:
+            self._start_call(transaction, outgoing, caller)
+
+    async def _identify(self, request: Request) -> "Caller | PeerCaller | Answer":
+        source = request.source
+        domain = self._peers.domain_of(source) if source is not None else None
+        if domain is None:
+            return await self._authenticator.authenticate(
+                request, request.from_.uri, is_registrar=False
+            )
+        tenant = await self._tenants.find(domain)
+        if tenant is None:
+            return Answer(404)
+        return PeerCaller(tenant, request.from_.uri_text)
+
+    def _start_call(
+        self, transaction: ServerTransaction, outgoing: Request, caller: "Caller | PeerCaller"
+    ) -> None:
+        call_id = self._ids.token(_CALL_ID_BYTES)
+        source = _source_of(outgoing)
+        uri = outgoing.uri
+        if isinstance(uri, SipUri) and self._addresses.is_own_host(uri):
+            # A phone that dials our address means its own tenant's domain.
+            outgoing.uri = SipUri(uri.scheme, uri.user, caller.tenant.domain, params=uri.params)
+        strip_foreign(outgoing)
+        strip_credentials(outgoing)
+        forwarding = Forwarding(transaction, is_inward=True, call_id=call_id, new_from=source)
+        assert_call(outgoing, call_id, source.host, caller.tenant.id, caller.identity)
+        self._proxy.forward_inward(outgoing, forwarding)
+
+    def _dialog_token(self, request: Request) -> Token | None:
+        token = self._routes.take_own(request)
+        return token if token is not None and token.kind is TokenKind.DIALOG else None
+
+    def _enter_dialog(self, outgoing: Request, request: Request, token: Token) -> None:
+        outgoing.remove("route")
+        strip_foreign(outgoing)
+        strip_credentials(outgoing)
+        assert_dialog(outgoing, token.call_id, _source_of(request).host)
+
+    def _preliminary_status(self, request: Request, outgoing: Request) -> int | None:
+        """Checks a request as every proxy does (RFC 3261 16.3); None when it may go on."""
+        vias = request.values("via")
+        if len(vias) > 1 and self._is_looped(vias):
+            self._metrics.refused["loop"].inc()
+            return 482
+        if not decrement_max_forwards(outgoing):
+            return 483
+        if request.has("proxy-require"):
+            return 420
+        _ = request.uri  # an unknown scheme is answered by 416 (16.3 step 2)
+        return None
+
+    def _is_looped(self, vias: list[str]) -> bool:
+        if len(vias) > MAX_VIAS:
+            raise RemoteProtocolError("too many Vias", 483)
+        # Call managers answer requests and make their own, so our own Via never comes back
+        # unless somebody outside sends our requests to us.
+        return any(
+            self._addresses.is_own_sent_by(via.host, via.sent_by_port)
+            for via in map(parse_via, vias[1:])
+        )
+
+    def _refuse(self, transaction: ServerTransaction, request: Request, status: int) -> None:
+        headers: tuple[tuple[str, str], ...] = ()
+        if status == 420:
+            headers = (("unsupported", ", ".join(request.values("proxy-require"))),)
+        self._proxy.respond(transaction, status, headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCaller:
+    """A caller whom a trusted peer vouches for."""
+
+    tenant: TenantSnapshot
+    uri_text: str
+
+    @property
+    def identity(self) -> str:
+        """The value of P-Asserted-Identity."""
+        return f"<{self.uri_text}>"
+
+
+def _source_of(request: Request) -> Hop:
+    source = request.source
+    if source is None:
+        raise RemoteProtocolError("request without source", 500)
+    return source

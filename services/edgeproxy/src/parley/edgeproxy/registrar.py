@@ -1,0 +1,196 @@
+"""What a REGISTER does to the bindings of one AOR (RFC 3261 10.3, RFC 5626, RFC 3327).
+
+Pure decisions: the bindings there are, what the phone asks for and the wall clock go in; either
+the new list with what changed, or a refusal, comes out. All contacts of a request take effect or
+none.
+
+Choices where the RFC leaves one:
+- A contact is the same binding when its URI is equal by 19.1.4, or, for a phone that uses outbound
+  (RFC 5626), when `+sip.instance` and `reg-id` are equal, whatever its URI.
+- An out-of-order CSeq within one Call-ID is refused with 500, as one within a dialog is.
+- An expiry longer than ours is shortened, a shorter one refused with 423 (10.3 step 7).
+- The list is ordered by q, the highest first, then by who registered first.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from parley.edgeproxy.register_request import (
+    DEFAULT_Q,
+    ContactRequest,
+    Refused,
+    RegisterRequest,
+)
+from parley.model.registration import Binding
+from parley.sip.uri import parse_uri
+
+
+class StoredBinding(Binding, frozen=True, kw_only=True):
+    """A binding as the registrar keeps it; others read it as a `Binding`.
+
+    Attributes:
+        q: preference among the contacts of an AOR, 0 to 1 (RFC 3261 20.10).
+    """
+
+    q: float = DEFAULT_Q
+
+
+class RegistrarLimits(Struct, frozen=True):
+    """What a phone may ask for; seconds, except `max_bindings`."""
+
+    min_expires_s: int = 60
+    default_expires_s: int = 3600
+    max_expires_s: int = 3600
+    max_bindings: int = 10
+
+
+class Accepted(Struct):
+    """The new bindings of the AOR and what changed; `expired` ran out before this request."""
+
+    bindings: list[StoredBinding]
+    added: list[StoredBinding] = []
+    refreshed: list[StoredBinding] = []
+    removed: list[StoredBinding] = []
+    expired: list[StoredBinding] = []
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.added or self.refreshed or self.removed or self.expired)
+
+
+def decide(
+    current: Sequence[StoredBinding],
+    wanted: RegisterRequest,
+    wall_s: float,
+    limits: RegistrarLimits,
+) -> Accepted | Refused:
+    """Applies a REGISTER to the bindings of its AOR (RFC 3261 10.3 steps 6 to 8)."""
+    live = [one for one in current if one.expires_at > wall_s]
+    outcome = Accepted(live)
+    if len(live) != len(current):
+        outcome.expired = [one for one in current if one.expires_at <= wall_s]
+    if wanted.removes_all:
+        return _remove_all(outcome, wanted)
+    for contact in wanted.contacts:
+        refusal = _apply(outcome, wanted, contact, wall_s, limits)
+        if refusal is not None:
+            return refusal
+    if len(outcome.bindings) > limits.max_bindings and outcome.added:
+        return Refused(403, "Too Many Contacts Registered")
+    if len(outcome.bindings) > 1:
+        outcome.bindings.sort(key=_descending_q)
+    return outcome
+
+
+def contact_values(bindings: Iterable[StoredBinding], wall_s: float) -> str:
+    """Writes the Contact header of a 200, each value with its seconds left (10.3 step 8)."""
+    return ", ".join([_contact_value(one, wall_s) for one in bindings])
+
+
+def _contact_value(one: StoredBinding, wall_s: float) -> str:
+    # Rounded, so that a phone that asked for 60 reads 60.
+    text = f"<{one.contact}>;expires={max(0, round(one.expires_at - wall_s))}"
+    if one.q != DEFAULT_Q:
+        text += f";q={one.q:.3g}"
+    if one.instance_id is not None:
+        text += f';+sip.instance="{one.instance_id}"'
+        if one.reg_id is not None:
+            text += f";reg-id={one.reg_id}"
+    return text
+
+
+def _descending_q(one: StoredBinding) -> float:
+    return -one.q
+
+
+def _remove_all(outcome: Accepted, wanted: RegisterRequest) -> Accepted | Refused:
+    if any(_is_out_of_order(one, wanted) for one in outcome.bindings):
+        return Refused(500, "CSeq Out of Order")
+    outcome.removed = outcome.bindings
+    outcome.bindings = []
+    return outcome
+
+
+def _apply(
+    outcome: Accepted,
+    wanted: RegisterRequest,
+    contact: ContactRequest,
+    wall_s: float,
+    limits: RegistrarLimits,
+) -> Refused | None:
+    expires_s = contact.expires_s
+    if expires_s is None:
+        expires_s = limits.default_expires_s
+    if 0 < expires_s < limits.min_expires_s:
+        return Refused(423, None, (("min-expires", str(limits.min_expires_s)),))
+    bindings = outcome.bindings
+    at = _find(bindings, contact)
+    if at is not None and _is_out_of_order(bindings[at], wanted):
+        return Refused(500, "CSeq Out of Order")
+    if not expires_s:
+        if at is not None:
+            outcome.removed.append(bindings.pop(at))
+        return None
+    made = _bind(wanted, contact, wall_s + min(expires_s, limits.max_expires_s))
+    if at is None:
+        bindings.append(made)
+        outcome.added.append(made)
+    else:
+        bindings[at] = made
+        outcome.refreshed.append(made)
+    return None
+
+
+def _bind(wanted: RegisterRequest, contact: ContactRequest, expires_at: float) -> StoredBinding:
+    return StoredBinding(
+        aor=wanted.aor,
+        contact=contact.uri,
+        path=list(wanted.path),
+        expires_at=expires_at,
+        instance_id=contact.instance_id,
+        reg_id=contact.reg_id,
+        call_id=wanted.call_id,
+        cseq=wanted.cseq,
+        user_agent=wanted.user_agent,
+        edge=wanted.edge,
+        source=wanted.source,
+        q=contact.q,
+    )
+
+
+def _is_out_of_order(stored: Binding, wanted: RegisterRequest) -> bool:
+    return stored.call_id == wanted.call_id and wanted.cseq <= stored.cseq
+
+
+def _find(bindings: Sequence[StoredBinding], contact: ContactRequest) -> int | None:
+    if contact.reg_id is not None:
+        for at, one in enumerate(bindings):
+            if one.reg_id == contact.reg_id and one.instance_id == contact.instance_id:
+                return at
+        return None
+    for at, one in enumerate(bindings):
+        if one.contact == contact.uri:
+            return at
+    # Spelt differently, it may still be the same URI.
+    uri = parse_uri(contact.uri) if bindings else None
+    for at, one in enumerate(bindings):
+        if one.reg_id is None and parse_uri(one.contact).matches(uri):
+            return at
+    return None
+
+
+def with_tenant_limit(limits: RegistrarLimits, max_bindings: int) -> RegistrarLimits:
+    """Returns the limits with a tenant's own number of contacts."""
+    if max_bindings == limits.max_bindings:
+        return limits
+    return RegistrarLimits(
+        limits.min_expires_s, limits.default_expires_s, limits.max_expires_s, max_bindings
+    )
+
+
+def expire(current: Sequence[StoredBinding], wall_s: float) -> Accepted:
+    """Takes out what has run out."""
+    live = [one for one in current if one.expires_at > wall_s]
+    return Accepted(live, expired=[one for one in current if one.expires_at <= wall_s])

@@ -1,0 +1,167 @@
+"""REGISTER from a phone to the answer: authenticate, read, decide, store, tell (RFC 3261 10.3)."""
+
+from email.utils import formatdate
+from typing import Final
+
+from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.authentication import Answer, Authenticator, Caller
+from parley.edgeproxy.events import RegistrationEvents
+from parley.edgeproxy.proxy import Sender
+from parley.edgeproxy.register_request import Refused, RegisterRequest, read_register
+from parley.edgeproxy.registrar import (
+    Accepted,
+    RegistrarLimits,
+    contact_values,
+    decide,
+    with_tenant_limit,
+)
+from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.store import Registrations
+from parley.model.ids import InstanceId
+from parley.service.clock import Clock
+from parley.sip.errors import RemoteProtocolError
+from parley.sip.ids import Ids
+from parley.sip.message import Request, response_to
+from parley.sip.transaction import ServerTransaction
+from parley.sip.uri import SipUri
+
+FLOW_TIMER_S: Final = 120
+"""Asked of outbound phones: a keep-alive at least this often (RFC 5626 4.4)."""
+
+_Headers = tuple[tuple[str, str], ...]
+
+
+class RegisterRequests:
+    """Answers REGISTER."""
+
+    def __init__(  # noqa: PLR0913 - wiring, by keyword
+        self,
+        *,
+        sender: Sender,
+        authenticator: Authenticator,
+        registrations: Registrations,
+        events: RegistrationEvents,
+        routes: Routes,
+        addresses: EdgeAddresses,
+        limits: RegistrarLimits,
+        instance: InstanceId,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._sender = sender
+        self._authenticator = authenticator
+        self._registrations = registrations
+        self._events = events
+        self._routes = routes
+        self._addresses = addresses
+        self._limits = limits
+        self._instance = instance
+        self._clock = clock
+        self._ids = ids
+        self._date_second = -1
+        self._date_text = ""
+
+    async def on_register(self, transaction: ServerTransaction, request: Request) -> None:
+        """Answers a REGISTER; does not wait when tenant and state are at hand.
+
+        Raises:
+            RemoteProtocolError: a header that counts here is malformed.
+            BackingUnavailable, TemporaryError: shared state could not be read or written.
+        """
+        if request.has("require"):
+            refusal = _unsupported(request)
+            if refusal is not None:
+                self._respond(transaction, request, 420, None, refusal)
+                return
+        identity = request.to.uri
+        caller = await self._authenticator.authenticate(request, identity, is_registrar=True)
+        if isinstance(caller, Answer):
+            self._respond(transaction, request, caller.status, caller.reason, caller.headers)
+            return
+        if not isinstance(identity, SipUri) or not self._may_change(caller, identity):
+            self._respond(transaction, request, 403)
+            return
+        wanted = read_register(request, f"sip:{caller.aor}", self._instance, self._path(request))
+        if isinstance(wanted, Refused):
+            self._respond(transaction, request, wanted.status, wanted.reason, wanted.headers)
+            return
+        await self._apply(transaction, request, caller, wanted)
+
+    async def _apply(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        caller: Caller,
+        wanted: RegisterRequest,
+    ) -> None:
+        tenant = caller.tenant
+        wall_s = self._clock.wall_s()
+        limits = with_tenant_limit(self._limits, tenant.settings.max_bindings)
+        outcome = await self._registrations.update(
+            tenant.id, caller.aor, wall_s, lambda current: decide(current, wanted, wall_s, limits)
+        )
+        if isinstance(outcome, Refused):
+            self._respond(transaction, request, outcome.status, outcome.reason, outcome.headers)
+            return
+        headers = self._accepted_headers(request, wanted, outcome, wall_s)
+        self._respond(transaction, request, 200, None, headers)
+        if outcome.is_changed:
+            self._events.publish(tenant.id, outcome)
+
+    def _may_change(self, caller: Caller, identity: SipUri) -> bool:
+        """Says whether the AOR in To is the caller's own (10.3 steps 4 and 5)."""
+        extension = caller.extension
+        if identity.user not in (extension.number, extension.auth_name):
+            return False
+        return identity.host in caller.tenant.domains or self._addresses.is_own_host(identity)
+
+    def _path(self, request: Request) -> str:
+        source = request.source
+        if source is None:
+            raise RemoteProtocolError("request without source", 500)
+        return self._routes.path(source)
+
+    def _accepted_headers(
+        self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float
+    ) -> _Headers:
+        headers: list[tuple[str, str]] = []
+        if outcome.bindings:
+            headers.append(("contact", contact_values(outcome.bindings, wall_s)))
+        if len(wanted.path) > 1:
+            # The part of Path that is the phone's own proxies' (RFC 3327 5.3); ours stays inside.
+            headers.extend(("path", value) for value in wanted.path[1:])
+        if wanted.uses_outbound:
+            headers.append(("require", "outbound"))
+            headers.append(("supported", "outbound, path"))
+            headers.append(("flow-timer", str(FLOW_TIMER_S)))
+        headers.append(("date", self._date(int(wall_s))))
+        return tuple(headers)
+
+    def _date(self, second: int) -> str:
+        if second != self._date_second:
+            # Not strftime: its names of days and months follow the process's locale.
+            self._date_text = formatdate(second, usegmt=True)
+            self._date_second = second
+        return self._date_text
+
+    def _respond(
+        self,
+        transaction: ServerTransaction,
+        request: Request,
+        status: int,
+        reason: str | None = None,
+        headers: _Headers = (),
+    ) -> None:
+        response = response_to(request, status, reason, to_tag=self._ids.token())
+        for name, value in headers:
+            response.add(name, value)
+        self._sender.respond(transaction, response)
+
+
+_UNDERSTOOD: Final = frozenset(("path", "outbound"))
+
+
+def _unsupported(request: Request) -> _Headers | None:
+    """Returns the header of a 420 for extensions required that we lack (8.2.2.3)."""
+    missing = [one for one in request.values("require") if one.lower() not in _UNDERSTOOD]
+    return (("unsupported", ", ".join(missing)),) if missing else None

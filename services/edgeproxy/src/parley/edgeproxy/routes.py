@@ -1,0 +1,95 @@
+"""Route and Record-Route of this edge: loose routing by token (RFC 3261 16.4, 16.6, RFC 5658)."""
+
+from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.token import Token, TokenCodec, TokenKind
+from parley.sip.errors import RemoteProtocolError
+from parley.sip.hop import Hop
+from parley.sip.message import Request
+from parley.sip.uri import SipUri, TelUri
+
+OWN_ROUTES = 2
+MAX_PATHS = 16384
+
+
+class Routes:
+    """Reads and writes this edge's part of route sets."""
+
+    __slots__ = ("_addresses", "_codec", "_paths")
+
+    def __init__(self, codec: TokenCodec, addresses: EdgeAddresses) -> None:
+        self._codec = codec
+        self._addresses = addresses
+        self._paths: dict[Hop, str] = {}
+
+    def take_own(self, request: Request) -> Token | None:
+        """Removes the topmost Route values that are edges' own, two at most.
+
+        A value is an edge's own when its token verifies, whichever edge wrote it, or when it names
+        this edge (a phone's outbound proxy).
+
+        Returns:
+            The first token found.
+
+        Raises:
+            RemoteProtocolError: Route is malformed.
+        """
+        if not request.has("route"):
+            return None
+        self._undo_strict_routing(request)
+        token: Token | None = None
+        count = 0
+        for value in request.routes[:OWN_ROUTES]:
+            uri = value.uri
+            found = self._token_of(uri)
+            if found is None and not self._addresses.is_own_host(uri):
+                break
+            token = token or found
+            count += 1
+        for _ in range(count):
+            request.remove_first_value("route")
+        return token
+
+    def record(self, request: Request, token: Token, transport: str, *, is_inward: bool) -> None:
+        """Adds this edge's two Record-Routes, the one for the next hop on top.
+
+        Args:
+            request: about to be forwarded.
+            token: the phone's flow, the call and its owner.
+            transport: what the phone uses.
+            is_inward: towards a call manager.
+        """
+        text = self._codec.encode(token)
+        inside = self._addresses.inside_route(text)
+        outside = self._addresses.outside_route(text, transport)
+        lower, upper = (outside, inside) if is_inward else (inside, outside)
+        request.prepend("record-route", lower)
+        request.prepend("record-route", upper)
+
+    def path(self, flow: Hop) -> str:
+        """Returns the Path value by which call managers reach a phone (RFC 3327)."""
+        path = self._paths.get(flow)
+        if path is None:
+            token = self._codec.encode(Token(TokenKind.PATH, flow))
+            path = self._addresses.inside_route(token)
+            if len(self._paths) >= MAX_PATHS:
+                del self._paths[next(iter(self._paths))]
+            self._paths[flow] = path
+        return path
+
+    def _undo_strict_routing(self, request: Request) -> None:
+        # RFC 3261 16.4: a strict router before us put our own value into the Request-URI and the
+        # real target into the last Route.
+        try:
+            target = request.uri
+        except RemoteProtocolError:
+            return
+        if self._token_of(target) is None:
+            return
+        values = request.values("route")
+        request.uri = request.routes[-1].uri
+        request.set("route", ", ".join([f"<{target}>", *values[:-1]]))
+
+    def _token_of(self, uri: SipUri | TelUri) -> Token | None:
+        if not isinstance(uri, SipUri) or uri.user is None:
+            return None
+        return self._codec.decode(uri.user)

@@ -1,0 +1,124 @@
+"""Settings of one edge proxy, from the environment (`PARLEY_EDGEPROXY_*`)."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from parley.edgeproxy.guard import parse_networks
+from parley.edgeproxy.peers import parse_peers
+from parley.service.settings import CommaList, LogLevel, Settings
+from parley.sip.digest import ALGORITHMS
+
+MIN_SECRET_CHARS: Final = 16
+
+
+def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_networks(texts)
+    return texts
+
+
+def _check_algorithms(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) != len(names) or not set(names) <= set(ALGORITHMS):
+        raise ValueError(f"must name each algorithm once, of {', '.join(ALGORITHMS)}")
+    return names
+
+
+def _check_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_peers(texts)
+    return texts
+
+
+class EdgeSettings(Settings):
+    """What an operator may tune; every default is runnable on one machine.
+
+    Attributes:
+        name: of this edge, stable over restarts and unlike any other edge's; its instance id is the
+            name and a random incarnation, its host name in a `LocalNetwork` is the name itself.
+        zone: where it runs, for discovery. log_level: debug, info, warning, error. host: local
+        address of the outside listeners. advertised_host: what phones call us by when that is not
+        `host`. udp_port: outside UDP port; 0 picks one, empty environment means the default.
+        tcp_port: outside TCP port; 0 picks one. tls_port: outside TLS port, used when a
+        certificate is given. tls_certificate: PEM file with the certificate and its chain.
+        tls_key: PEM file with its key. inside_host: local address of the inside TCP listener;
+        must not be reachable from outside. inside_advertised_host: what call managers call us by
+        when that is not `inside_host`. inside_port: its port. In one process with the call
+        manager there is no such listener. health_port: of `/healthz`, `/readyz` and `/metrics`,
+        when it runs alone. secret: signs tokens and nonces; the same at all edges. Random when
+        empty: fine for one edge,
+            whose calls and registrations then end with it.
+        nonce_life_s: how long a nonce is taken, seconds.
+        digest_algorithms: challenges offered, in this order (RFC 8760). Many phones read only the
+            first one and know only MD5, so MD5 comes first.
+        default_domain: the tenant of phones that send neither a domain nor a unique user name.
+        min_expires_s: shortest registration taken.
+        default_expires_s: what a phone gets that asks for nothing.
+        max_expires_s: longest registration given.
+        trusted_peers: `ip[:port]=domain`, whose INVITEs need no digest and belong to that tenant.
+        source_rate: requests a second that one address may keep up; 0: no limit.
+        source_burst: requests that it may send at once.
+        unlimited_sources: networks without that limit.
+        auth_failures: failed authentications within `auth_window_s` that ban an address; 0: never.
+        auth_window_s: see there.
+        auth_ban_s: how long a ban lasts.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_EDGEPROXY_")
+
+    name: str = Field("edge", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
+    zone: str = ""
+    log_level: LogLevel = "info"
+    host: str = "127.0.0.1"
+    advertised_host: str = ""
+    udp_port: int = Field(5060, ge=0, le=65535)
+    tcp_port: int = Field(5060, ge=0, le=65535)
+    tls_port: int = Field(5061, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    inside_host: str = "127.0.0.1"
+    inside_advertised_host: str = ""
+    inside_port: int = Field(5070, ge=0, le=65535)
+    health_port: int = Field(9091, ge=0, le=65535)
+    secret: SecretStr = SecretStr("")
+    nonce_life_s: float = Field(300.0, gt=0)
+    digest_algorithms: Annotated[CommaList, AfterValidator(_check_algorithms)] = ("MD5", "SHA-256")
+    default_domain: str = ""
+    min_expires_s: int = Field(60, ge=1)
+    default_expires_s: int = Field(3600, ge=1)
+    max_expires_s: int = Field(3600, ge=1)
+    trusted_peers: Annotated[CommaList, AfterValidator(_check_peers)] = ()
+    source_rate: float = Field(200.0, ge=0)
+    source_burst: float = Field(1000.0, ge=1)
+    unlimited_sources: Annotated[CommaList, AfterValidator(_check_networks)] = (
+        "127.0.0.0/8",
+        "::1/128",
+    )
+    auth_failures: int = Field(30, ge=0)
+    auth_window_s: float = Field(60.0, gt=0)
+    auth_ban_s: float = Field(120.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.min_expires_s <= self.default_expires_s <= self.max_expires_s:
+            raise ValueError("min_expires_s, default_expires_s and max_expires_s must ascend")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key must be set together")
+        secret = self.secret.get_secret_value()
+        if secret and len(secret) < MIN_SECRET_CHARS:
+            raise ValueError(f"secret must have at least {MIN_SECRET_CHARS} characters")
+        for own, public in (
+            (self.host, self.advertised_host),
+            (self.inside_host, self.inside_advertised_host),
+        ):
+            if not public and _is_wildcard(own):
+                raise ValueError(f"an advertised host must be set when listening on {own}")
+        return self
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False

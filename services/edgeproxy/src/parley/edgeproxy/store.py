@@ -1,0 +1,140 @@
+"""The bindings in shared state, in this service's words.
+
+`reg:{<user>@<domain>}` holds the bindings of one AOR as JSON, replaced by compare-and-set, so
+that edges never undo each other. `registrations:{<tenant>}` is the index of a tenant's AORs,
+scored by when something there may expire. The score is a hint, written only when it would become
+earlier: a refresh costs one read and one write, and the sweep corrects a hint that came too
+early. `registrations:{*}` lists the tenants that have an index.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from parley.backing.state.base import State
+from parley.edgeproxy.metrics import EdgeMetrics
+from parley.edgeproxy.register_request import Refused
+from parley.edgeproxy.registrar import Accepted, StoredBinding
+from parley.model.errors import TemporaryError
+from parley.model.ids import TenantId
+
+MAX_ATTEMPTS: Final = 8
+TENANTS_KEY: Final = "registrations:{*}"
+GRACE_S: Final = 600.0
+"""How long bindings outlive their expiry in state, for the sweep to tell of it."""
+
+Change = Callable[[Sequence[StoredBinding]], Accepted | Refused]
+
+_decode = msgspec.json.Decoder(list[StoredBinding]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def binding_key(aor: str) -> str:
+    """Returns the key of an AOR's bindings."""
+    return f"reg:{{{aor}}}"
+
+
+def index_key(tenant: TenantId) -> str:
+    """Returns the key of a tenant's index of AORs."""
+    return f"registrations:{{{tenant}}}"
+
+
+class Registrations:
+    """All bindings of all tenants."""
+
+    def __init__(self, state: State, metrics: EdgeMetrics) -> None:
+        self._state = state
+        self._metrics = metrics
+        self._listed_tenants: set[TenantId] = set()
+
+    async def update(
+        self, tenant: TenantId, aor: str, wall_s: float, change: Change
+    ) -> Accepted | Refused:
+        """Applies a pure change to the bindings of an AOR, again when another edge was faster.
+
+        Raises:
+            TemporaryError: others were faster every time.
+            BackingUnavailable: shared state did not answer.
+        """
+        key = binding_key(aor)
+        for _ in range(MAX_ATTEMPTS):
+            found = await self._state.get_versioned(key)
+            current: list[StoredBinding] = [] if found is None else _read(found.value)
+            outcome = change(current)
+            if not isinstance(outcome, Accepted) or not outcome.is_changed:
+                return outcome
+            version = 0 if found is None else found.version
+            if await self._write(key, outcome.bindings, version, wall_s):
+                await self._index(tenant, aor, current, outcome.bindings)
+                return outcome
+            self._metrics.conflicts.inc()
+        raise TemporaryError("bindings are changed too often")
+
+    async def load(self, aor: str) -> list[StoredBinding]:
+        """Reads the bindings of an AOR, expired ones included."""
+        data = await self._state.get(binding_key(aor))
+        return [] if data is None else _read(data)
+
+    async def tenants(self) -> list[TenantId]:
+        """Lists tenants that may have registrations."""
+        return [TenantId(name) for name, _ in await self._state.set_range(TENANTS_KEY)]
+
+    async def due(self, tenant: TenantId, wall_s: float, limit: int) -> list[str]:
+        """Lists AORs of a tenant in which something may have expired, the oldest first."""
+        found = await self._state.set_range(index_key(tenant), wall_s, limit)
+        return [aor for aor, _ in found]
+
+    async def reschedule(
+        self, tenant: TenantId, aor: str, bindings: Sequence[StoredBinding]
+    ) -> None:
+        """Corrects an AOR's place in the index after the sweep looked at it."""
+        if bindings:
+            await self._state.set_add(index_key(tenant), aor, _next_expiry(bindings))
+        else:
+            await self._unlist(tenant, aor)
+
+    async def _write(
+        self, key: str, bindings: Sequence[StoredBinding], version: int, wall_s: float
+    ) -> bool:
+        # No bindings left: a time to live of 0 removes the key, under the same compare-and-set.
+        last = max([one.expires_at for one in bindings], default=0.0)
+        ttl_s = last - wall_s + GRACE_S if bindings else 0.0
+        return await self._state.put_if_version(key, _encode(bindings), version, ttl_s) is not None
+
+    async def _index(
+        self,
+        tenant: TenantId,
+        aor: str,
+        before: Sequence[StoredBinding],
+        after: Sequence[StoredBinding],
+    ) -> None:
+        if not after:
+            await self._unlist(tenant, aor)
+        elif not before or _next_expiry(after) < _next_expiry(before):
+            await self._list(tenant, aor, _next_expiry(after))
+
+    async def _list(self, tenant: TenantId, aor: str, due_s: float) -> None:
+        await self._state.set_add(index_key(tenant), aor, due_s)
+        if tenant not in self._listed_tenants:
+            await self._state.set_add(TENANTS_KEY, tenant, 0.0)
+            self._listed_tenants.add(tenant)
+
+    async def _unlist(self, tenant: TenantId, aor: str) -> None:
+        await self._state.set_remove(index_key(tenant), aor)
+        # A REGISTER may have come between the write and the removal: then the AOR belongs there.
+        bindings = await self.load(aor)
+        if bindings:
+            await self._list(tenant, aor, _next_expiry(bindings))
+
+
+def _next_expiry(bindings: Sequence[StoredBinding]) -> float:
+    return min([one.expires_at for one in bindings])
+
+
+def _read(data: bytes) -> list[StoredBinding]:
+    try:
+        return _decode(data)
+    except msgspec.MsgspecError:
+        # Unreadable bindings are of no use to anyone; phones register again.
+        return []

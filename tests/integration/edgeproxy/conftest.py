@@ -1,0 +1,310 @@
+"""Edges on loopback with embedded backing, phones of our own stack and a fake call manager."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+import msgspec
+import pytest
+
+from parley.backing.bus.base import Record
+from parley.backing.db.extensions import ExtensionRepository, NewExtension
+from parley.backing.db.tenants import TenantRepository
+from parley.backing.directory import TenantDirectory
+from parley.backing.factory import Backing, create_backing
+from parley.backing.settings import BackingSettings
+from parley.edgeproxy.app import EdgeProxy, create_app
+from parley.edgeproxy.callmanagers import LOAD_KEY
+from parley.edgeproxy.settings import EdgeSettings
+from parley.edgeproxy.store import binding_key
+from parley.model.events import Event, decode_event
+from parley.model.ids import InstanceId, TenantId
+from parley.model.load import Load
+from parley.model.registration import Binding
+from parley.service.clock import SystemClock
+from parley.service.ids import RandomIds
+from parley.service.metrics import Registry
+from parley.sip.digest import authorization, choose_challenge
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response, response_to
+from parley.sip.transaction import (
+    ClientTransaction,
+    RequestReceived,
+    ResponseReceived,
+    ServerTransaction,
+)
+from parley.siptransport.local import LocalNetwork
+from parley.siptransport.node import SipNode
+from parley.testkit.sip_handler import RecordingHandler
+
+DOMAIN = "demo.test"
+PASSWORD = "correct-horse"
+SECRET = "integration-test-secret"
+DIALLED = "sip:1002@demo.test"
+
+
+class World:
+    """What all parts of a test share."""
+
+    def __init__(self, backing: Backing, directory: TenantDirectory, stack: AsyncExitStack) -> None:
+        self.backing = backing
+        self.directory = directory
+        self.network = LocalNetwork()
+        self.clock = SystemClock()
+        self.registry = Registry()
+        self.tenant = TenantId("")
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self._stack = stack
+
+    async def edge(self, name: str = "edge", **values: object) -> EdgeProxy:
+        """Starts an edge on free ports."""
+        given = {"udp_port": 0, "tcp_port": 0, "secret": SECRET, "name": name, **values}
+        settings = EdgeSettings.load(**given)
+        edge = create_app(
+            settings,
+            self.backing,
+            self.directory,
+            self.clock,
+            RandomIds(),
+            self.network,
+            self.registry,
+        )
+        await edge.start()
+        self._stack.push_async_callback(edge.aclose)
+        return edge
+
+    async def call_manager(self, name: str = "cm1", calls: int = 0) -> "CallManager":
+        """Starts a call manager that publishes its load once."""
+        manager = CallManager(self, name)
+        await manager.start(calls)
+        self._stack.push_async_callback(manager.node.aclose)
+        return manager
+
+    async def phone(self, edge: EdgeProxy, number: str = "1001", transport: str = "udp") -> "Phone":
+        """Makes a phone with a socket of its own."""
+        phone = Phone(self, edge, number, transport)
+        await phone.start()
+        self._stack.push_async_callback(phone.node.aclose)
+        return phone
+
+    async def bindings(self, number: str) -> list[Binding]:
+        """Reads what is registered."""
+        data = await self.backing.state.get(binding_key(f"{number}@{DOMAIN}"))
+        return [] if data is None else msgspec.json.decode(data, type=list[Binding])
+
+    async def next_event(self) -> Event:
+        """Waits for the next registration event."""
+        async with asyncio.timeout(5):
+            return await self.events.get()
+
+
+class CallManager:
+    """A node on the local network that answers as the test says."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.name = name
+        self._world = world
+        self.handler = RecordingHandler()
+        self.node = SipNode(world.clock, RandomIds(), self.handler, network=world.network)
+
+    async def start(self, calls: int) -> None:
+        await self.node.listen(Hop("local", self.name, 0))
+        await self.publish(calls)
+
+    async def publish(self, calls: int = 0, *, is_draining: bool = False) -> None:
+        load = Load(
+            instance=InstanceId(self.name),
+            address=("local", self.name, 0),
+            calls=calls,
+            cpu=0.0,
+            at=self._world.clock.wall_s(),
+            draining=is_draining,
+        )
+        await self._world.backing.state.hash_put(LOAD_KEY, self.name, msgspec.json.encode(load))
+
+    def answer(
+        self, transaction: ServerTransaction, status: int, tag: str = "cm-tag", body: bytes = b""
+    ) -> None:
+        """Answers a request, the Record-Routes of an INVITE with it."""
+        response = response_to(transaction.request, status, to_tag=tag)
+        response.copy_lines("record-route", transaction.request)
+        if transaction.is_invite:
+            response.add("contact", f"<sip:{self.name}@{DOMAIN}>")
+        response.body = body
+        self.node.respond(transaction, response)
+
+    async def final(self) -> Response:
+        """Waits for the next final response to a request of its own."""
+        while True:
+            response = (await self.handler.next(ResponseReceived)).response
+            if response.status >= 200:
+                return response
+
+    def request(self, method: str, uri: str, routes: list[str], to_tag: str = "") -> Request:
+        """Makes a request towards a phone."""
+        request = Request(method, uri)
+        for route in routes:
+            request.add("route", route)
+        request.add("max-forwards", "70")
+        request.add("from", f"<sip:cm@{DOMAIN}>;tag=cm")
+        request.add("to", f"<{uri}>" + (f";tag={to_tag}" if to_tag else ""))
+        request.add("call-id", f"from-{self.name}")
+        request.add("cseq", f"1 {method}")
+        request.add("contact", f"<sip:{self.name}@{DOMAIN}>")
+        return request
+
+
+class Phone:
+    """A phone: one node, one account."""
+
+    def __init__(self, world: World, edge: EdgeProxy, number: str, transport: str) -> None:
+        self.world = world
+        self.edge = edge
+        self.number = number
+        self.transport = transport
+        self.handler = RecordingHandler()
+        self.node = SipNode(world.clock, RandomIds(), self.handler)
+        self.hop = Hop("", "", 0)
+        self.cseq = 0
+        self.call_id = f"phone-{number}-{id(self):x}"
+
+    async def start(self) -> None:
+        self.hop = await self.node.listen(Hop(self.transport, "127.0.0.1", 0))
+
+    @property
+    def edge_hop(self) -> Hop:
+        """Where this phone sends."""
+        return self.edge.addresses.outside[self.transport]
+
+    @property
+    def contact(self) -> str:
+        suffix = "" if self.transport == "udp" else f";transport={self.transport}"
+        return f"sip:{self.number}@127.0.0.1:{self.hop.port}{suffix}"
+
+    def request(self, method: str, uri: str = f"sip:{DOMAIN}", to: str | None = None) -> Request:
+        """Makes a request of this phone's."""
+        self.cseq += 1
+        own = f"sip:{self.number}@{DOMAIN}"
+        request = Request(method, uri)
+        request.add("max-forwards", "70")
+        request.add("from", f"<{own}>;tag=phone-{self.number}")
+        request.add("to", to or (f"<{own}>" if method == "REGISTER" else f"<{uri}>"))
+        request.add("call-id", self.call_id)
+        request.add("cseq", f"{self.cseq} {method}")
+        request.add("contact", f"<{self.contact}>")
+        return request
+
+    def send(self, request: Request) -> ClientTransaction:
+        """Sends a request to the edge."""
+        return self.node.send_request(request, self.edge_hop)
+
+    async def response(self) -> Response:
+        """Waits for the next response but 100."""
+        while True:
+            event = await self.handler.next(ResponseReceived)
+            if event.response.status != 100:
+                return event.response
+
+    async def exchange(self, request: Request) -> Response:
+        """Sends a request and waits for its response."""
+        self.send(request)
+        return await self.response()
+
+    def authorized(
+        self, request: Request, challenge: Response, password: str = PASSWORD, count: int = 1
+    ) -> Request:
+        """Makes the same request again, with credentials."""
+        again = request.copy()
+        again.remove("via")
+        self.cseq += 1
+        again.set("cseq", f"{self.cseq} {request.method}")
+        name = "www-authenticate" if challenge.status == 401 else "proxy-authenticate"
+        chosen = choose_challenge(challenge.get_all(name))
+        assert chosen is not None
+        value = authorization(chosen, again, self.number, password, "cnonce", count)
+        header = "authorization" if challenge.status == 401 else "proxy-authorization"
+        again.set(header, value)
+        return again
+
+    async def authenticated(self, request: Request, password: str = PASSWORD) -> Response:
+        """Sends a request, answers the challenge and waits for what comes then."""
+        challenge = await self.exchange(request)
+        assert challenge.status in (401, 407), challenge
+        return await self.exchange(self.authorized(request, challenge, password))
+
+    async def call(
+        self, manager: "CallManager", uri: str = DIALLED, **headers: str
+    ) -> tuple[Request, ServerTransaction]:
+        """Calls through the challenge; returns the INVITE sent and what the call manager got."""
+        invite = self.request("INVITE", uri)
+        for name, value in headers.items():
+            invite.add(name.replace("_", "-"), value)
+        challenge = await self.exchange(invite)
+        assert challenge.status == 407
+        authorized = self.authorized(invite, challenge)
+        self.send(authorized)
+        received = await manager.handler.next(RequestReceived)
+        return authorized, received.transaction
+
+    async def answered(self, manager: "CallManager") -> tuple[Request, ServerTransaction, Response]:
+        """Brings a call up to the 200 at the phone."""
+        invite, transaction = await self.call(manager)
+        manager.answer(transaction, 200)
+        return invite, transaction, await self.response()
+
+    async def register(self, **headers: str) -> Response:
+        """Registers."""
+        request = self.request("REGISTER")
+        for name, value in headers.items():
+            request.set(name, value)
+        return await self.authenticated(request)
+
+    def ack(self, invite: Request, response: Response, routes: list[str] | None = None) -> Request:
+        """Makes the ACK to a 2xx with the route set of the response."""
+        ack = self.in_dialog("ACK", invite, response, routes)
+        ack.set("cseq", f"{response.cseq.number} ACK")
+        return ack
+
+    def in_dialog(
+        self, method: str, invite: Request, response: Response, routes: list[str] | None = None
+    ) -> Request:
+        """Makes a request within the dialog that a 2xx made."""
+        self.cseq += 1
+        target = response.contacts[0].uri_text
+        request = Request(method, target)
+        chosen = response.values("record-route")[::-1] if routes is None else routes
+        for route in chosen:
+            request.add("route", route)
+        request.add("max-forwards", "70")
+        request.add("from", invite.get("from") or "")
+        request.add("to", response.get("to") or "")
+        request.add("call-id", invite.call_id)
+        request.add("cseq", f"{self.cseq} {method}")
+        return request
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    settings = BackingSettings.load(is_durable=False)
+    async with AsyncExitStack() as stack:
+        backing = create_backing(settings, SystemClock())
+        await backing.start()
+        stack.push_async_callback(backing.aclose)
+        directory = TenantDirectory(backing.db, backing.bus)
+        await directory.start()
+        stack.push_async_callback(directory.aclose)
+        world = World(backing, directory, stack)
+        tenant = await TenantRepository(backing.db).create("Demo", [DOMAIN, "demo.alias.test"])
+        world.tenant = tenant.id
+        await ExtensionRepository(backing.db).create_many(
+            tenant.id, [NewExtension(number=n, password=PASSWORD) for n in ("1001", "1002")]
+        )
+        await directory.load(DOMAIN)
+
+        async def remember(records: Sequence[Record]) -> None:
+            for record in records:
+                world.events.put_nowait(decode_event(record.value))
+
+        subscription = backing.bus.tail("registration", remember)
+        stack.push_async_callback(subscription.aclose)
+        yield world

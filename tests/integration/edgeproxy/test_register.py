@@ -1,0 +1,224 @@
+"""REGISTER through sockets: digest, bindings, events, refusals."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from parley.model.events import RegistrationAdded, RegistrationRefreshed, RegistrationRemoved
+from parley.service.tasks import TaskOwner
+from parley.sip.digest import parse_challenge
+
+if TYPE_CHECKING:
+    from tests.integration.edgeproxy.conftest import World
+
+
+async def test_phone_registers_after_a_challenge(world: "World") -> None:
+    edge = await world.edge()
+    phone = await world.phone(edge)
+
+    response = await phone.register()
+
+    assert response.status == 200
+    assert response.contacts[0].uri_text == phone.contact
+    assert response.contacts[0].params["expires"] == "3600"
+    (binding,) = await world.bindings("1001")
+    assert binding.aor == "sip:1001@demo.test"
+    assert binding.edge == edge.instance
+    assert binding.source == "127.0.0.1"
+    assert binding.path[0].endswith("@edge;transport=local;lr>")
+    event = await world.next_event()
+    assert isinstance(event, RegistrationAdded)
+    assert (event.subject, event.tenantid) == ("sip:1001@demo.test", world.tenant)
+
+
+async def test_phone_registers_over_tcp(world: "World") -> None:
+    phone = await world.phone(await world.edge(), transport="tcp")
+
+    assert (await phone.register()).status == 200
+
+
+async def test_refresh_and_unregister_are_told(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    await phone.register()
+    assert isinstance(await world.next_event(), RegistrationAdded)
+
+    await phone.register()
+    assert isinstance(await world.next_event(), RegistrationRefreshed)
+    response = await phone.register(expires="0")
+
+    assert response.status == 200
+    assert not response.has("contact")
+    assert isinstance(await world.next_event(), RegistrationRemoved)
+    assert await world.bindings("1001") == []
+
+
+async def test_two_phones_of_one_extension_are_both_bound(world: "World") -> None:
+    edge = await world.edge()
+    first, second = await world.phone(edge), await world.phone(edge)
+    await first.register()
+
+    response = await second.register()
+
+    assert {one.uri_text for one in response.contacts} == {first.contact, second.contact}
+
+
+async def test_wrong_password_and_unknown_user_look_the_same(world: "World") -> None:
+    edge = await world.edge()
+    known, unknown = await world.phone(edge, "1001"), await world.phone(edge, "4711")
+
+    answers = [
+        await phone.authenticated(phone.request("REGISTER"), "wrong") for phone in (known, unknown)
+    ]
+
+    assert [answer.status for answer in answers] == [401, 401]
+    shapes = [sorted(answer.header_names()) for answer in answers]
+    assert shapes[0] == shapes[1]
+    assert await world.bindings("1001") == []
+
+
+async def test_source_that_fails_too_often_is_banned(world: "World") -> None:
+    phone = await world.phone(await world.edge(auth_failures=3))
+    for _ in range(3):
+        await phone.authenticated(phone.request("REGISTER"), "wrong")
+
+    response = await phone.exchange(phone.request("REGISTER"))
+
+    assert response.status == 403
+
+
+async def test_unknown_domain_is_not_found(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    request = phone.request("REGISTER", "sip:nobody.test", "<sip:1001@nobody.test>")
+
+    assert (await phone.exchange(request)).status == 404
+
+
+async def test_foreign_aor_is_forbidden(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    request = phone.request("REGISTER", to="<sip:1002@demo.test>")
+
+    assert (await phone.authenticated(request)).status == 403
+
+
+async def test_further_domain_of_the_tenant_has_the_same_aor(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    await world.directory.load("demo.alias.test")
+    request = phone.request("REGISTER", "sip:demo.alias.test", "<sip:1001@demo.alias.test>")
+
+    assert (await phone.authenticated(request)).status == 200
+    assert len(await world.bindings("1001")) == 1
+
+
+async def test_phone_without_domain_is_found_by_its_user_name(world: "World") -> None:
+    edge = await world.edge()
+    phone = await world.phone(edge)
+    address = f"127.0.0.1:{phone.edge_hop.port}"
+    request = phone.request("REGISTER", f"sip:{address}", f"<sip:1001@{address}>")
+    request.set("from", f"<sip:1001@{address}>;tag=1")
+
+    response = await phone.authenticated(request)
+
+    assert response.status == 200
+    assert len(await world.bindings("1001")) == 1
+
+
+async def test_stranger_without_domain_cannot_answer_its_challenge(world: "World") -> None:
+    phone = await world.phone(await world.edge(), "4711")
+    address = f"127.0.0.1:{phone.edge_hop.port}"
+    request = phone.request("REGISTER", f"sip:{address}", f"<sip:4711@{address}>")
+
+    assert (await phone.authenticated(request)).status == 401
+
+
+async def test_replayed_nonce_count_brings_a_stale_challenge(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    challenge = await phone.exchange(phone.request("REGISTER"))
+    first = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
+
+    again = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
+    next_count = await phone.exchange(
+        phone.authorized(phone.request("REGISTER"), challenge, count=2)
+    )
+
+    assert (first.status, again.status, next_count.status) == (200, 401, 200)
+    assert parse_challenge(again.get("www-authenticate") or "").is_stale
+
+
+async def test_expired_nonce_brings_a_stale_challenge(world: "World") -> None:
+    phone = await world.phone(await world.edge(nonce_life_s=0.001))
+
+    response = await phone.authenticated(phone.request("REGISTER"))
+
+    assert response.status in (200, 401)
+    if response.status == 401:
+        assert parse_challenge(response.get("www-authenticate") or "").is_stale
+
+
+async def test_nonce_of_one_edge_is_taken_by_another(world: "World") -> None:
+    first, second = await world.edge("edge-1"), await world.edge("edge-2")
+    phone = await world.phone(first)
+    challenge = await phone.exchange(phone.request("REGISTER"))
+    phone.edge = second
+
+    response = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
+
+    assert response.status == 200
+    (binding,) = await world.bindings("1001")
+    assert binding.edge == second.instance
+
+
+async def test_register_needs_no_task_when_everything_is_at_hand(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = await world.phone(await world.edge())
+    started: list[str] = []
+
+    def spy(_owner: TaskOwner, coro: Coroutine[Any, Any, None], *, name: str) -> None:
+        started.append(name)
+        coro.close()
+
+    monkeypatch.setattr(TaskOwner, "spawn", spy)
+
+    assert (await phone.register()).status == 200
+
+    assert "sip request" not in started
+
+
+async def test_cold_tenant_is_read_and_then_registers(world: "World") -> None:
+    edge = await world.edge()
+    phone = await world.phone(edge)
+    world.directory._drop(world.tenant)
+
+    assert (await phone.register()).status == 200
+
+
+async def test_short_expiry_is_refused_with_the_shortest_taken(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+
+    response = await phone.register(expires="5")
+
+    assert (response.status, response.get("min-expires")) == (423, "60")
+
+
+async def test_required_extension_unknown_here_is_refused(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    request = phone.request("REGISTER")
+    request.add("require", "gin")
+
+    response = await phone.exchange(request)
+
+    assert (response.status, response.get("unsupported")) == (420, "gin")
+
+
+async def test_flood_is_not_answered(world: "World") -> None:
+    edge = await world.edge(source_rate=1.0, source_burst=2.0, unlimited_sources="")
+    phone = await world.phone(edge)
+    for _ in range(2):
+        assert (await phone.exchange(phone.request("REGISTER"))).status == 401
+
+    response = await phone.exchange(phone.request("INVITE", "sip:1002@demo.test"))
+
+    assert response.status == 503
+    edge._metrics.publish()
+    assert world.registry.value("parley_edgeproxy_refused_total", {"cause": "rate"}) == 1

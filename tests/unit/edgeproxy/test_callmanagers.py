@@ -1,0 +1,175 @@
+"""Which call manager gets a call."""
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from parley.backing.discovery.base import Instance, InstanceState
+from parley.backing.discovery.embedded import EmbeddedDiscovery
+from parley.backing.state.embedded import EmbeddedState
+from parley.edgeproxy.callmanagers import LOAD_KEY, REPORT_LIFE_S, CallManagers
+from parley.model.ids import InstanceId
+from parley.model.load import Load
+from parley.testkit.clock import FakeClock
+
+
+class Fleet:
+    """Call managers that report, and an edge's view of them."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.state = EmbeddedState(self.clock, None)
+        self.discovery = EmbeddedDiscovery()
+        self.view = CallManagers(self.state, self.discovery)
+
+    async def report(self, name: str, calls: int = 0, *, draining: bool = False) -> None:
+        load = Load(
+            instance=InstanceId(name),
+            address=("tcp", f"{name}.test", 5070),
+            calls=calls,
+            cpu=0.0,
+            at=self.clock.wall_s(),
+            draining=draining,
+        )
+        await self.state.hash_put(LOAD_KEY, name, msgspec.json.encode(load))
+
+    async def refresh(self) -> None:
+        await self.view.refresh(self.clock.now(), self.clock.wall_s())
+
+    def choose(self, call_id: str, *excluded: str) -> str | None:
+        chosen = self.view.choose(call_id, self.clock.now(), excluded)
+        return None if chosen is None else chosen.instance
+
+    def owner(self, owner: str, call_id: str = "c") -> str | None:
+        found = self.view.owner_or_successor(owner, call_id, self.clock.now())
+        return None if found is None else found.instance
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet()
+
+
+async def test_without_reports_there_is_nobody(fleet: Fleet) -> None:
+    await fleet.refresh()
+
+    assert fleet.choose("c") is None
+    assert fleet.owner("cm1") is None
+
+
+async def test_loaded_and_draining_instances_get_no_new_calls(fleet: Fleet) -> None:
+    await fleet.report("busy", 1000)
+    await fleet.report("idle", 0)
+    await fleet.report("leaving", 0, draining=True)
+    await fleet.refresh()
+
+    assert {fleet.choose(f"call-{number}") for number in range(50)} == {"idle"}
+    assert fleet.owner("leaving") == "leaving"
+
+
+async def test_calls_spread_over_equal_instances_between_two_reports(fleet: Fleet) -> None:
+    for name in ("cm1", "cm2", "cm3", "cm4"):
+        await fleet.report(name)
+    await fleet.refresh()
+
+    counts = Counter(fleet.choose(f"call-{number}") for number in range(400))
+
+    assert len(counts) == 4
+    assert max(counts.values()) - min(counts.values()) < 20
+
+
+async def test_instance_whose_report_stands_still_is_gone(fleet: Fleet) -> None:
+    await fleet.report("cm1")
+    await fleet.refresh()
+    fleet.clock.advance(REPORT_LIFE_S + 0.1)
+
+    await fleet.refresh()
+
+    assert fleet.choose("c") is None
+
+
+async def test_stale_report_found_at_the_start_is_no_instance(fleet: Fleet) -> None:
+    await fleet.report("cm1")
+    fleet.clock.advance(60)
+    await fleet.refresh()
+    assert fleet.choose("c") is None
+
+    await fleet.report("cm1")
+    await fleet.refresh()
+    assert fleet.choose("c") == "cm1"
+
+
+async def test_step_of_the_wall_clock_loses_nobody(fleet: Fleet) -> None:
+    await fleet.report("cm1")
+    await fleet.refresh()
+    fleet.clock.step_wall(3600)
+    fleet.clock.advance(1)
+
+    await fleet.refresh()
+
+    assert fleet.choose("c") == "cm1"
+
+
+async def test_unreachable_instance_is_avoided_for_a_while(fleet: Fleet) -> None:
+    await fleet.report("cm1")
+    await fleet.report("cm2", 100)
+    await fleet.refresh()
+    assert fleet.choose("c") == "cm1"
+
+    fleet.view.mark_unreachable("cm1", fleet.clock.now())
+
+    assert fleet.choose("c") == "cm2"
+    assert fleet.owner("cm1") == "cm2"
+    fleet.clock.advance(5)
+    assert fleet.choose("c") == "cm1"
+
+
+async def test_excluded_instances_are_not_chosen(fleet: Fleet) -> None:
+    await fleet.report("cm1")
+    await fleet.refresh()
+
+    assert fleet.choose("c", "cm1") is None
+
+
+async def test_all_edges_name_the_same_successor(fleet: Fleet) -> None:
+    other = CallManagers(fleet.state, fleet.discovery)
+    for name in ("cm3", "cm1", "cm2"):
+        await fleet.report(name)
+    await fleet.refresh()
+    await other.refresh(fleet.clock.now(), fleet.clock.wall_s())
+
+    for number in range(20):
+        call_id = f"call-{number}"
+        found = other.owner_or_successor("gone", call_id, fleet.clock.now())
+        assert found is not None
+        assert fleet.owner("gone", call_id) == found.instance
+
+
+async def test_discovery_narrows_the_view_once_it_knows_anyone(fleet: Fleet) -> None:
+    await fleet.report("cm1")
+    await fleet.report("cm2")
+    await fleet.discovery.register(
+        Instance(service="callmanager", id="cm2", address="", state=InstanceState.READY)
+    )
+    await fleet.refresh()
+
+    assert {fleet.choose(f"call-{number}") for number in range(20)} == {"cm2"}
+
+
+async def test_instance_is_found_by_its_address(fleet: Fleet) -> None:
+    await fleet.report("cm1")
+    await fleet.refresh()
+
+    assert fleet.view.instance_at("cm1.test", 5070) == "cm1"
+    assert fleet.view.instance_at("cm1.test", 5071) == ""
+    assert fleet.view.is_address("cm1.test", 5070)
+
+
+async def test_unreadable_report_is_skipped(fleet: Fleet) -> None:
+    await fleet.state.hash_put(LOAD_KEY, "bad", b"{not json")
+    await fleet.report("cm1")
+
+    await fleet.refresh()
+
+    assert fleet.choose("c") == "cm1"
