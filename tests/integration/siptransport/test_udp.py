@@ -30,11 +30,24 @@ def phone() -> Iterator[socket.socket]:
         yield sock
 
 
-async def _receive(phone: socket.socket) -> Response:
-    async with asyncio.timeout(5):
-        message = parse_message(await asyncio.get_running_loop().sock_recv(phone, 65535))
+async def _receive_from(phone: socket.socket) -> tuple[Response, int]:
+    """Returns the next response and the port it came from."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(phone.fileno(), readable.set)
+    try:
+        async with asyncio.timeout(5):
+            await readable.wait()
+    finally:
+        loop.remove_reader(phone.fileno())
+    data, source = phone.recvfrom(65535)
+    message = parse_message(data)
     assert isinstance(message, Response)
-    return message
+    return message, int(source[1])
+
+
+async def _receive(phone: socket.socket) -> Response:
+    return (await _receive_from(phone))[0]
 
 
 async def test_request_and_response_cross_the_socket(make_peer: MakePeer) -> None:
@@ -142,9 +155,8 @@ async def test_each_further_socket_is_a_flow_and_answers_leave_by_it(
     assert first.port != second.port
     request = OPTIONS.format(number=1, rport=";rport").encode()
     phone.sendto(request, ("127.0.0.1", second.port))
-    async with asyncio.timeout(5):
-        _, source = await asyncio.get_running_loop().sock_recvfrom(phone, 65535)
-    assert source[1] == second.port
+    _, port = await _receive_from(phone)
+    assert port == second.port
     received = await peer.handler.next(RequestReceived)
     assert received.request.source is not None
     assert received.request.source.flow == 1

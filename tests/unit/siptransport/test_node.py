@@ -233,3 +233,14 @@ async def test_a_value_that_cannot_be_written_fails_its_own_request_only(
     request.set("subject", "\ud800")
     edge.node.send_request(request, Hop("udp", "127.0.0.1", 9))
     assert (await edge.handler.next(TransactionFailed)).cause == "transport"
+
+
+async def test_one_timer_serves_all_transactions(start: StartPeer) -> None:
+    edge, _ = await start(EDGE), await start(CALLS)
+    edge.node.send_request(make_request("INFO"), CALLS)
+    armed = edge.node._timer
+    assert armed is not None
+    for _ in range(50):
+        # Deadlines that are not earlier leave the timer alone.
+        edge.node.send_request(make_request("INFO"), CALLS)
+    assert edge.node._timer is armed

@@ -201,8 +201,8 @@ class Transaction:
                     del by_flow[self.hop]
 
     def _report(self, cause: FailureCause) -> None:
-        # Both subclasses, and nothing else, are members of the event's union.
-        self._context.events.append(TransactionFailed(self, cause))  # type: ignore[arg-type]
+        failed = TransactionFailed(self, cause)  # type: ignore[arg-type]  # only subclasses exist
+        self._context.events.append(failed)
 
     def _report_timeout(self, message: Request | Response, now: float) -> None:
         self._report("timeout")

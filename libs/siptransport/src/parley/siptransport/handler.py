@@ -10,8 +10,8 @@ from parley.sip.transaction import ClientTransaction, FailureCause, ServerTransa
 class SipHandler(Protocol):
     """Receives a node's events; every method is synchronous and must not raise.
 
-    The methods may call the node (`respond`, `send_request`, ...) at once. They are never called
-    from inside such a call, except by `SipNode` itself working on input.
+    The methods may call the node (`respond`, `send_request`, ...) at once, and are never called
+    while such a call runs: what it causes comes after the method has returned.
     """
 
     def on_request(self, transaction: ServerTransaction, request: Request) -> None:
@@ -41,5 +41,5 @@ class SipHandler(Protocol):
         ...
 
     def on_flow_closed(self, flow: Hop) -> None:
-        """A connection is gone; its transactions have failed or will."""
+        """A connection is gone; requests that waited for answers on it have failed already."""
         ...

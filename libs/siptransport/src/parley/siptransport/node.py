@@ -15,7 +15,7 @@ import structlog
 
 from parley.service.clock import Clock
 from parley.service.metrics import Metrics
-from parley.sip.errors import LocalProtocolError, ParseError
+from parley.sip.errors import LocalProtocolError, ParseError, ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
@@ -41,7 +41,7 @@ from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.local import LocalNetwork, LocalTransport
 from parley.siptransport.metrics import NodeCounts, NodeMetrics
 from parley.siptransport.stream import StreamTransport
-from parley.siptransport.transport import Transport
+from parley.siptransport.transport import Transport, TransportSink
 from parley.siptransport.udp import UdpTransport
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -113,6 +113,11 @@ class SipNode:
         self._is_closed = False
 
     # --- for the owner ---------------------------------------------------------------------
+
+    def add_transport(self, make: Callable[[TransportSink], Transport]) -> None:
+        """Adds a transport of another kind; `make` gets the sink that it reports to."""
+        transport = make(self)
+        self._transports[transport.name] = transport
 
     async def listen(
         self, hop: Hop, tls: ssl.SSLContext | None = None, advertised: str | None = None
@@ -204,12 +209,21 @@ class SipNode:
         message.source = source
         message.listener = listener
         if isinstance(message, Request) and source.transport != "local":
-            via = message.via
-            stamped = via.stamped(source.host, source.port)
-            if stamped is not via:
-                message.replace_first_value("via", str(stamped))
+            try:
+                self._stamp(message, source)
+            except ProtocolError:
+                # A Via that can be read but not written back, nothing a response could carry.
+                self.counts.malformed += 1
+                return
         self.layer.receive_message(message, self._clock.now())
         self._pump()
+
+    def _stamp(self, request: Request, source: Hop) -> None:
+        """Notes the true source in the top Via (RFC 3261 18.2.1, RFC 3581 4)."""
+        via = request.via
+        stamped = via.stamped(source.host, source.port)
+        if stamped is not via:
+            request.replace_first_value("via", str(stamped))
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
         """Answers what can be answered (never an ACK), statelessly, and counts."""
@@ -238,6 +252,7 @@ class SipNode:
         now = self._clock.now()
         self.layer.flow_closed(flow, now)
         self.layer.flow_closed(alias, now)
+        self._pump()  # the failures first: after this event nothing more comes of the flow
         if not self._is_closed:
             self._guard(self._handler.on_flow_closed, flow)
 

@@ -57,8 +57,8 @@ class StreamTransport:
         self._tasks = TaskOwner()
         self._is_closed = False
         # Flows go into tokens that outlive us: a number must not come back after a restart. One
-        # for each millisecond of wall time is more than connections ever come.
-        self._flows = count(int(clock.wall_s() * 1000))
+        # for each microsecond of wall time is more than connections ever come.
+        self._flows = count(int(clock.wall_s() * 1_000_000))
 
     @property
     def connection_count(self) -> int:
