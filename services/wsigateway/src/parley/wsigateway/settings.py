@@ -1,0 +1,42 @@
+"""Settings of the WebSocket gateway."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from parley.service.settings import LogLevel, Settings
+
+
+class WsiGatewaySettings(Settings):
+    """Where events are served and what a client may use; the prefix is `PARLEY_WSIGATEWAY_`.
+
+    Attributes:
+        host: IP address of the listener.
+        port: TCP port; 0 picks one.
+        health_port: TCP port of /healthz, /readyz and /metrics when run as a process of its own.
+        log_level: debug, info, warning, error or critical.
+        drain_timeout_s: seconds that clients get to close at the end.
+        max_connections: open connections; further ones are told to try again later.
+        queue_events: events that may wait for a slow client before it is disconnected.
+        auth_timeout_s: seconds within which a client must have shown its token.
+        recheck_s: how often an open connection's token is verified again.
+        close_timeout_s: seconds that a client gets to take the close frame.
+        max_message_bytes: largest message from a client.
+        max_messages_per_s: messages from a client in one second.
+        max_subscriptions: pairs of topic and tenant per connection.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_WSIGATEWAY_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8081, ge=0, le=65535)
+    health_port: int = Field(default=9090, ge=0, le=65535)
+    log_level: LogLevel = "info"
+    drain_timeout_s: float = Field(default=10.0, gt=0)
+    max_connections: int = Field(default=1000, ge=1)
+    queue_events: int = Field(default=1000, ge=1)
+    auth_timeout_s: float = Field(default=10.0, gt=0)
+    recheck_s: float = Field(default=60.0, gt=0)
+    close_timeout_s: float = Field(default=5.0, gt=0)
+    max_message_bytes: int = Field(default=4096, ge=128)
+    max_messages_per_s: int = Field(default=20, ge=1)
+    max_subscriptions: int = Field(default=1000, ge=1)
