@@ -1,0 +1,141 @@
+"""Decides on a new INVITE: whose call it is, where it goes, and makes the call."""
+
+from typing import Any, Final
+
+from parley.backing.directory import TenantDirectory
+from parley.backing.errors import BackingError
+from parley.callmanager.call import Call
+from parley.callmanager.call_setup import CallSetup
+from parley.callmanager.invite import breadth_of, make_identity
+from parley.callmanager.journal import Parties
+from parley.callmanager.routing import (
+    Attempt,
+    Decision,
+    Echo,
+    Refuse,
+    find_callee,
+    ring_extension,
+)
+from parley.callmanager.settings import CallManagerSettings
+from parley.callmanager.sip_profile import TENANT_HEADER, asserted_user, user_of
+from parley.callmanager.store import CallStore
+from parley.model.errors import Forbidden, TemporaryError
+from parley.model.ids import CallId, InstanceId, TenantId
+from parley.model.tenant import TenantSnapshot
+from parley.service.clock import Clock
+from parley.sip.ids import Ids
+from parley.sip.message import Request
+
+PRODUCT: Final = "Parley"
+
+
+class Admission:
+    """Turns INVITEs from edges into calls with a decision."""
+
+    def __init__(
+        self,
+        *,
+        settings: CallManagerSettings,
+        directory: TenantDirectory,
+        store: CallStore,
+        clock: Clock,
+        ids: Ids,
+        instance: InstanceId,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._instance = instance
+
+    def is_immediate(self, request: Request) -> bool:
+        """Nothing that `admit` needs has to be waited for."""
+        tenant_id = TenantId(request.get(TENANT_HEADER) or "")
+        return self._store.is_immediate and self._directory.peek_by_id(tenant_id) is not None
+
+    async def admit(
+        self, call_id: CallId, transaction: Any, request: Request
+    ) -> tuple[Call, Decision]:
+        """Makes the call and decides where it goes.
+
+        Raises:
+            DomainError: the tenant is unknown, or what the decision needs is away.
+            RemoteProtocolError: the request is malformed where it counts.
+        """
+        attempt = self._attempt(request)
+        try:
+            tenant = await self._tenant(request)
+            decision = await self._decide(tenant, attempt, request)
+        except (BackingError, TimeoutError) as error:
+            raise TemporaryError("the decision's data is away") from error
+        return self._make(call_id, transaction, request, tenant, attempt, decision), decision
+
+    def _attempt(self, request: Request) -> Attempt:
+        contacts = request.contacts
+        uri = request.uri
+        host = getattr(uri, "host", "")
+        owner = self._directory.peek(host) if host else None
+        tenant_id = request.get(TENANT_HEADER)
+        return Attempt(
+            asserted_user(request),
+            contacts[0].uri_text if contacts else "",
+            user_of(uri),
+            owner is not None and owner.id != tenant_id,
+        )
+
+    async def _tenant(self, request: Request) -> TenantSnapshot:
+        tenant_id = request.get(TENANT_HEADER)
+        tenant = await self._directory.load_by_id(TenantId(tenant_id)) if tenant_id else None
+        if tenant is None:
+            raise Forbidden("the INVITE names no tenant")
+        return tenant
+
+    async def _decide(self, tenant: TenantSnapshot, attempt: Attempt, request: Request) -> Decision:
+        callee = find_callee(tenant, attempt)
+        if isinstance(callee, Echo | Refuse):
+            return callee
+        bindings = await self._store.bindings(f"{callee.number}@{tenant.domain}")
+        return ring_extension(
+            tenant,
+            callee,
+            bindings,
+            attempt,
+            wall_s=self._clock.wall_s(),
+            max_targets=min(self._settings.max_branches, breadth_of(request)),
+        )
+
+    def _make(
+        self,
+        call_id: CallId,
+        transaction: Any,
+        request: Request,
+        tenant: TenantSnapshot,
+        attempt: Attempt,
+        decision: Decision,
+    ) -> Call:
+        settings = self._settings
+        caller = tenant.extensions.get(attempt.caller)
+        callee = attempt.dialled if isinstance(decision, Refuse) else decision.callee
+        parties = Parties(
+            call_id, tenant.id, self._instance, attempt.caller, callee, attempt.dialled
+        )
+        identity = make_identity(
+            request,
+            caller=attempt.caller or "anonymous",
+            name="" if caller is None else caller.display_name,
+            callee=callee,
+            domain=tenant.domain,
+        )
+        setup = CallSetup(
+            parties=parties,
+            domain=tenant.domain,
+            product=PRODUCT,
+            ids=self._ids,
+            transaction=transaction,
+            request=request,
+            identity=identity,
+            media_timeout_s=tenant.settings.media_timeout_s,
+            max_duration_s=settings.max_duration_s,
+        )
+        return Call(setup, self._clock.now(), self._clock.wall_s())

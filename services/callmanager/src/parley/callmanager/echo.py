@@ -1,0 +1,166 @@
+"""The echo service: a call that we answer ourselves and that hears itself.
+
+It answers every offer with plain audio as offered; without an offer it offers G.711 with DTMF.
+"""
+
+from typing import Any, Final
+
+from parley.callmanager.actions import MediaPurpose
+from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, Ending
+from parley.callmanager.leg import Leg
+from parley.callmanager.parts import CallParts
+from parley.callmanager.party_description import (
+    DescriptionRefused,
+    PartyDescription,
+    read_description,
+)
+from parley.model.call import CallResult, EndedBy
+from parley.model.media import LEG_A, LegSpec, Reply, SessionMode, StreamSpec
+from parley.sdp.description import parse_sdp
+from parley.sdp.offer_answer import echo_answer, is_echoable
+from parley.sip.message import Request, Response
+
+NOT_ACCEPTABLE: Final = 488
+NOTHING_TO_ECHO: Final = Ending(CallResult.FAILED, "bad-offer", EndedBy.CALLER, NOT_ACCEPTABLE)
+_OFFER: Final = """v=0
+o={origin}
+s=-
+c=IN {family} {ip}
+t=0 0
+m=audio {port} RTP/AVP 0 8 101
+a=rtpmap:0 PCMU/8000
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
+a=rtcp:{rtcp}
+a=sendrecv
+""".replace("\n", "\r\n")
+
+
+class Echo:
+    """The other party of an echo call: same face as `Renegotiation`."""
+
+    __slots__ = ("_parts", "_pending", "_timeout_s")
+
+    def __init__(self, parts: CallParts, media_timeout_s: float) -> None:
+        self._parts = parts
+        self._timeout_s = media_timeout_s
+        self._pending: tuple[Any, Request, PartyDescription] | None = None
+
+    def open(self) -> Ending | None:
+        """Asks for the session; ends the call when nothing that is offered can be echoed."""
+        remote = self._parts.caller.remote
+        specs = [StreamSpec(0, active=False)] if remote is None else self._specs(remote)
+        if not specs:
+            return NOTHING_TO_ECHO
+        command = self._parts.media.open(SessionMode.ECHO, [LegSpec(LEG_A, specs)], self._timeout_s)
+        self._parts.out.command(MediaPurpose.OPEN, command)
+        return None
+
+    def answer(self) -> bytes:
+        """Our answer to the caller's offer, or our offer when it made none."""
+        remote = self._parts.caller.remote
+        return self._offer() if remote is None else self._answer_to(remote)
+
+    def receive_request(self, leg: Leg, transaction: Any, request: Request, now: float) -> None:
+        """Takes a re-INVITE or UPDATE."""
+        try:
+            offer = leg.update_event(request).offer
+        except DescriptionRefused as refused:
+            leg.respond(transaction, request, refused.status)
+            return
+        if self._pending is not None or leg.unacked is not None:
+            headers = (("retry-after", str(request.cseq.number % 10)),)
+            leg.respond(transaction, request, 500, headers=headers)
+        elif offer is None:
+            body = self._offer() if request.method == "INVITE" else b""
+            self._parts.out.write()
+            leg.accept(transaction, request, body)
+        elif not self._specs(offer):
+            leg.respond(transaction, request, NOT_ACCEPTABLE)
+        else:
+            self._pending = (transaction, request, offer)
+            self._update(MediaPurpose.ANSWER_AGAIN, offer)
+
+    def receive_ack(self, leg: Leg, ack: Request) -> Ending | None:
+        """The ACK holds the caller's answer when our 2xx held an offer."""
+        if not ack.body:
+            return None if leg.remote is not None else BAD_ACK_ANSWER
+        try:
+            answer = read_description(ack)
+        except DescriptionRefused:
+            return BAD_ACK_ANSWER
+        if answer is not None:
+            leg.remote = answer
+            self._update(MediaPurpose.ACK_ANSWER, answer)
+        return None
+
+    def receive_media(
+        self, purpose: MediaPurpose, reply: Reply | None, now: float
+    ) -> Ending | None:
+        """Answers when the relay knows the new address."""
+        is_done = self._parts.media.receive_opened(reply)
+        pending = self._pending
+        self._pending = None
+        if not is_done:
+            if pending is not None:
+                self._parts.caller.respond(pending[0], pending[1], 500)
+            return MEDIA_UNAVAILABLE
+        if purpose is MediaPurpose.ANSWER_AGAIN and pending is not None:
+            transaction, request, offer = pending
+            self._parts.caller.remote = offer
+            body = self._answer_to(offer)
+            self._parts.journal.update(now, is_held=offer.is_held)
+            self._parts.out.write()
+            self._parts.caller.accept(transaction, request, body)
+            self._parts.out.publish()
+        return None
+
+    def receive_response(self, key: int, response: Response) -> Ending | None:
+        """Never happens: the echo sends no requests."""
+        return None
+
+    def receive_failure(self, key: int, status: int) -> Ending | None:
+        """Never happens: the echo sends no requests."""
+        return None
+
+    def cancel(self, transaction: Any) -> None:
+        """Too late by nature: the answer follows at once."""
+
+    def abort(self) -> None:
+        """The call ends while the relay is asked."""
+        if self._pending is not None:
+            transaction, request, _ = self._pending
+            self._pending = None
+            self._parts.caller.respond(transaction, request, 487)
+
+    def _specs(self, description: PartyDescription) -> list[StreamSpec]:
+        media = description.sdp.media
+        caller, opened = self._parts.caller, self._parts.media.indexes
+        return [
+            spec
+            for spec in description.specs(caller.learn_from, None, opened, is_echo=True)
+            if spec.index in opened or is_echoable(media[spec.index])
+        ]
+
+    def _update(self, purpose: MediaPurpose, description: PartyDescription) -> None:
+        legs = [LegSpec(LEG_A, self._specs(description))]
+        self._parts.out.command(purpose, self._parts.media.update(legs))
+
+    def _answer_to(self, offer: PartyDescription) -> bytes:
+        told = self._parts.caller.told
+        streams = self._parts.media.streams(LEG_A)
+        return told.write(echo_answer(offer.sdp, streams, told.origin(streams)))
+
+    def _offer(self) -> bytes:
+        told = self._parts.caller.told
+        streams = self._parts.media.streams(LEG_A)
+        stream = streams[0]
+        text = _OFFER.format(
+            origin=told.origin(streams),
+            family="IP6" if ":" in stream.ip else "IP4",
+            ip=stream.ip,
+            port=stream.rtp_port,
+            rtcp=stream.rtcp_port,
+        )
+        return told.write(parse_sdp(text.encode()))

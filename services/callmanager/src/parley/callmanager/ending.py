@@ -1,0 +1,91 @@
+"""Why a call ends: one classified value, and how SIP statuses become one."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from parley.model.call import CallResult, EndedBy, Termination
+
+NO_ANSWER_REASON: Final = 'Q.850;cause=19;text="No answer from user"'
+MEDIA_REASON: Final = 'Q.850;cause=41;text="Temporary failure"'
+TIMEOUT_REASON: Final = 'Q.850;cause=102;text="Recovery on timer expiry"'
+
+
+class Ending(Struct, frozen=True):
+    """The end of a call.
+
+    Attributes:
+        reason: machine-readable detail for the CDR.
+        sip_status: final status to the caller while the call is unanswered.
+        reasons: Reason values for the BYEs and CANCELs (RFC 3326).
+        headers: for the final response to the caller.
+    """
+
+    result: CallResult
+    reason: str
+    by: EndedBy
+    sip_status: int
+    reasons: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def termination(self, *, is_answered: bool) -> Termination:
+        """The CDR's view; a call that was answered stays an answered one, whatever ended it."""
+        if is_answered:
+            result = CallResult.LOST if self.result is CallResult.LOST else CallResult.ANSWERED
+            return Termination(result=result, reason=self.reason, sip_status=200, by=self.by)
+        return Termination(
+            result=self.result, reason=self.reason, sip_status=self.sip_status, by=self.by
+        )
+
+
+NO_ANSWER = Ending(CallResult.NO_ANSWER, "ring-timeout", EndedBy.PLATFORM, 480, (NO_ANSWER_REASON,))
+MEDIA_UNAVAILABLE = Ending(
+    CallResult.FAILED, "media-unavailable", EndedBy.PLATFORM, 503, (MEDIA_REASON,)
+)
+MEDIA_LOST = Ending(CallResult.LOST, "media-lost", EndedBy.PLATFORM, 503, (MEDIA_REASON,))
+MEDIA_TIMEOUT = Ending(CallResult.LOST, "media-timeout", EndedBy.PLATFORM, 503, (TIMEOUT_REASON,))
+MAX_DURATION = Ending(CallResult.ANSWERED, "max-duration", EndedBy.PLATFORM, 200, (TIMEOUT_REASON,))
+NO_ACK = Ending(CallResult.LOST, "ack-timeout", EndedBy.PLATFORM, 408, (TIMEOUT_REASON,))
+PHONE_LOST = Ending(CallResult.LOST, "phone-lost", EndedBy.PLATFORM, 408, (TIMEOUT_REASON,))
+CALLER_LOST = Ending(CallResult.LOST, "caller-unreachable", EndedBy.PLATFORM, 503)
+BAD_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLEE, 502)
+BAD_ACK_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLER, 488)
+BAD_CONTACT = Ending(CallResult.FAILED, "unusable-registration", EndedBy.PLATFORM, 480)
+SHUT_DOWN = Ending(
+    CallResult.LOST, "shutdown", EndedBy.PLATFORM, 503, ('SIP;cause=503;text="Shutting down"',)
+)
+BROKEN = Ending(CallResult.FAILED, "internal-error", EndedBy.PLATFORM, 500)
+
+_RESULTS: Final = {
+    403: CallResult.REJECTED,
+    404: CallResult.NOT_FOUND,
+    408: CallResult.NO_ANSWER,
+    410: CallResult.NOT_FOUND,
+    430: CallResult.UNAVAILABLE,
+    480: CallResult.UNAVAILABLE,
+    484: CallResult.NOT_FOUND,
+    486: CallResult.BUSY,
+    600: CallResult.BUSY,
+    603: CallResult.REJECTED,
+    604: CallResult.NOT_FOUND,
+    607: CallResult.REJECTED,
+    608: CallResult.REJECTED,
+}
+_REASONS: Final = {
+    CallResult.BUSY: "busy",
+    CallResult.REJECTED: "rejected",
+    CallResult.UNAVAILABLE: "unavailable",
+    CallResult.NOT_FOUND: "not-found",
+    CallResult.NO_ANSWER: "no-response",
+}
+# Statuses that speak to us, not to the caller: challenges would leak (the caller has no
+# credentials for the callee's phone), redirections and lost flows are our own business.
+_TOLD: Final = {401: 480, 407: 480, 408: 480, 430: 480, 481: 480, 487: 480, 503: 500}
+
+
+def failed_by_callee(status: int) -> Ending:
+    """The end of a call whose best failure this is."""
+    result = _RESULTS.get(status, CallResult.FAILED)
+    told = 480 if 300 <= status < 400 else _TOLD.get(status, status)
+    reason = _REASONS.get(result, f"sip-{status}")
+    return Ending(result, reason, EndedBy.CALLEE, told)

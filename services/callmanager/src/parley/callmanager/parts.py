@@ -1,0 +1,70 @@
+"""What the parts of a call work on together: its legs, media, journal and outputs."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final
+
+from parley.callmanager.callee_leg import CalleeLeg
+from parley.callmanager.caller_leg import CallerLeg
+from parley.callmanager.forking import Fork
+from parley.callmanager.journal import Journal
+from parley.callmanager.leg import Leg
+from parley.callmanager.media_session import MediaSession
+from parley.callmanager.outputs import Outputs
+
+
+class CallState(Enum):
+    """How far a call is."""
+
+    OPENING = "opening"
+    TRYING = "trying"
+    RINGING = "ringing"
+    ANSWERING = "answering"
+    ANSWERED = "answered"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
+UNANSWERED_BY_ALL: Final = frozenset((CallState.TRYING, CallState.RINGING))
+OVER: Final = frozenset((CallState.ENDING, CallState.ENDED))
+
+
+class CallParts:
+    """One call's parts.
+
+    Attributes:
+        state: of the call; set by `Call` and `Establishment` only.
+        fork: the callee's phones; None when the call is answered by ourselves.
+        callee: the phone that answered.
+    """
+
+    __slots__ = ("callee", "caller", "fork", "journal", "media", "out", "state")
+
+    def __init__(
+        self, out: Outputs, journal: Journal, media: MediaSession, caller: CallerLeg
+    ) -> None:
+        self.state = CallState.OPENING
+        self.out = out
+        self.journal = journal
+        self.media = media
+        self.caller = caller
+        self.fork: Fork | None = None
+        self.callee: CalleeLeg | None = None
+
+    def legs(self) -> Iterator[Leg]:
+        """All legs, the caller's first."""
+        yield self.caller
+        if self.fork is not None:
+            yield from self.fork.branches.values()
+
+    def leg(self, leg_id: str) -> Leg | None:
+        """The leg of this id."""
+        if leg_id == self.caller.id:
+            return self.caller
+        return None if self.fork is None else self.fork.branches.get(leg_id)
+
+    def opposite(self, leg: Leg) -> Leg | None:
+        """The other leg of the answered call; None when there is none."""
+        if leg is self.caller:
+            return self.callee
+        return self.caller if leg is self.callee else None

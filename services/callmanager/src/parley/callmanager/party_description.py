@@ -1,0 +1,117 @@
+"""One party's session description, checked as it comes in and read once."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from parley.model.media import Address, StreamSpec
+from parley.sdp.description import MediaDescription, SessionDescription, parse_sdp
+from parley.sdp.errors import SdpError
+from parley.sdp.offer_answer import RemoteStream, is_held, remote_streams
+from parley.sip.message import Message
+
+SDP_TYPE: Final = "application/sdp"
+_TELEPHONE_RATE: Final = 8000
+_NARROW_BAND: Final = frozenset(("0", "3", "4", "8", "9", "18"))
+"""Static payload types that tick at 8 kHz: no need to read their rtpmap."""
+
+
+class DescriptionRefused(Exception):
+    """A body that no session can be made of; `status` is the SIP status that says so."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class PartyDescription:
+    """A description as a party wrote it, with where it wants its media."""
+
+    __slots__ = ("body", "sdp", "streams")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.sdp: SessionDescription = parse_sdp(body)
+        self.streams: list[RemoteStream] = remote_streams(self.sdp)
+
+    @property
+    def is_held(self) -> bool:
+        """The party wants no media for now."""
+        return is_held(self.sdp)
+
+    def specs(
+        self,
+        learn_from: Sequence[str],
+        peer: "PartyDescription | None",
+        opened: Collection[int] = (),
+        *,
+        is_echo: bool = False,
+    ) -> list[StreamSpec]:
+        """What a relay must know of this party's streams.
+
+        Args:
+            learn_from: signalling addresses from which media may come besides those written here.
+            peer: the other party's description; without one (and without echo) nobody listens
+                yet, so this party's silence is no time-out.
+            opened: streams that have ports already; a refused one that has none needs none.
+            is_echo: the other party is the echo, which always listens.
+        """
+        return [
+            self._spec(stream, learn_from, is_echo or _listens(peer, stream.index))
+            for stream in self.streams
+            if stream.active or stream.index in opened
+        ]
+
+    def _spec(self, stream: RemoteStream, learn_from: Sequence[str], is_heard: bool) -> StreamSpec:
+        if not stream.active:
+            return StreamSpec(stream.index, active=False)
+        ip, port = stream.ip, stream.rtp_port
+        rtcp = None
+        if stream.rtcp_ip and (stream.rtcp_ip, stream.rtcp_port) != (ip, port + 1):
+            rtcp = Address(stream.rtcp_ip, stream.rtcp_port)
+        sources = [source for source in learn_from if source and source != ip]
+        return StreamSpec(
+            stream.index,
+            Address(ip, port) if ip else None,
+            rtcp,
+            [ip, *sources] if ip else sources,
+            is_heard and stream.direction.sends,
+            _clock_rate(self.sdp.media[stream.index]),
+        )
+
+
+def read_description(message: Message) -> PartyDescription | None:
+    """Reads a message's session description; None when it has no body.
+
+    Raises:
+        DescriptionRefused: 415 for another type of body, 400 for one that cannot be read, 488 for
+            one without any stream.
+    """
+    body = message.body
+    if not body:
+        return None
+    content_type = message.content_type or ""
+    if content_type.partition(";")[0].strip().lower() != SDP_TYPE:
+        raise DescriptionRefused(415, f"a body of type {content_type or 'none'} is not taken")
+    try:
+        description = PartyDescription(body)
+    except SdpError as error:
+        raise DescriptionRefused(400, str(error)) from error
+    if not description.streams:
+        raise DescriptionRefused(488, "the description has no media section")
+    return description
+
+
+def _listens(peer: PartyDescription | None, index: int) -> bool:
+    if peer is None or index >= len(peer.streams):
+        return False
+    return peer.streams[index].active and peer.streams[index].direction.receives
+
+
+def _clock_rate(media: MediaDescription) -> int:
+    if not media.formats or media.formats[0] in _NARROW_BAND:
+        return _TELEPHONE_RATE
+    try:
+        codecs = media.codecs
+    except SdpError:
+        return _TELEPHONE_RATE
+    return codecs[0].clock_rate if codecs else _TELEPHONE_RATE

@@ -1,0 +1,365 @@
+"""Changes of an answered session, passed from one party to the other (RFC 3261 14, RFC 3311).
+
+One exchange at a time: a request that crosses one of ours gets 491, a second one from the same
+party 500 with Retry-After (RFC 3261 14.2, RFC 3311 5.2). The relay's ports stay; it learns the new
+addresses with the answer, so an exchange that fails changes nothing. An exchange whose offer comes
+in the 2xx has its answer in the ACK.
+"""
+
+from enum import Enum
+from typing import Any, Final
+
+from parley.callmanager.actions import MediaPurpose
+from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, PHONE_LOST, Ending
+from parley.callmanager.leg import Leg
+from parley.callmanager.outputs import Purpose
+from parley.callmanager.parts import CallParts
+from parley.callmanager.party_description import (
+    DescriptionRefused,
+    PartyDescription,
+    read_description,
+)
+from parley.model.media import LegSpec, Reply
+from parley.sdp.offer_answer import answer_matches_offer
+from parley.sip.errors import RemoteProtocolError
+from parley.sip.message import Message, Request, Response
+
+REQUEST_PENDING: Final = 491
+_GONE: Final = frozenset((408, 481))
+_PASSED_WITH_FAILURE: Final = ("retry-after", "warning")
+
+
+class Phase(Enum):
+    """How far an exchange is."""
+
+    PREPARING = "preparing"
+    SENT = "sent"
+    ANSWERING = "answering"
+    AWAITING_ACK = "awaiting-ack"
+    ACK_ANSWERING = "ack-answering"
+
+
+class Exchange:
+    """One re-INVITE or UPDATE under way from `origin` to `target`.
+
+    Attributes:
+        offer: None when the target is to make it, in its 2xx; `answer` is the other description.
+        cseq: of the request to the target, for its ACK.
+    """
+
+    __slots__ = (
+        "answer",
+        "cseq",
+        "key",
+        "offer",
+        "origin",
+        "phase",
+        "request",
+        "target",
+        "transaction",
+    )
+
+    def __init__(
+        self,
+        origin: Leg,
+        target: Leg,
+        transaction: Any,
+        request: Request,
+        offer: PartyDescription | None,
+    ) -> None:
+        self.origin = origin
+        self.target = target
+        self.transaction = transaction
+        self.request = request
+        self.offer = offer
+        self.answer: PartyDescription | None = None
+        self.phase = Phase.PREPARING
+        self.key = 0
+        self.cseq = 0
+
+    @property
+    def is_invite(self) -> bool:
+        """A re-INVITE, whose 2xx is acknowledged."""
+        return self.request.method == "INVITE"
+
+    @property
+    def is_unanswered(self) -> bool:
+        """The origin waits for our final response."""
+        return self.phase in (Phase.PREPARING, Phase.SENT, Phase.ANSWERING)
+
+    @property
+    def owes_ack(self) -> bool:
+        """The target's 2xx has not been acknowledged."""
+        return self.is_invite and self.phase not in (Phase.PREPARING, Phase.SENT)
+
+
+class Renegotiation:
+    """The exchange of a call, if there is one."""
+
+    __slots__ = ("_exchange", "_orphans", "_parts")
+
+    def __init__(self, parts: CallParts) -> None:
+        self._parts = parts
+        self._exchange: Exchange | None = None
+        # INVITEs whose repeated or late 2xx is acknowledged with this CSeq and body.
+        self._orphans: dict[int, tuple[Leg, int, bytes]] = {}
+
+    # --- the origin's side -----------------------------------------------------------------
+
+    def receive_request(self, leg: Leg, transaction: Any, request: Request, now: float) -> None:
+        """Begins an exchange, or refuses it."""
+        target = self._parts.opposite(leg)
+        refusal = self._refusal(leg, target)
+        if refusal is not None or target is None:
+            headers = (("retry-after", str(request.cseq.number % 10)),) if refusal == 500 else ()
+            leg.respond(transaction, request, refusal or 481, headers=headers)
+            return
+        try:
+            update = leg.update_event(request)
+        except DescriptionRefused as refused:
+            leg.respond(transaction, request, refused.status)
+            return
+        if update.offer is None and request.method == "UPDATE":
+            # A refresh of the target or of a timer; it says nothing to the other party.
+            leg.accept(transaction, request, b"")
+            return
+        self._exchange = exchange = Exchange(leg, target, transaction, request, update.offer)
+        if update.offer is None or not self._add_streams(update.offer):
+            self._send(exchange)
+
+    def _refusal(self, leg: Leg, target: Leg | None) -> int | None:
+        exchange = self._exchange
+        if exchange is not None:
+            return 500 if exchange.origin is leg and exchange.is_unanswered else REQUEST_PENDING
+        if leg.unacked is not None:
+            return 500
+        if target is None or not target.is_up:
+            return 481
+        return REQUEST_PENDING if target.unacked is not None else None
+
+    def _add_streams(self, offer: PartyDescription) -> bool:
+        """Asks the relay for ports of streams that are new; False when there are none."""
+        media = self._parts.media
+        specs = [s for s in offer.specs((), None) if s.index not in media.indexes]
+        if not specs:
+            return False
+        blank = [type(s)(s.index, active=False, clock_rate=s.clock_rate) for s in specs]
+        command = media.update([LegSpec("a", blank), LegSpec("b", blank)])
+        self._parts.out.command(MediaPurpose.OFFER_AGAIN, command)
+        return True
+
+    def _send(self, exchange: Exchange) -> None:
+        exchange.phase = Phase.SENT
+        target = exchange.target
+        request = target.new_request(exchange.request.method)
+        if exchange.offer is not None:
+            request.set("content-type", "application/sdp")
+            request.body = self._relayed(exchange.offer, target)
+        exchange.cseq = request.cseq.number
+        self._parts.out.write()
+        exchange.key = target.send(request, Purpose.RENEGOTIATION)
+
+    def receive_ack(self, leg: Leg, ack: Request) -> Ending | None:
+        """The ACK to our 2xx; it holds the answer when the 2xx held the offer."""
+        exchange = self._exchange
+        if (
+            exchange is None
+            or exchange.phase is not Phase.AWAITING_ACK
+            or leg is not exchange.origin
+        ):
+            return None
+        offer, answer = exchange.answer, _description(ack)
+        if answer is None or offer is None or not answer_matches_offer(offer.sdp, answer.sdp):
+            return BAD_ACK_ANSWER
+        exchange.phase = Phase.ACK_ANSWERING
+        exchange.offer = answer
+        self._tell_relay(MediaPurpose.ACK_ANSWER, exchange)
+        return None
+
+    def cancel(self, transaction: Any) -> None:
+        """The origin gives its re-INVITE up."""
+        exchange = self._exchange
+        if exchange is None or exchange.transaction is not transaction:
+            return
+        if exchange.phase is Phase.SENT:
+            self._parts.out.cancel(exchange.key, None)
+        elif exchange.phase is Phase.PREPARING:
+            self._refuse(exchange, 487)
+
+    # --- the target's side -----------------------------------------------------------------
+
+    def receive_response(self, key: int, response: Response) -> Ending | None:
+        """Takes what the target says."""
+        status = response.status
+        if status < 200:
+            return None
+        exchange = self._exchange
+        if exchange is None or exchange.key != key or exchange.phase is not Phase.SENT:
+            self._acknowledge_again(key, status)
+            return None
+        if status >= 300:
+            return self._fail(exchange, status, response)
+        try:
+            # The dialog was checked when the leg was made; only a new Contact may be bad.
+            exchange.target.refresh(response)
+        except RemoteProtocolError:
+            return self._fail(exchange, 502, response)
+        return self._accept(exchange, _description(response))
+
+    def receive_failure(self, key: int, status: int) -> Ending | None:
+        """The target said nothing, or could not be reached (RFC 3261 12.2.1.2)."""
+        exchange = self._exchange
+        if exchange is None or exchange.key != key:
+            return None
+        self._refuse(exchange, status)
+        return PHONE_LOST
+
+    def _fail(self, exchange: Exchange, status: int, response: Response) -> Ending | None:
+        if response.status < 300 and exchange.is_invite:
+            exchange.target.acknowledge(exchange.cseq)
+        headers = [
+            (name, value) for name in _PASSED_WITH_FAILURE for value in response.get_all(name)
+        ]
+        self._refuse(exchange, status, tuple(headers))
+        return PHONE_LOST if status in _GONE else None
+
+    def _refuse(
+        self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        self._exchange = None
+        self._parts.out.write()
+        exchange.origin.respond(exchange.transaction, exchange.request, status, headers=headers)
+
+    def _accept(self, exchange: Exchange, answer: PartyDescription | None) -> Ending | None:
+        offer = exchange.offer
+        if answer is None or (offer and not answer_matches_offer(offer.sdp, answer.sdp)):
+            if exchange.is_invite:
+                exchange.target.acknowledge(exchange.cseq)
+            self._refuse(exchange, 502)
+            return None
+        exchange.answer = answer
+        exchange.phase = Phase.ANSWERING
+        if offer is not None:
+            self._tell_relay(MediaPurpose.ANSWER_AGAIN, exchange)
+        elif not self._add_streams(answer):
+            self._offer_in_answer(exchange)
+        return None
+
+    def _acknowledge_again(self, key: int, status: int) -> None:
+        orphan = self._orphans.get(key)
+        if orphan is not None and status < 300:
+            leg, cseq, body = orphan
+            leg.acknowledge(cseq, body)
+
+    # --- the relay's side ------------------------------------------------------------------
+
+    def receive_media(
+        self, purpose: MediaPurpose, reply: Reply | None, now: float
+    ) -> Ending | None:
+        """Goes on when the relay has done its part."""
+        exchange = self._exchange
+        is_done = self._parts.media.receive_opened(reply)
+        if exchange is None:
+            return None
+        if purpose is MediaPurpose.OFFER_AGAIN:
+            return self._receive_streams(exchange, is_done=is_done)
+        if not is_done:
+            return MEDIA_UNAVAILABLE
+        if purpose is MediaPurpose.ANSWER_AGAIN:
+            self._finish(exchange, now)
+        else:
+            self._finish_ack(exchange, now)
+        return None
+
+    def _receive_streams(self, exchange: Exchange, *, is_done: bool) -> Ending | None:
+        if exchange.phase is Phase.PREPARING:
+            if is_done:
+                self._send(exchange)
+            else:
+                self._refuse(exchange, 488)
+        elif exchange.phase is Phase.ANSWERING:
+            # Without ports for a stream the origin is offered it with port 0: refused by us.
+            self._offer_in_answer(exchange)
+        return None
+
+    def _tell_relay(self, purpose: MediaPurpose, exchange: Exchange) -> None:
+        media, origin, target = self._parts.media, exchange.origin, exchange.target
+        offer, answer = exchange.offer, exchange.answer
+        if offer is None or answer is None:
+            return
+        legs = [
+            LegSpec(origin.media_leg, offer.specs(origin.learn_from, answer, media.indexes)),
+            LegSpec(target.media_leg, answer.specs(target.learn_from, offer, media.indexes)),
+        ]
+        self._parts.out.command(purpose, media.update(legs))
+
+    def _finish(self, exchange: Exchange, now: float) -> None:
+        """The answer goes to the origin, the ACK to the target."""
+        answer = exchange.answer
+        if answer is None:
+            return
+        body = self._relayed(answer, exchange.origin)
+        self._settle(exchange, now)
+        self._parts.out.write()
+        self._acknowledge(exchange, b"")
+        exchange.origin.accept(exchange.transaction, exchange.request, body)
+        self._parts.out.publish()
+
+    def _offer_in_answer(self, exchange: Exchange) -> None:
+        """The target's offer goes to the origin in our 2xx."""
+        offer = exchange.answer
+        if offer is None:
+            return
+        exchange.phase = Phase.AWAITING_ACK
+        body = self._relayed(offer, exchange.origin)
+        self._parts.out.write()
+        exchange.origin.accept(exchange.transaction, exchange.request, body)
+
+    def _finish_ack(self, exchange: Exchange, now: float) -> None:
+        """The origin's answer, taken from its ACK, goes to the target in ours."""
+        answer = exchange.offer
+        if answer is None:
+            return
+        body = self._relayed(answer, exchange.target)
+        self._settle(exchange, now)
+        self._parts.out.write()
+        self._acknowledge(exchange, body)
+        self._parts.out.publish()
+
+    def _settle(self, exchange: Exchange, now: float) -> None:
+        exchange.origin.remote = exchange.offer
+        exchange.target.remote = exchange.answer
+        self._exchange = None
+        is_held = any(leg.remote is not None and leg.remote.is_held for leg in self._parts.legs())
+        self._parts.journal.update(now, is_held=is_held)
+
+    def _acknowledge(self, exchange: Exchange, body: bytes) -> None:
+        if exchange.is_invite:
+            self._orphans.clear()
+            self._orphans[exchange.key] = (exchange.target, exchange.cseq, body)
+            exchange.target.acknowledge(exchange.cseq, body)
+
+    def _relayed(self, description: PartyDescription, leg: Leg) -> bytes:
+        return leg.told.relay(description.sdp, self._parts.media.streams(leg.media_leg))
+
+    # --- the end ---------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """The call ends: nobody waits for an exchange any more."""
+        exchange = self._exchange
+        self._exchange = None
+        if exchange is None:
+            return
+        if exchange.is_unanswered:
+            exchange.origin.respond(exchange.transaction, exchange.request, 487)
+        if exchange.owes_ack:
+            exchange.target.acknowledge(exchange.cseq)
+        elif exchange.is_invite and exchange.phase is Phase.SENT:
+            self._orphans[exchange.key] = (exchange.target, exchange.cseq, b"")
+
+
+def _description(message: Message) -> PartyDescription | None:
+    try:
+        return read_description(message)
+    except DescriptionRefused:
+        return None

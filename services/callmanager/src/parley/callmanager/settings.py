@@ -1,0 +1,43 @@
+"""Settings of the call manager, from the environment (`PARLEY_CALLMANAGER_*`)."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from parley.service.settings import CommaList, LogLevel, Settings
+
+
+class CallManagerSettings(Settings):
+    """What an operator may tune; every default is runnable on one machine.
+
+    Attributes:
+        name: of this instance, stable over restarts; its instance id is the name and a random
+            incarnation, its host name in a `LocalNetwork` is the name itself.
+        zone: where it runs, for discovery.
+        log_level: debug, info, warning, error.
+        host: local address of the TCP listener for edges; must not be reachable from outside.
+        advertised_host: what edges call us by when that is not `host`.
+        port: of that listener; 0 picks one. In one process with the edges there is no listener.
+        health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
+        media_relays: `host:port` of the gRPC relays, when it runs alone.
+        max_calls: calls it owns at most; further ones get 503 and the edge picks another.
+        max_branches: phones that one call rings at most.
+        max_duration_s: seconds from answer after which a call is ended.
+        load_interval_s: seconds between load reports.
+        hang_up_s: share of the drain time-out kept for hanging up what is still up, seconds.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PARLEY_CALLMANAGER_")
+
+    name: str = Field("callmanager", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
+    zone: str = ""
+    log_level: LogLevel = "info"
+    host: str = "127.0.0.1"
+    advertised_host: str = ""
+    port: int = Field(5080, ge=0, le=65535)
+    health_port: int = Field(9092, ge=0, le=65535)
+    media_relays: CommaList = ("127.0.0.1:7100",)
+    max_calls: int = Field(20_000, ge=1)
+    max_branches: int = Field(20, ge=1, le=50)
+    max_duration_s: float = Field(14_400.0, gt=0)
+    load_interval_s: float = Field(1.0, gt=0)
+    hang_up_s: float = Field(3.0, gt=0)

@@ -1,0 +1,346 @@
+"""Calls between two phones of our own stack, media by a fake relay."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from parley.model.call import CallResult, EndedBy
+from parley.model.ids import CallId
+from parley.model.live_call import decode_live_call
+from parley.model.load import Load
+from parley.model.media import MediaTimedOut
+from parley.sip.transaction import AckReceived, CancelReceived, ResponseReceived
+
+
+async def establish(world: Any, sdp: Any) -> tuple[Any, Any]:
+    """Brings two phones into a conversation."""
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002")
+    await bob.request()
+    bob.respond(180)
+    assert (await ann.response()).status == 180
+    bob.respond(200, sdp("127.0.0.1", 5000))
+    assert (await ann.response()).status == 200
+    ann.ack()
+    await bob.handler.next(AckReceived)
+    return ann, bob
+
+
+async def assert_nothing_left(world: Any, manager: Any) -> None:
+    async with asyncio.timeout(5):
+        await manager.calls.wait_idle()
+    assert world.media.sessions == set()
+    assert await world.snapshot_keys() == []
+    assert world.registry.value("parley_callmanager_calls_broken_total") == 0
+
+
+async def test_two_phones_talk_and_hang_up(world: Any, make_sdp: Any) -> None:
+    manager = await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    [call_id] = await world.snapshot_keys()
+    snapshot = await world.backing.state.get(f"call:{{{call_id}}}")
+    live = decode_live_call(snapshot)
+    assert live.state == "answered"
+    assert live.progress.caller == "1001"
+    ann.ask("BYE")
+    assert (await bob.request()).method == "BYE"
+    bob.respond(200)
+    assert (await ann.response()).status == 200
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.result is CallResult.ANSWERED
+    assert ended.data.termination.by is EndedBy.CALLER
+    assert ended.data.media[0].packets_received == 7
+    assert world.seen == ["call.started", "call.ringing", "call.answered", "call.ended"]
+    assert len(world.media.commands) == 3
+    await assert_nothing_left(world, manager)
+
+
+async def test_the_callee_sees_the_caller_s_name(world: Any) -> None:
+    await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002")
+    invite = await bob.request()
+    assert invite.from_.display_name == "Ann"
+    assert b"m=audio 30000" in invite.body
+    assert invite.routes[0].uri_text == "sip:token@phone-1002;transport=local;lr"
+    bob.respond(486)
+    assert (await ann.response()).status == 486
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.result is CallResult.BUSY
+
+
+async def test_all_phones_ring_and_the_losers_get_cancel_with_reason(
+    world: Any, make_sdp: Any
+) -> None:
+    manager = await world.start_manager()
+    ann = await world.phone("1001")
+    desk, mobile = await world.phone("1002", "desk"), await world.phone("1002", "mobile")
+    await world.register(desk, mobile)
+    ann.call("1002")
+    for phone in (desk, mobile):
+        await phone.request()
+        phone.respond(180)
+    mobile.respond(200, make_sdp("127.0.0.1", 5000))
+    cancel = (await desk.handler.next(CancelReceived)).request
+    assert cancel.get("reason") == 'SIP;cause=200;text="Call completed elsewhere"'
+    desk.respond(487)
+    while (await ann.response()).status != 200:
+        pass
+    ann.ack()
+    await mobile.handler.next(AckReceived)
+    mobile.ask("BYE")
+    assert (await ann.request()).method == "BYE"
+    ann.respond(200)
+    await assert_nothing_left(world, manager)
+
+
+async def test_cancel_while_ringing(world: Any) -> None:
+    manager = await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    transaction = ann.call("1002")
+    await bob.request()
+    bob.respond(180)
+    await ann.response()
+    ann.node.cancel(transaction)
+    await bob.handler.next(CancelReceived)
+    bob.respond(487)
+    assert (await ann.response()).status == 487
+    await assert_nothing_left(world, manager)
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.result is CallResult.CANCELLED
+
+
+async def test_a_cancel_that_overtakes_the_relay_is_heard(world: Any) -> None:
+    manager = await world.start_manager()
+    world.media.gate = asyncio.Event()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    transaction = ann.call("1002")
+    assert (await ann.handler.next(ResponseReceived)).response.status == 100
+    ann.node.cancel(transaction)
+    # The CANCEL is in the mailbox when its own 200 could be back.
+    for _ in range(5):
+        await asyncio.sleep(0)
+    world.media.gate.set()
+    assert (await ann.response()).status == 487
+    if bob.handler.events.qsize():
+        await bob.request()
+        bob.respond(487)
+    await assert_nothing_left(world, manager)
+
+
+async def test_numbers_that_lead_nowhere(world: Any) -> None:
+    manager = await world.start_manager()
+    ann = await world.phone("1001")
+    for dialled, status in (("7777", 404), ("1002", 480), ("+49%20x", 404)):
+        ann.call(dialled)
+        assert (await ann.response()).status == status
+        ended = await world.wait_event("call.ended")
+        assert ended.data.termination.sip_status == status
+    await assert_nothing_left(world, manager)
+
+
+async def test_callers_that_are_nobody_are_refused(world: Any) -> None:
+    await world.start_manager()
+    ann = await world.phone("1001")
+    ann.call("1002", p_asserted_identity="<sip:4242@demo.test>")
+    assert (await ann.response()).status == 403
+    ann.call("1002", x_parley_tenant="nobody")
+    assert (await ann.response()).status == 403
+
+
+async def test_the_echo_answers_by_itself(world: Any) -> None:
+    manager = await world.start_manager()
+    ann = await world.phone("1001")
+    ann.call("999")
+    response = await ann.response()
+    assert response.status == 200
+    assert b"m=audio 20000 RTP/AVP 0 8" in response.body
+    ann.ack()
+    ann.ask("BYE")
+    assert (await ann.response()).status == 200
+    await assert_nothing_left(world, manager)
+
+
+async def test_hold_and_info_go_through(world: Any, make_sdp: Any) -> None:
+    await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    ann.ask("INVITE", make_sdp("127.0.0.1", 4000, "sendonly"))
+    hold = await bob.request()
+    assert b"a=sendonly" in hold.body
+    bob.respond(200, make_sdp("127.0.0.1", 5000, "recvonly"))
+    response = await ann.response()
+    assert b"a=recvonly" in response.body
+    ann.ack(cseq=2)
+    await bob.handler.next(AckReceived)
+    bob.ask("INFO", b"Signal=1", "application/dtmf-relay")
+    assert (await ann.request()).body == b"Signal=1"
+    ann.respond(200)
+    assert (await bob.response()).status == 200
+    await world.wait_event("call.updated")
+
+
+async def test_the_answer_in_the_ack_reaches_the_phone(world: Any, make_sdp: Any) -> None:
+    await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002", b"")
+    assert not (await bob.request()).body
+    bob.respond(200, make_sdp("127.0.0.1", 5000))
+    assert b"m=audio 20000" in (await ann.response()).body
+    ann.ack(make_sdp("127.0.0.1", 4000))
+    ack = (await bob.handler.next(AckReceived)).request
+    assert b"m=audio 30000" in ack.body
+
+
+async def test_media_that_falls_silent_ends_the_call(world: Any, make_sdp: Any) -> None:
+    manager = await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    [call_id] = await world.snapshot_keys()
+    world.media.say(MediaTimedOut(CallId(call_id), "a"))
+    for phone in (ann, bob):
+        assert (await phone.request()).method == "BYE"
+        phone.respond(200)
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.reason == "media-timeout"
+    await assert_nothing_left(world, manager)
+
+
+async def test_a_relay_that_is_away_means_503_and_a_record(world: Any) -> None:
+    manager = await world.start_manager()
+    world.media.is_away = True
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002")
+    assert (await ann.response()).status == 503
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.reason == "media-unavailable"
+    await assert_nothing_left(world, manager)
+
+
+async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
+    await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002")
+    await bob.request()
+    assert ann.invite is not None
+    again = ann.invite.copy()
+    again.remove("via")
+    ann.send(again)
+    assert (await ann.response()).status == 482
+    for expected, headers in (
+        (483, {"max_forwards": "0"}),
+        (420, {"require": "100rel"}),
+        (481, {"to": "<sip:1002@demo.test>;tag=none"}),
+    ):
+        ann.call("1002", **headers)
+        assert (await ann.response()).status == expected
+    options = ann.make_invite("1002")
+    options.method = "OPTIONS"
+    options.set("cseq", "1 OPTIONS")
+    ann.send(options)
+    assert (await ann.response()).status == 200
+    bob.respond(486)
+
+
+async def test_a_draining_instance_takes_no_calls_and_hangs_up_at_the_end(
+    world: Any, make_sdp: Any
+) -> None:
+    manager = await world.start_manager(hang_up_s=2.0)
+    ann, bob = await establish(world, make_sdp)
+    draining = asyncio.ensure_future(manager.drain(2.2))
+    await asyncio.sleep(0)
+    eve = await world.phone("1001", "eve")
+    eve.call("1002")
+    refused = await eve.response()
+    assert refused.status == 503
+    assert refused.has("retry-after")
+    loads = await world.backing.state.hash_get_all("load:{callmanager}")
+    assert msgspec.json.decode(loads[manager.instance], type=Load).draining
+    for phone in (ann, bob):
+        assert (await phone.request()).method == "BYE"
+        phone.respond(200)
+    await draining
+    await assert_nothing_left(world, manager)
+
+
+async def test_a_broken_invariant_ends_that_call_only(
+    world: Any, make_sdp: Any, monkeypatch: Any
+) -> None:
+    manager = await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    eve = await world.phone("1001", "eve")
+    eve.call("999")
+    await eve.response()
+    eve.ack()
+    [mailbox, _] = list(manager.calls)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("cannot be")
+
+    mailbox.post(broken)
+    for phone in (ann, bob):
+        assert (await phone.request()).method == "BYE"
+        phone.respond(200)
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.reason == "internal-error"
+    assert world.registry.value("parley_callmanager_calls_broken_total") == 1
+    eve.ask("BYE")
+    assert (await eve.response()).status == 200
+    second = await world.wait_event("call.ended")
+    assert second.data.callee == "999"
+
+
+async def test_a_call_that_cannot_even_be_aborted_is_written_off(world: Any, make_sdp: Any) -> None:
+    manager = await world.start_manager()
+    await establish(world, make_sdp)
+    [mailbox] = list(manager.calls)
+    mailbox.call.parts.caller.dialog = None
+    mailbox.post(lambda now: 1 / 0)
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.reason == "internal-error"
+    async with asyncio.timeout(5):
+        await manager.calls.wait_idle()
+
+
+async def test_a_fenced_call_is_dropped_in_silence(world: Any, make_sdp: Any) -> None:
+    manager = await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    [call_id] = await world.snapshot_keys()
+    claimed = await world.backing.state.claim(f"call:{{{call_id}}}", "other", None)
+    assert claimed.epoch == 2
+    ann.ask("BYE")
+    async with asyncio.timeout(5):
+        await manager.calls.wait_idle()
+    assert bob.handler.events.empty()
+    assert world.registry.value("parley_callmanager_calls_fenced_total") == 1
+    assert world.events.qsize() <= 3
+
+
+async def test_a_caller_whose_edge_is_gone_does_not_keep_the_phone_ringing(world: Any) -> None:
+    manager = await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002")
+    await bob.request()
+    await ann.node.aclose()
+    bob.respond(180)
+    cancel = await bob.handler.next(CancelReceived)
+    assert cancel.request.method == "CANCEL"
+    bob.respond(487)
+    await assert_nothing_left(world, manager)
+
+
+async def test_a_phone_whose_edge_is_gone_counts_as_unreachable(world: Any) -> None:
+    manager = await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    await bob.node.aclose()
+    ann.call("1002")
+    assert (await ann.response()).status == 500
+    await assert_nothing_left(world, manager)

@@ -1,0 +1,241 @@
+"""Changes of an answered session, both ways."""
+
+from typing import Any
+
+from parley.callmanager.actions import MediaPurpose
+from parley.model.media import Address, UpdateSession
+from parley.sip.message import Request
+
+
+def statuses(stage: Any, transaction: object) -> list[int]:
+    return [response.status for response in stage.responses_to(transaction)]
+
+
+def re_invite(stage: Any) -> Any:
+    return [
+        sent
+        for sent in stage.requests("INVITE") + stage.requests("UPDATE")
+        if sent.request.to.tag is not None
+    ][-1]
+
+
+def test_hold_goes_through_with_its_direction_and_a_new_version(
+    talking: Any, make_sdp: Any, kinds: Any
+) -> None:
+    stage = talking
+    before = len(stage.log)
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010, "sendonly"))
+    assert kinds(stage.log[before:]) == ["WriteSnapshot", "SendRequest"]
+    sent = re_invite(stage)
+    first = stage.requests("INVITE")[0].request.body
+    assert b"a=sendonly" in sent.request.body
+    assert b"m=audio 30000" in sent.request.body
+    assert version(sent.request.body) == version(first) + 1
+    assert sent.request.cseq.number == 2
+    before = len(stage.log)
+    stage.answer(sent, 200, make_sdp("192.0.2.2", 5010, "recvonly"))
+    assert kinds(stage.log[before:]) == [
+        "MediaCommand",
+        "WriteSnapshot",
+        "SendAck",
+        "SendResponse",
+        "PublishEvents",
+    ]
+    update = stage.media_commands[-1]
+    assert isinstance(update, UpdateSession)
+    caller, callee = update.legs
+    assert caller.streams[0].remote == Address("192.0.2.1", 4010)
+    assert caller.streams[0].active
+    assert callee.streams[0].remote == Address("192.0.2.2", 5010)
+    assert not callee.streams[0].active
+    [response] = stage.responses_to(transaction)
+    assert response.status == 200
+    assert b"a=recvonly" in response.body
+    assert version(response.body) == 1
+    stage.ack(cseq=2)
+    assert stage.events[-1] == "call.updated"
+    assert stage.acks[-1].request.cseq.number == 2
+
+
+def test_the_callee_changes_the_session_too(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    transaction = stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5010, "inactive"))
+    sent = re_invite(stage)
+    assert b"m=audio 20000" in sent.request.body
+    assert sent.request.get("route") == "<sip:tok@edge;transport=local;lr>"
+    stage.answer(sent, 200, make_sdp("192.0.2.1", 4000, "inactive"))
+    assert statuses(stage, transaction) == [200]
+
+
+def test_update_goes_through_without_ack(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    transaction = stage.caller_sends("UPDATE", make_sdp("192.0.2.1", 4010, "sendonly"))
+    sent = re_invite(stage)
+    assert sent.request.method == "UPDATE"
+    acks = len(stage.acks)
+    stage.answer(sent, 200, make_sdp("192.0.2.2", 5010, "recvonly"))
+    assert statuses(stage, transaction) == [200]
+    assert len(stage.acks) == acks
+
+
+def test_update_without_offer_is_answered_here(talking: Any) -> None:
+    transaction = talking.caller_sends("UPDATE")
+    assert statuses(talking, transaction) == [200]
+    assert talking.requests("UPDATE") == []
+
+
+def test_crossing_changes_get_491(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    first = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    sent = re_invite(stage)
+    crossing = stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5010))
+    assert statuses(stage, crossing) == [491]
+    stage.answer(sent, 491)
+    assert statuses(stage, first) == [491]
+    again = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010), cseq=3)
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5010))
+    assert statuses(stage, again) == [200]
+
+
+def test_a_second_change_of_the_same_party_gets_500_and_retry_after(
+    talking: Any, make_sdp: Any
+) -> None:
+    stage = talking
+    stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    second = stage.caller_sends("UPDATE", make_sdp("192.0.2.1", 4020), cseq=3)
+    [response] = stage.responses_to(second)
+    assert response.status == 500
+    assert response.get("retry-after") == "3"
+
+
+def test_a_change_while_our_200_is_unacknowledged_waits(play: Any, make_sdp: Any) -> None:
+    stage = play()
+    stage.answer(stage.requests("INVITE")[0], 200, make_sdp("192.0.2.2"))
+    crossing = stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5010))
+    assert statuses(stage, crossing) == [491]
+    early = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    assert statuses(stage, early) == [500]
+
+
+def test_a_refused_change_leaves_the_call_as_it_was(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    commands = len(stage.media_commands)
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    stage.answer(re_invite(stage), 488)
+    assert statuses(stage, transaction) == [488]
+    assert len(stage.media_commands) == commands
+    assert stage.records == []
+
+
+def test_a_change_that_finds_no_dialog_or_no_answer_ends_the_call(play: Any, make_sdp: Any) -> None:
+    for outcome in (481, 408, None):
+        stage = play()
+        stage.establish()
+        transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+        sent = re_invite(stage)
+        if outcome is None:
+            stage.fail(sent)
+        else:
+            stage.answer(sent, outcome)
+        assert statuses(stage, transaction) == [outcome or 408]
+        for bye in stage.requests("BYE"):
+            stage.answer(bye, 481)
+        assert stage.is_over()
+        assert stage.records[0].termination.reason == "phone-lost"
+
+
+def test_a_change_whose_offer_comes_in_the_200(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    transaction = stage.caller_sends("INVITE")
+    sent = re_invite(stage)
+    assert not sent.request.body
+    acks = len(stage.acks)
+    stage.answer(sent, 200, make_sdp("192.0.2.2", 5020))
+    [response] = stage.responses_to(transaction)
+    assert b"m=audio 20000" in response.body
+    assert len(stage.acks) == acks
+    stage.ack(make_sdp("192.0.2.1", 4020), cseq=2)
+    assert b"m=audio 30000" in stage.acks[-1].request.body
+    caller, callee = stage.media_commands[-1].legs
+    assert caller.streams[0].remote.port == 4020
+    assert callee.streams[0].remote.port == 5020
+    # The exchange is over: another one may follow.
+    again = stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5030))
+    assert statuses(stage, again) == []
+
+
+def test_a_new_stream_gets_ports_before_it_is_offered(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4000, media=2))
+    sent = re_invite(stage)
+    assert b"m=video 30002" in sent.request.body
+    stage.answer(sent, 200, make_sdp("192.0.2.2", 5000, media=2))
+    assert len(stage.media_commands) == 4
+
+
+def test_a_new_stream_without_ports_is_refused(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    stage.refuse = {MediaPurpose.OFFER_AGAIN}
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4000, media=2))
+    assert statuses(stage, transaction) == [488]
+    assert stage.records == []
+
+
+def test_a_change_can_be_cancelled(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    sent = re_invite(stage)
+    stage.feed(stage.call.receive_cancel, transaction, Request("CANCEL", "sip:x@y"))
+    assert [c.key for c in stage.cancels] == [sent.key]
+    stage.answer(sent, 487)
+    assert statuses(stage, transaction) == [487]
+    assert stage.records == []
+
+
+def test_a_repeated_200_of_a_change_is_acknowledged_again(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    sent = re_invite(stage)
+    stage.answer(sent, 200, make_sdp("192.0.2.2", 5010))
+    acks = len(stage.acks)
+    stage.answer(sent, 200, make_sdp("192.0.2.2", 5010))
+    assert len(stage.acks) == acks + 1
+
+
+def test_hanging_up_ends_a_change_under_way(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    sent = re_invite(stage)
+    stage.callee_sends("BYE")
+    assert statuses(stage, transaction) == [487]
+    acks = len(stage.acks)
+    stage.answer(sent, 200, make_sdp("192.0.2.2", 5010))
+    assert len(stage.acks) == acks + 1
+    for bye in stage.requests("BYE"):
+        stage.answer(bye, 200)
+    assert stage.is_over()
+
+
+def test_changes_before_the_answer_are_put_off(play: Any, make_sdp: Any) -> None:
+    stage = play()
+    stage.answer(stage.requests("INVITE")[0], 180)
+    transaction = stage.caller_sends("UPDATE", make_sdp("192.0.2.1", 4010))
+    assert statuses(stage, transaction) == [500]
+
+
+def test_an_old_cseq_is_refused(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    stage.caller_sends("INFO", b"x", cseq=7, content_type="text/plain")
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1"), cseq=5)
+    assert statuses(stage, transaction) == [500]
+
+
+def test_bodies_without_sense_are_refused(talking: Any) -> None:
+    transaction = talking.caller_sends("INVITE", b"nonsense")
+    assert statuses(talking, transaction) == [400]
+    transaction = talking.caller_sends("INVITE", b"x", cseq=3, content_type="text/plain")
+    assert statuses(talking, transaction) == [415]
+
+
+def version(body: bytes) -> int:
+    return int(body.split(b"o=")[1].split()[2])
