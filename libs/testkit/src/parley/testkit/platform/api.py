@@ -22,11 +22,8 @@ class ApiClient:
         self._demo = demo
         headers = {"Authorization": f"Bearer {demo.api_token}"}
         self._http = httpx2.AsyncClient(base_url=demo.api_url, headers=headers, timeout=5.0)
-        self._tenant_id = ""
 
     async def __aenter__(self) -> Self:
-        tenants = await self.items("/v1/tenants")
-        self._tenant_id = next(one["id"] for one in tenants if one["domain"] == self._demo.domain)
         return self
 
     async def __aexit__(
@@ -40,7 +37,7 @@ class ApiClient:
     @property
     def tenant_path(self) -> str:
         """Path of the demo tenant."""
-        return f"/v1/tenants/{self._tenant_id}"
+        return f"/v1/tenants/{self._demo.tenant_id}"
 
     async def get(self, path: str, **parameters: str) -> Any:
         """Reads a resource."""
@@ -100,14 +97,9 @@ def check_one_cdr_each(demo: Demo) -> None:
     headers = {"Authorization": f"Bearer {demo.api_token}"}
     callers: Counter[str] = Counter()
     with httpx2.Client(base_url=demo.api_url, headers=headers, timeout=5.0) as http:
-        [tenant] = [
-            one
-            for one in _checked(http.get("/v1/tenants"))["items"]
-            if one["domain"] == demo.domain
-        ]
         parameters = {"limit": "500"}
         while True:
-            page = _checked(http.get(f"/v1/tenants/{tenant['id']}/cdrs", params=parameters))
+            page = _checked(http.get(f"/v1/tenants/{demo.tenant_id}/cdrs", params=parameters))
             callers.update(cdr["caller"] for cdr in page["items"])
             if not page["next"]:
                 break

@@ -46,12 +46,20 @@ async def event_stream(demo: Demo, topics: Sequence[str]) -> AsyncIterator[Event
     """Connects, subscribes and waits for the confirmation, so that no later event is missed."""
     headers = {"Authorization": f"Bearer {demo.api_token}"}
     async with websockets.connect(demo.wsi_url, additional_headers=headers) as connection:
-        request = {"action": "subscribe", "topics": list(topics)}
+        request = {"action": "subscribe", "topics": list(topics), "tenant": demo.tenant_id}
         await connection.send(json.dumps(request))
         async with asyncio.timeout(5.0):
-            answer = json.loads(await connection.recv())
-        assert answer.get("action") != "error", f"the subscription was refused: {answer}"
+            await _confirmed(connection)
         yield EventStream(connection)
+
+
+async def _confirmed(connection: websockets.ClientConnection) -> None:
+    async for text in connection:
+        message = json.loads(text)
+        if message.get("action") == "subscribed":
+            return
+        assert message.get("action") != "error", f"the subscription was refused: {message}"
+    raise AssertionError("the event stream closed before it confirmed the subscription")
 
 
 def _matches(event: Event, kind: str, data: dict[str, str]) -> bool:

@@ -58,6 +58,7 @@ class Demo:
     """What `demo.json` tells."""
 
     domain: str
+    tenant_id: str
     sip: str
     sip_tls: str
     lines: tuple[Line, ...]
@@ -76,6 +77,7 @@ class Demo:
         api, wsi = data["api"], data["wsi"]
         return cls(
             data["domain"],
+            data["tenant_id"],
             data["sip"],
             data["sip_tls"],
             tuple(lines),
