@@ -13,7 +13,7 @@ PAGE = ROOT / "docs/operations/settings.md"
 CLASSES = (
     ("parley.allinone.settings", "AllInOneSettings"),
     ("parley.backing.settings", "BackingSettings"),
-    ("parley.edgeproxy.settings", "EdgeProxySettings"),
+    ("parley.edgeproxy.settings", "EdgeSettings"),
     ("parley.callmanager.settings", "CallManagerSettings"),
     ("parley.mediarelay.settings", "MediaRelaySettings"),
     ("parley.accounting.settings", "AccountingSettings"),
