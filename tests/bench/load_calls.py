@@ -23,6 +23,7 @@ import psutil
 
 SCENARIOS = Path(__file__).parent / "load"
 READY_S = 60.0
+GRACE_S = 60.0
 SIP_PORT, TLS_PORT, API_PORT, WSI_PORT, HEALTH_PORT = 15060, 15061, 18080, 18081, 19090
 CALLEE_PORT, CALLER_PORT, REGISTER_PORT = 15070, 15080, 15090
 
@@ -57,6 +58,17 @@ def platform(folder: Path) -> Iterator[psutil.Process]:
         errors = [line for line in log.read_text().splitlines() if '"level":"error"' in line]
         if errors:
             raise SystemExit("errors in the log:\n" + "\n".join(errors[:10]))
+
+
+@contextmanager
+def child(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a sipp; ends it on the way out."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=folder)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def silence(folder: Path) -> Path:
@@ -120,20 +132,20 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
             "-error_file", str(folder / "errors.txt"),
             "-mp", "40000", target,
         )  # fmt: skip
-        with subprocess.Popen(answer, stdout=subprocess.DEVNULL, cwd=folder) as callee:
+        with child(answer, folder):
             warm = [*call[:-1], "-m", "100", target]
             subprocess.run(warm, stdout=subprocess.DEVNULL, cwd=folder, timeout=60, check=False)
             before_mib = process.memory_info().rss / 2**20
             cpu = process.cpu_times()
             peak_mib = before_mib
-            with subprocess.Popen(call, stdout=subprocess.DEVNULL, cwd=folder) as caller:
-                while caller.poll() is None:
+            deadline = time.perf_counter() + arguments.seconds + arguments.hold_s + GRACE_S
+            with child(call, folder) as caller:
+                while caller.poll() is None and time.perf_counter() < deadline:
                     time.sleep(1.0)
                     peak_mib = max(peak_mib, process.memory_info().rss / 2**20)
             after = process.cpu_times()
             time.sleep(arguments.settle_s)
             after_mib = process.memory_info().rss / 2**20
-            callee.send_signal(signal.SIGKILL)
         row = last_row(statistics)
     spent_s = after.user + after.system - cpu.user - cpu.system
     return {

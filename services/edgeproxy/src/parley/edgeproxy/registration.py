@@ -20,11 +20,13 @@ from parley.edgeproxy.store import Registrations
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, response_to
 from parley.sip.transaction import ServerTransaction
 from parley.sip.uri import SipUri
 
+DEFAULT_PORT: Final = 5060
 FLOW_TIMER_S: Final = 120
 """Asked of outbound phones: a keep-alive at least this often (RFC 5626 4.4)."""
 
@@ -119,7 +121,7 @@ class RegisterRequests:
         source = request.source
         if source is None:
             raise RemoteProtocolError("request without source", 500)
-        return self._routes.path(source)
+        return self._routes.path(_way_back(request, source))
 
     def _accepted_headers(
         self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float
@@ -156,6 +158,21 @@ class RegisterRequests:
         for name, value in headers:
             response.add(name, value)
         self._sender.respond(transaction, response)
+
+
+def _way_back(request: Request, source: Hop) -> Hop:
+    """Says where a phone is reached: at the flow it opened, or at its Contact.
+
+    A stream is its own way back. Over UDP a Contact with the source's address shows that no NAT is
+    in between; then its port counts, which need not be the one that REGISTER came from.
+    """
+    contacts = request.contacts
+    if source.transport != "udp" or len(contacts) != 1 or contacts[0].is_wildcard:
+        return source
+    uri = contacts[0].uri
+    if not isinstance(uri, SipUri) or uri.host != source.host or uri.transport not in (None, "udp"):
+        return source
+    return source._replace(port=uri.port or DEFAULT_PORT)
 
 
 _UNDERSTOOD: Final = frozenset(("path", "outbound"))
