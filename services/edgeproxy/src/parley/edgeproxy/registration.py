@@ -121,7 +121,7 @@ class RegisterRequests:
         source = request.source
         if source is None:
             raise RemoteProtocolError("request without source", 500)
-        return self._routes.path(_way_back(request, source))
+        return self._routes.path(way_back(request, source))
 
     def _accepted_headers(
         self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float
@@ -160,8 +160,8 @@ class RegisterRequests:
         self._sender.respond(transaction, response)
 
 
-def _way_back(request: Request, source: Hop) -> Hop:
-    """Says where a phone is reached: at the flow it opened, or at its Contact.
+def way_back(request: Request, source: Hop) -> Hop:
+    """Says where a phone is reached: at the flow it opened, or at its Contact (RFC 3261 16.6).
 
     A stream is its own way back. Over UDP a Contact with the source's address shows that no NAT is
     in between; then its port counts, which need not be the one that REGISTER came from.
