@@ -50,8 +50,8 @@ class EdgeSettings(Settings):
         empty: fine for one edge,
             whose calls and registrations then end with it.
         nonce_life_s: how long a nonce is taken, seconds.
-        digest_algorithms: challenges offered, in this order (RFC 8760). Many phones read only the
-            first one and know only MD5, so MD5 comes first.
+        digest_algorithms: challenges offered, in this order: MD5, SHA-256 (RFC 8760). Phones are
+            about that know MD5 alone and give up when they see another one at all.
         default_domain: the tenant of phones that send neither a domain nor a unique user name.
         min_expires_s: shortest registration taken.
         default_expires_s: what a phone gets that asks for nothing.
@@ -83,7 +83,7 @@ class EdgeSettings(Settings):
     health_port: int = Field(9091, ge=0, le=65535)
     secret: SecretStr = SecretStr("")
     nonce_life_s: float = Field(300.0, gt=0)
-    digest_algorithms: Annotated[CommaList, AfterValidator(_check_algorithms)] = ("MD5", "SHA-256")
+    digest_algorithms: Annotated[CommaList, AfterValidator(_check_algorithms)] = ("MD5",)
     default_domain: str = ""
     min_expires_s: int = Field(60, ge=1)
     default_expires_s: int = Field(3600, ge=1)
