@@ -11,8 +11,8 @@ from parley.testkit.platform.running import Platform, Topology
 
 _HERE = Path(__file__).parent
 _TEST_TIMEOUT_S = 40
-# Nonces end within a test; refusals, baresip's dozen in a row included, ban nobody: all phones of all
-# tests share one address.
+# Nonces end within a test. Refusals ban nobody: all phones of all tests share one address, and
+# baresip tries a wrong password a dozen times in a row.
 _SETTINGS = {"PARLEY_EDGEPROXY_NONCE_LIFE_S": "4", "PARLEY_EDGEPROXY_AUTH_FAILURES": "0"}
 
 

@@ -30,6 +30,7 @@ _LIFETIME_S = 60
 _RTP_PORTS = 20
 _BYTES_PER_SECOND = 16_000
 _POLL_S = 0.05
+_REGISTER_FAILED = re.compile(r"reg: \S+: (.*)")
 _RTP_SOURCE = re.compile(r"incoming rtp for 'audio' established, receiving from (\S+)")
 
 
@@ -120,12 +121,19 @@ class Baresip:
             raise
 
     async def registered(self, timeout_s: float = 5.0) -> None:
-        """Waits until the server has accepted the registration."""
-        await self.control.wait_for("REGISTER_OK", timeout_s=timeout_s)
+        """Waits until the server has accepted the registration.
+
+        Read from the log: it may have happened before the control connection was there.
+        """
+        await self.receives("REGISTER", 200, timeout_s=timeout_s)
 
     async def register_failed(self, timeout_s: float = 5.0) -> str:
-        """Waits until the server has refused the registration; returns status and reason."""
-        return (await self.control.wait_for("REGISTER_FAIL", timeout_s=timeout_s)).text
+        """Waits until the phone has given up to register; returns why."""
+        pattern = _REGISTER_FAILED.pattern
+        line = await asyncio.to_thread(self.child.wait_for_line, pattern, timeout_s)
+        match = _REGISTER_FAILED.search(line)
+        assert match is not None
+        return match[1]
 
     async def dial(self, number: str) -> None:
         """Calls a number of its own domain, or a whole SIP URI."""
@@ -157,12 +165,15 @@ class Baresip:
         return match[1]
 
     async def hears(self, seconds: float, timeout_s: float = 8.0) -> None:
-        """Waits until the running call's recording has grown by that much."""
-        path = self._recording_path("dec")
-        async with asyncio.timeout(timeout_s):
-            wanted = path.stat().st_size + int(seconds * _BYTES_PER_SECOND)
-            while path.stat().st_size < wanted:  # noqa: ASYNC110 - a file tells nobody that it grew
-                await asyncio.sleep(_POLL_S)
+        """Waits until so much more has been heard in the running call.
+
+        After a hold baresip 1.0 takes RTP in but hands it to no recording any more: use `talks`.
+        """
+        await self._grows("dec", seconds, timeout_s)
+
+    async def talks(self, seconds: float, timeout_s: float = 8.0) -> None:
+        """Waits until so much more has been sent in the running call."""
+        await self._grows("enc", seconds, timeout_s)
 
     async def hang_up(self) -> None:
         """Ends the call, gives up one that rings, or refuses one that came in."""
@@ -195,6 +206,13 @@ class Baresip:
     def said(self) -> Recording:
         """What was sent in the last call, once that call is over."""
         return self._recording("enc")
+
+    async def _grows(self, side: str, seconds: float, timeout_s: float) -> None:
+        path = self._recording_path(side)
+        async with asyncio.timeout(timeout_s):
+            wanted = path.stat().st_size + int(seconds * _BYTES_PER_SECOND)
+            while path.stat().st_size < wanted:  # noqa: ASYNC110 - a file tells nobody that it grew
+                await asyncio.sleep(_POLL_S)
 
     def _recording(self, side: str) -> Recording:
         return read_wav(self._recording_path(side))
