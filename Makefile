@@ -72,8 +72,9 @@ types: install ## Check types (mypy strict) of sources and tests
 imports: install ## Check who may import whom
 	@$(BIN)/lint-imports --no-cache
 
-layout: install ## Check the tree: file sizes, namespaces, names, generated pages
+layout: install ## Check the tree: file sizes, names, declared dependencies, generated pages
 	@$(BIN)/python tools/check_layout.py
+	@$(BIN)/python tools/check_dependencies.py
 	@$(BIN)/python tools/settings_table.py --check
 
 proto-check: install ## Check that the gRPC stubs match their .proto files
