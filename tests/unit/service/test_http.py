@@ -116,16 +116,3 @@ async def test_drain_lets_a_running_request_end() -> None:
         assert (await request).status_code == 204
         await draining
     await server.aclose()
-
-
-async def test_application_that_fails_in_its_startup_is_one_sentence() -> None:
-    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        assert scope["type"] == "lifespan"
-        await receive()
-        await send({"type": "lifespan.startup.failed", "message": "no"})
-
-    server = HttpServer(app, _HOST, 0, name="broken")
-
-    with pytest.raises(StartError, match="^broken failed in its start-up; the log says why.$"):
-        await server.start()
-    await server.aclose()

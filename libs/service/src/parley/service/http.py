@@ -35,13 +35,8 @@ class _EmbeddedServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        except SystemExit:
-            # The application's own error is in the log; `_serve` returns and `start` says so.
-            self.should_exit = True
-        else:
-            self.is_up.set()
+        await super().startup(sockets)
+        self.is_up.set()
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):
@@ -77,13 +72,15 @@ class HttpServer:
 
         Raises:
             PortInUse: someone else listens there.
-            StartError: the address is not ours, or the application's start-up failed.
+            StartError: the address is not ours, or the server ended at once.
         """
         listener = listen_tcp(self.host, self.port, what=self.name)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
             log_config=None,
+            # Applications start and end with the services that own them.
+            lifespan="off",
             access_log=False,
             server_header=False,
             ws="websockets-sansio",
