@@ -137,12 +137,12 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
             subprocess.run(warm, stdout=subprocess.DEVNULL, cwd=folder, timeout=60, check=False)
             before_mib = process.memory_info().rss / 2**20
             cpu = process.cpu_times()
-            peak_mib = before_mib
+            trail_mib = [round(before_mib, 1)]
             deadline = time.perf_counter() + arguments.seconds + arguments.hold_s + GRACE_S
             with child(call, folder) as caller:
                 while caller.poll() is None and time.perf_counter() < deadline:
                     time.sleep(1.0)
-                    peak_mib = max(peak_mib, process.memory_info().rss / 2**20)
+                    trail_mib.append(round(process.memory_info().rss / 2**20, 1))
             after = process.cpu_times()
             time.sleep(arguments.settle_s)
             after_mib = process.memory_info().rss / 2**20
@@ -157,7 +157,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
         "cpu_ms_per_call": round(spent_s * 1000 / total, 3),
         "core_percent": round(spent_s * 100 / (arguments.seconds + arguments.hold_s), 1),
         "rss_mib_before": round(before_mib, 1),
-        "rss_mib_peak": round(peak_mib, 1),
+        "rss_mib_each_10_s": trail_mib[::10],
         "rss_mib_after": round(after_mib, 1),
     }
 

@@ -39,6 +39,7 @@ class _FailingDatabase(Database):
     """Is away for a number of writes."""
 
     outages = 0
+    writes = 0
     write_began = asyncio.Event()
 
     @asynccontextmanager
@@ -47,6 +48,7 @@ class _FailingDatabase(Database):
             self.outages -= 1
             raise BackingUnavailable("away")
         self.write_began.set()
+        self.writes += 1
         async with super().write(timeout_s) as connection:
             yield connection
 
@@ -66,7 +68,7 @@ class _Bench:
         self.tails: list[Subscription] = []
 
     def make_service(self) -> Service:
-        settings = AccountingSettings(max_retry_s=0.001)
+        settings = AccountingSettings(max_retry_s=0.001, gather_s=0.02)
         return create_app(settings, self.backing, self.clock, self.registry)
 
     async def start(self) -> None:
@@ -255,3 +257,17 @@ async def test_closing_finishes_the_batch_in_hand(bench: _Bench) -> None:
     await bench.service.aclose()
     await bench.wait_for("cdr", 1)
     await bench.service.aclose()
+
+
+async def test_calls_that_end_close_together_share_transactions(bench: _Bench) -> None:
+    before = bench.db.writes
+    bench.publish(encode_event(bench.ended("c0")), "c0")
+    await bench.wait_for("cdr", 1)
+
+    for number in range(1, 6):
+        bench.publish(encode_event(bench.ended(f"c{number}")), f"c{number}")
+        await asyncio.sleep(0)
+    await bench.wait_for("cdr", 6)
+
+    # The CDRs of the first call, of the others together, and the outbox after each.
+    assert bench.db.writes - before <= 4

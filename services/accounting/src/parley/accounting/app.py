@@ -32,8 +32,11 @@ class Accounting:
             clock,
             AccountingMetrics(registry),
             settings.max_retry_s,
+            settings.gather_s,
         )
-        self._outbox = OutboxPublisher(backing.db, backing.bus, Metrics(registry, self.name))
+        self._outbox = OutboxPublisher(
+            backing.db, backing.bus, Metrics(registry, self.name), settings.gather_s
+        )
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:

@@ -3,6 +3,9 @@
 Policy. A batch's CDRs are written in one transaction. While the database is away the handler waits
 and tries again: CDRs wait on the bus, and none may go to the dead letter topic for an outage. What
 no try can ever store (no event, a value that fits no column) goes there at once, alone.
+
+Calls end one by one, and a transaction costs more than all that one CDR does; so the handler keeps
+its turn for a moment after each batch, and what ends meanwhile shares the next transaction.
 """
 
 import asyncio
@@ -37,12 +40,14 @@ class CallRecordsHandler:
         clock: Clock,
         metrics: AccountingMetrics,
         max_retry_s: float,
+        gather_s: float = 0.0,
     ) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
         self._metrics = metrics
         self._max_retry_s = max_retry_s
+        self._gather_s = gather_s
 
     async def __call__(self, records: Sequence[Record]) -> None:
         """Handles one batch; returns when its CDRs are durable."""
@@ -57,6 +62,7 @@ class CallRecordsHandler:
                 ended.append((record, event))
         if ended:
             await self._store_batch(ended)
+            await asyncio.sleep(self._gather_s)
 
     async def _store_batch(self, batch: Sequence[_Ended]) -> None:
         try:

@@ -14,6 +14,7 @@ class AccountingSettings(Settings):
         health_port: TCP port of /healthz, /readyz and /metrics; 0 picks one.
         log_level: debug, info, warning, error or critical.
         drain_timeout_s: seconds that CDRs in progress get at the end.
+        gather_s: seconds after a transaction in which CDRs are gathered for the next one.
         max_retry_s: longest pause between two tries while the database is away.
     """
 
@@ -23,4 +24,5 @@ class AccountingSettings(Settings):
     health_port: int = Field(default=9090, ge=0, le=65535)
     log_level: LogLevel = "info"
     drain_timeout_s: float = Field(default=30.0, gt=0)
+    gather_s: float = Field(default=0.2, ge=0, le=10)
     max_retry_s: float = Field(default=10.0, gt=0)

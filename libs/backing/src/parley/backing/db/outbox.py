@@ -85,8 +85,19 @@ class OutboxPublisher:
 
     name = "outbox"
 
-    def __init__(self, db: Database, bus: Bus, metrics: Metrics) -> None:
+    def __init__(
+        self, db: Database, bus: Bus, metrics: Metrics, min_interval_s: float = 0.0
+    ) -> None:
+        """Makes a publisher.
+
+        Args:
+            db: whose outbox.
+            bus: where to.
+            metrics: counts what was published.
+            min_interval_s: least time between two looks; a busy outbox is emptied in batches.
+        """
         self._db = db
+        self._min_interval_s = min_interval_s
         self._bus = bus
         self._tasks = TaskOwner()
         self._published: Counter = metrics.counter(
@@ -147,7 +158,7 @@ class OutboxPublisher:
             # Rows committed before the drain began must be seen by a pass that begins after it.
             is_last = self._is_draining
             try:
-                while await self.publish_once():
+                while await self.publish_once() == _BATCH:
                     pass
                 pause_s = 0.0
             except BackingError as error:
@@ -170,6 +181,8 @@ class OutboxPublisher:
     async def _wait_for_commit(self) -> None:
         if self._is_draining:
             return
+        # Not a wait for anything: what is committed meanwhile shares the next pass.
+        await asyncio.sleep(self._min_interval_s)
         try:
             async with asyncio.timeout(_POLL_S):
                 await self._db.committed.wait()
