@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -18,8 +19,8 @@ _RENEW_BEFORE = timedelta(days=30)
 def ensure_certificate(folder: Path, names: list[str], now: datetime) -> tuple[Path, Path]:
     """Returns the PEM files of a certificate for `names` and of its key.
 
-    They are made at the first start, and again when the certificate is about to expire or does not
-    cover a name.
+    They are made at the first start, and again when a file is broken, the key is another one's, or
+    the certificate is about to expire or does not cover a name.
 
     Args:
         folder: private to the platform; made if absent.
@@ -47,11 +48,12 @@ def _serves(certificate: Path, key: Path, names: list[str], now: datetime) -> bo
     try:
         loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
         covered = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        is_whole = key.stat().st_size > 0
-    except (OSError, ValueError, x509.ExtensionNotFound):
+        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        is_pair = private.public_key() == loaded.public_key()
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):
         return False
     is_fresh = loaded.not_valid_before_utc <= now < loaded.not_valid_after_utc - _RENEW_BEFORE
-    return is_whole and is_fresh and set(_general_names(names)) <= set(covered)
+    return is_pair and is_fresh and set(_general_names(names)) <= set(covered)
 
 
 def _make(certificate: Path, key: Path, names: list[str], now: datetime) -> None:

@@ -1,9 +1,7 @@
 """What all services of the process stand on: backing services and the tenant directory."""
 
 from parley.backing.directory import TenantDirectory
-from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
-from parley.service.errors import StartError
 
 
 class Foundation:
@@ -22,12 +20,7 @@ class Foundation:
         Raises:
             StartError: another process has it, or it cannot be opened.
         """
-        try:
-            await self._backing.start()
-        except StartError:
-            raise
-        except (BackingError, OSError) as error:
-            raise StartError(f"The data folder cannot be opened: {error}.") from error
+        await self._backing.start()
         await self._directory.start()
         self._is_started = True
 

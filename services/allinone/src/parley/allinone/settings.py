@@ -1,11 +1,51 @@
 """Settings of the all-in-one process: `PARLEY_*`, every default runnable on a laptop."""
 
+from collections.abc import Iterator
+from ipaddress import ip_address
+from itertools import combinations
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from parley.edgeproxy.peers import parse_peers
 from parley.service.settings import CommaList, LogLevel, PortRange, Ports, Settings
+
+_MAX_DRAIN_S = 3600.0
+_MAX_PORT = 65_535
+
+
+def _check_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is no IP address") from None
+
+
+def _check_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_check_address, texts))
+
+
+def _check_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_peers(texts)
+    return texts
+
+
+def _check_relays(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(texts)) != len(texts):
+        raise ValueError("names a relay twice")
+    for text in texts:
+        host, _, port = text.rpartition(":")
+        if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= _MAX_PORT):
+            raise ValueError(f"{text!r} is not host:port")
+    return texts
+
+
+Port = Annotated[int, Field(ge=1, le=_MAX_PORT)]
+Address = Annotated[str, AfterValidator(_check_address)]
+Addresses = Annotated[CommaList, AfterValidator(_check_addresses)]
+Relays = Annotated[CommaList, AfterValidator(_check_relays)]
+Peers = Annotated[CommaList, AfterValidator(_check_peers)]
 
 
 class AllInOneSettings(Settings):
@@ -38,22 +78,34 @@ class AllInOneSettings(Settings):
         "PARLEY_BACKING_",
     )
 
-    host: str = "127.0.0.1"
-    sip_port: int = 5060
-    sip_tls_port: int = 5061
-    edge_hosts: CommaList = ()
-    api_port: int = 8080
-    wsi_port: int = 8081
-    health_port: int = 9090
+    host: Address = "127.0.0.1"
+    sip_port: Port = 5060
+    sip_tls_port: Port = 5061
+    edge_hosts: Addresses = ()
+    api_port: Port = 8080
+    wsi_port: Port = 8081
+    health_port: Port = 9090
     rtp_ports: Ports = PortRange(20000, 29999)
-    media_relays: CommaList = ()
+    media_relays: Relays = ()
     data: Path = Path("var")
-    trusted_peers: CommaList = ()
-    drain_s: float = 10.0
+    trusted_peers: Peers = ()
+    drain_s: float = Field(10.0, ge=0, le=_MAX_DRAIN_S)
     log_level: LogLevel = "info"
 
     @model_validator(mode="after")
-    def _check_hosts(self) -> "AllInOneSettings":
-        if self.host in self.edge_hosts or len(set(self.edge_hosts)) != len(self.edge_hosts):
-            raise ValueError("PARLEY_EDGE_HOSTS names an address twice")
+    def _check(self) -> "AllInOneSettings":
+        for complaint in self._contradictions():
+            raise ValueError(complaint)
         return self
+
+    def _contradictions(self) -> Iterator[str]:
+        if self.host in self.edge_hosts or len(set(self.edge_hosts)) != len(self.edge_hosts):
+            yield "PARLEY_EDGE_HOSTS names an address twice"
+        names = ("sip_port", "sip_tls_port", "api_port", "wsi_port", "health_port")
+        for first, second in combinations(names, 2):
+            if getattr(self, first) == getattr(self, second):
+                yield f"{self._key(first)} and {self._key(second)} are the same port"
+        # Media is UDP, as SIP is on this one port.
+        first_port, last_port = self.rtp_ports
+        if not self.media_relays and first_port <= self.sip_port <= last_port:
+            yield "PARLEY_SIP_PORT lies within PARLEY_RTP_PORTS"

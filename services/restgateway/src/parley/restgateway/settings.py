@@ -1,8 +1,9 @@
 """Settings of the REST gateway."""
 
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from parley.service.settings import Settings
+from parley.service.settings import LogLevel, Settings
 
 
 class RestGatewaySettings(Settings):
@@ -11,9 +12,13 @@ class RestGatewaySettings(Settings):
     Attributes:
         host: IP address of the listener.
         port: TCP port; 0 picks one.
+        health_port: TCP port of /healthz, /readyz and /metrics; 0 picks one.
+        log_level: debug, info, warning, error or critical.
     """
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_RESTGATEWAY_")
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = Field(8080, ge=0, le=65535)
+    health_port: int = Field(9093, ge=0, le=65535)
+    log_level: LogLevel = "info"
