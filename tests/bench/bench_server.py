@@ -23,18 +23,19 @@ from parley.backing.db.provisioning import NewTenant, provision_tenant
 from parley.backing.factory import create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.clock import SystemClock
-from parley.service.lifecycle import main, run
+from parley.service.lifecycle import Service, main, run
 from parley.service.log import configure_logging
 from parley.service.settings import PortRange
 from parley.sip.digest import authorization, choose_challenge
 from parley.sip.message import Request, Response, parse_message
 
 DOMAIN = "bench.test"
-PASSWORD = "secret"  # noqa: S105 - what the load generator sends
+PASSWORD = "secret"
 USERS = 10_000
 CALLER, CALLEE = "caller", "1000"
 HOST = "127.0.0.1"
 SIP_PORT, CALLEE_PORT, CALLER_PORT = 5060, 5070, 5080
+TLS_PORT, API_PORT, WSI_PORT, HEALTH_PORT = 16061, 16080, 16081, 16090
 REGISTER_TIMEOUT_S = 5.0
 
 
@@ -95,7 +96,7 @@ async def _ask(sock: socket.socket, request: Request) -> Response:
         await loop.sock_sendall(sock, bytes(request))
         response = parse_message(await loop.sock_recv(sock, 65535))
     if not isinstance(response, Response):
-        raise RuntimeError("the platform sent a request")  # noqa: TRY004 - of the peer, not a type
+        raise RuntimeError("the platform sent a request")
     return response
 
 
@@ -115,14 +116,14 @@ async def _provision(data: Path) -> None:
         await backing.aclose()
 
 
-def _services(data: Path) -> Sequence[object]:
+def _services(data: Path) -> Sequence[Service]:
     settings = AllInOneSettings.load(
         host=HOST,
         sip_port=SIP_PORT,
-        sip_tls_port=0,
-        api_port=0,
-        wsi_port=0,
-        health_port=0,
+        sip_tls_port=TLS_PORT,
+        api_port=API_PORT,
+        wsi_port=WSI_PORT,
+        health_port=HEALTH_PORT,
         rtp_ports=PortRange(20000, 29999),
         data=data,
         trusted_peers=(f"{HOST}:{CALLER_PORT}={DOMAIN}",),

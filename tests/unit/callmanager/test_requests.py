@@ -104,3 +104,25 @@ def test_the_echo_refuses_what_it_cannot_return(play: Any) -> None:
     stage = play(decision=Echo("999"), body=offer)
     assert stage.statuses == [488]
     assert stage.is_over()
+
+
+def test_a_long_call_remembers_no_finished_requests(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    for number in range(2, 40, 2):
+        stage.caller_sends("INFO", b"x", number, "text/plain")
+        stage.answer(stage.requests("INFO")[-1], 200)
+        stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4000 + number), number + 1)
+        stage.answer(stage.requests("INVITE")[-1], 200, make_sdp("192.0.2.2", 5000 + number))
+        stage.ack(cseq=number + 1)
+    assert len(stage.call.out.requests) == 2
+
+
+def test_a_late_response_to_a_finished_request_changes_nothing(talking: Any) -> None:
+    stage = talking
+    stage.callee_sends("INFO")
+    info = stage.requests("INFO")[0]
+    stage.answer(info, 200)
+    before = len(stage.log)
+    stage.answer(info, 200)
+    stage.fail(info)
+    assert len(stage.log) == before

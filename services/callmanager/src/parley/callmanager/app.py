@@ -10,12 +10,13 @@ from parley.backing.discovery.base import Instance, InstanceState, Registration
 from parley.backing.factory import Backing
 from parley.backing.media.base import MediaControl
 from parley.callmanager.admission import Admission
+from parley.callmanager.call_services import CallServices
 from parley.callmanager.calls import Calls
 from parley.callmanager.ending import SHUT_DOWN
 from parley.callmanager.events import CallEvents
 from parley.callmanager.load import LoadReporter
-from parley.callmanager.mailbox import CallServices
 from parley.callmanager.metrics import CallManagerMetrics
+from parley.callmanager.orphans import Orphans
 from parley.callmanager.settings import CallManagerSettings
 from parley.callmanager.sip_handlers import CallManagerHandler
 from parley.callmanager.store import CallStore
@@ -94,6 +95,7 @@ class CallManager:
         self._load = LoadReporter(
             backing.state, self.calls, clock, self.instance, settings.load_interval_s
         )
+        self._orphans = Orphans(backing, SERVICE_NAME, self.instance, ttl_s, clock)
         self._registration: Registration | None = None
         self._is_started = False
 
@@ -120,6 +122,7 @@ class CallManager:
             await self.aclose()
             raise
         self._tasks.spawn(self._load.run(), name="call manager load reports")
+        self._tasks.spawn(self._orphans.run(), name="call manager closes orphans")
         self._is_started = True
 
     async def _listen(self) -> Hop:
@@ -139,7 +142,7 @@ class CallManager:
         """Takes no new calls; hangs up what is still up shortly before the time is over."""
         self._handler.is_draining = True
         self._load.is_draining = True
-        await self._load.report()
+        await self._load.try_report()
         if self._registration is not None:
             await self._registration.update(state=InstanceState.DRAINING)
         hang_up_s = min(self._settings.hang_up_s, timeout_s / 2)

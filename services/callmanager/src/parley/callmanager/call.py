@@ -43,6 +43,9 @@ from parley.model.media import MediaEvent, MediaTimedOut, Reply
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request, Response
 
+_NOBODY: tuple[Purpose | None, str] = (None, "")
+"""A request that is over: a late response changes nothing."""
+_SINGLE_ANSWER = frozenset((Purpose.PASSED_ON, Purpose.BYE))
 _CHANGES = frozenset((MediaPurpose.OFFER_AGAIN, MediaPurpose.ANSWER_AGAIN))
 
 
@@ -147,7 +150,9 @@ class Call:
 
     def receive_response(self, key: int, response: Response, now: float) -> None:
         """Takes a response to the request that was sent with this key."""
-        purpose, leg_id = self.out.requests[key]
+        purpose, leg_id = self.out.requests.get(key, _NOBODY)
+        if response.status >= 200 and purpose in _SINGLE_ANSWER:
+            del self.out.requests[key]
         if purpose is Purpose.INVITE:
             ending = self._establishment.receive_response(leg_id, response, now)
             self._end_if(ending, now)
@@ -155,13 +160,13 @@ class Call:
             self._end_if(self._changes.receive_response(key, response), now)
         elif purpose is Purpose.PASSED_ON:
             self._passed.receive_response(key, response)
-        elif response.status >= 200:
+        elif purpose is Purpose.BYE and response.status >= 200:
             self._close_leg(leg_id, now)
         self._check_done()
 
     def receive_failure(self, key: int, cause: str, now: float) -> None:
         """Takes the end of a request that got no answer; `cause` is `timeout` or `transport`."""
-        purpose, leg_id = self.out.requests[key]
+        purpose, leg_id = self.out.requests.pop(key, _NOBODY)
         status = 408 if cause == "timeout" else 503
         if purpose is Purpose.INVITE:
             ending = self._establishment.receive_failure(leg_id, status, cause, now)
@@ -170,7 +175,7 @@ class Call:
             self._end_if(self._changes.receive_failure(key, status), now)
         elif purpose is Purpose.PASSED_ON:
             self._passed.receive_failure(key, status)
-        else:
+        elif purpose is Purpose.BYE:
             self._close_leg(leg_id, now)
         self._check_done()
 

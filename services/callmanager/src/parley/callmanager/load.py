@@ -51,10 +51,14 @@ class LoadReporter:
         """Reports for ever."""
         while True:
             await asyncio.sleep(self._interval_s)
-            try:
-                await self.report()
-            except (BackingError, TimeoutError) as error:
-                _logger.warning("load not reported", reason=repr(error))
+            await self.try_report()
+
+    async def try_report(self) -> None:
+        """Publishes one report if shared state takes it; edges notice when reports stop."""
+        try:
+            await self.report()
+        except (BackingError, TimeoutError) as error:
+            _logger.warning("load not reported", reason=repr(error))
 
     async def report(self) -> None:
         """Publishes one report."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 import structlog
 
-from parley.backing.media.base import MediaControl, MediaUnavailable
+from parley.backing.media.base import MediaUnavailable
 from parley.backing.state.base import run_now
 from parley.callmanager.actions import (
     END_CALL,
@@ -29,62 +29,25 @@ from parley.callmanager.actions import (
     WriteSnapshot,
 )
 from parley.callmanager.call import Call
-from parley.callmanager.calls import Calls, LegAddress
+from parley.callmanager.call_services import CallServices
+from parley.callmanager.calls import LegAddress
 from parley.callmanager.errors import Fenced
-from parley.callmanager.events import CallEvents
-from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.snapshot import encode_invite, encode_snapshot
-from parley.callmanager.store import CallStore
+from parley.model.call import CallRecord, EndedBy
 from parley.model.media import Reply
-from parley.service.clock import Clock
-from parley.service.tasks import TaskOwner
 from parley.sip.transaction import ClientTransaction, Reliable2xx
-from parley.siptransport.node import SipNode
+from parley.sip.transaction_tables import State
 
 MAX_QUEUED: Final = 200
 """Inputs that may wait; a call has a few messages in flight, a flood has more."""
 _HOPELESS: Final = 4
 """Breaks of one call after which not even its record can be saved."""
+_MANY_TRANSACTIONS: Final = 16
 _TIMER_SLACK_S: Final = 0.005
 
 _logger = structlog.stdlib.get_logger(__name__)
 
 Input = tuple[Callable[..., None], tuple[Any, ...]]
-
-
-class CallServices:
-    """What all mailboxes share: the outside of the calls.
-
-    Attributes:
-        waiting: types of actions that cannot be carried out on the spot; a media control that
-            never waits says so by `is_immediate`, as the state port does.
-    """
-
-    def __init__(  # noqa: PLR0913 - wiring, by keyword
-        self,
-        *,
-        node: SipNode,
-        media: MediaControl,
-        store: CallStore,
-        events: CallEvents,
-        calls: Calls,
-        clock: Clock,
-        tasks: TaskOwner,
-        metrics: CallManagerMetrics,
-    ) -> None:
-        self.node = node
-        self.media = media
-        self.store = store
-        self.events = events
-        self.calls = calls
-        self.clock = clock
-        self.tasks = tasks
-        self.metrics = metrics
-        self.waiting: set[type] = set()
-        if not store.is_immediate:
-            self.waiting.add(WriteSnapshot)
-        if not getattr(media, "is_immediate", False):
-            self.waiting.add(MediaCommand)
 
 
 class Mailbox:
@@ -221,10 +184,18 @@ class Mailbox:
     # --- actions ---------------------------------------------------------------------------
 
     def _send_request(self, action: SendRequest) -> None:
-        user = (self, action.key)
-        self._transactions[action.key] = self._services.node.send_request(
-            action.request, action.hop, user
-        )
+        request = action.request
+        transaction = self._services.node.send_request(request, action.hop, (self, action.key))
+        if request.method == "INVITE":
+            self._keep_for_cancel(action.key, transaction)
+
+    def _keep_for_cancel(self, key: int, transaction: ClientTransaction) -> None:
+        kept = self._transactions
+        if len(kept) >= _MANY_TRANSACTIONS:
+            over = [old for old, each in kept.items() if each.state is State.TERMINATED]
+            for old in over:
+                del kept[old]
+        kept[key] = transaction
 
     def _cancel(self, action: CancelRequest) -> None:
         transaction = self._transactions.get(action.key)
@@ -324,6 +295,7 @@ class Mailbox:
                 services.tasks.spawn(deleting, name="ended call leaves state")
         if record is not None:
             services.metrics.count_end(record.termination, record.duration_s)
+            _log_end(record)
         self._forget()
 
     def _unbind(self) -> None:
@@ -381,3 +353,18 @@ class Mailbox:
         MediaCommand: _command,
         WriteSnapshot: _write_waiting,
     }
+
+
+def _log_end(record: CallRecord) -> None:
+    """One line per call; what people ended by themselves is news only to a debugging eye."""
+    ended = record.termination
+    log = _logger.info if ended.by is EndedBy.PLATFORM else _logger.debug
+    log(
+        "call ended",
+        call_id=record.call_id,
+        tenant_id=record.tenant_id,
+        result=ended.result.value,
+        reason=ended.reason,
+        sip_status=ended.sip_status,
+        duration_s=record.duration_s,
+    )

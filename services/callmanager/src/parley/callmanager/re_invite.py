@@ -335,6 +335,8 @@ class Renegotiation:
 
     def _acknowledge(self, exchange: Exchange, body: bytes) -> None:
         if exchange.is_invite:
+            for key in self._orphans:
+                self._parts.out.requests.pop(key, None)
             self._orphans.clear()
             self._orphans[exchange.key] = (exchange.target, exchange.cseq, body)
             exchange.target.acknowledge(exchange.cseq, body)

@@ -7,9 +7,10 @@ import structlog
 
 from parley.backing.state.base import run_now
 from parley.callmanager.admission import Admission
+from parley.callmanager.call_services import CallServices
 from parley.callmanager.calls import Calls, LegAddress
 from parley.callmanager.errors import Draining, LoopDetected, TooManyCalls
-from parley.callmanager.mailbox import CallServices, Mailbox
+from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.sip_profile import (
     ACCEPT,
     ALLOW,

@@ -5,7 +5,13 @@ from parley.model.media import Command, Reply
 
 
 class DirectMediaControl:
-    """`MediaControl` over a relay core that lives in this process and belongs to someone else."""
+    """`MediaControl` over a relay core that lives in this process and belongs to someone else.
+
+    Attributes:
+        is_immediate: no command ever waits, so that it needs no task (`state.base.run_now`).
+    """
+
+    is_immediate = True
 
     def __init__(self, relay: CommandExecutor) -> None:
         self._relay = relay

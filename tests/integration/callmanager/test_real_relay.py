@@ -1,0 +1,88 @@
+"""Calls whose media goes through the real relay, in the same process."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from parley.backing.media.direct import DirectMediaControl
+from parley.mediaengine import Engine
+from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.relay import Relay
+from parley.sdp.description import parse_sdp
+from parley.service.metrics import Registry
+from parley.sip.transaction import AckReceived
+
+RTP = bytes.fromhex("8000000100000000deadbeef") + b"\x55" * 160
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    engine = Engine("127.0.0.1", 32600, 32639, quarantine_s=0, tick_s=0.01)
+    yield Relay(engine, "127.0.0.1", RelayMetrics(Registry()))
+    engine.shut_down()
+
+
+@pytest.fixture
+def ears() -> Iterator[tuple[socket.socket, socket.socket]]:
+    made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for ear in made:
+        ear.bind(("127.0.0.1", 0))
+        ear.setblocking(False)
+    yield made[0], made[1]
+    for ear in made:
+        ear.close()
+
+
+async def hear(speaker: socket.socket, port: int, listener: socket.socket) -> bytes:
+    """Sends packets until one arrives at the other end: the first may only teach the source."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(5):
+        while True:
+            speaker.sendto(RTP, ("127.0.0.1", port))
+            try:
+                async with asyncio.timeout(0.1):
+                    return await loop.sock_recv(listener, 2000)
+            except TimeoutError:
+                continue
+
+
+async def test_audio_goes_through_the_relay_and_is_counted(
+    world: Any, make_sdp: Any, relay: Relay, ears: Any
+) -> None:
+    await world.start_manager(media=DirectMediaControl(relay))
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002", make_sdp("127.0.0.1", ears[0].getsockname()[1]))
+    invite = await bob.request()
+    bob.respond(200, make_sdp("127.0.0.1", ears[1].getsockname()[1]))
+    answer = await ann.response()
+    ann.ack()
+    await bob.handler.next(AckReceived)
+    for_ann = parse_sdp(answer.body).media[0].port
+    for_bob = parse_sdp(invite.body).media[0].port
+    assert await hear(ears[0], for_ann, ears[1]) == RTP
+    assert await hear(ears[1], for_bob, ears[0]) == RTP
+    ann.ask("BYE")
+    await bob.request()
+    bob.respond(200)
+    ended = await world.wait_event("call.ended")
+    assert sorted(stream.leg for stream in ended.data.media) == ["a", "b"]
+    assert all(stream.packets_received for stream in ended.data.media)
+
+
+async def test_the_echo_is_heard(world: Any, make_sdp: Any, relay: Relay, ears: Any) -> None:
+    manager = await world.start_manager(media=DirectMediaControl(relay))
+    ann = await world.phone("1001")
+    ann.call("999", make_sdp("127.0.0.1", ears[0].getsockname()[1]))
+    answer = await ann.response()
+    ann.ack()
+    port = parse_sdp(answer.body).media[0].port
+    # The echo speaks with a source (SSRC) of its own.
+    assert (await hear(ears[0], port, ears[0]))[12:] == RTP[12:]
+    ann.ask("BYE")
+    await ann.response()
+    async with asyncio.timeout(5):
+        await manager.calls.wait_idle()
