@@ -34,9 +34,7 @@ class Accounting:
             settings.max_retry_s,
             settings.gather_s,
         )
-        self._outbox = OutboxPublisher(
-            backing.db, backing.bus, Metrics(registry, self.name), settings.gather_s
-        )
+        self._outbox = OutboxPublisher(backing.db, backing.bus, Metrics(registry, self.name))
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:

@@ -85,19 +85,8 @@ class OutboxPublisher:
 
     name = "outbox"
 
-    def __init__(
-        self, db: Database, bus: Bus, metrics: Metrics, min_interval_s: float = 0.0
-    ) -> None:
-        """Makes a publisher.
-
-        Args:
-            db: whose outbox.
-            bus: where to.
-            metrics: counts what was published.
-            min_interval_s: least time between two looks; a busy outbox is emptied in batches.
-        """
+    def __init__(self, db: Database, bus: Bus, metrics: Metrics) -> None:
         self._db = db
-        self._min_interval_s = min_interval_s
         self._bus = bus
         self._tasks = TaskOwner()
         self._published: Counter = metrics.counter(
@@ -181,8 +170,6 @@ class OutboxPublisher:
     async def _wait_for_commit(self) -> None:
         if self._is_draining:
             return
-        # Not a wait for anything: what is committed meanwhile shares the next pass.
-        await asyncio.sleep(self._min_interval_s)
         try:
             async with asyncio.timeout(_POLL_S):
                 await self._db.committed.wait()
