@@ -6,8 +6,8 @@ from parley.allinone.app import Platform
 from parley.allinone.demo import table
 from parley.allinone.settings import AllInOneSettings
 from parley.service.clock import SystemClock
-from parley.service.errors import SettingsError
-from parley.service.lifecycle import main, run
+from parley.service.errors import SettingsError, StartError
+from parley.service.lifecycle import Exit, main, run
 from parley.service.log import configure_logging
 from parley.service.settings import refuse
 
@@ -18,6 +18,9 @@ async def _serve(settings: AllInOneSettings) -> int:
         services = platform.services()
     except SettingsError as error:
         refuse(error)
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.FAILED
 
     def announce() -> None:
         assert platform.demo is not None

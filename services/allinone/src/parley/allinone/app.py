@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from pydantic import SecretStr
-
 from parley.accounting.app import create_app as create_accounting
 from parley.accounting.settings import AccountingSettings
-from parley.allinone.certificate import ensure_certificate
+from parley.allinone.data_folder import DataFolder, Secrets
 from parley.allinone.demo import DOMAIN, Addresses, Demo, prepare
 from parley.allinone.foundation import Foundation
 from parley.allinone.media_link import InnerRelay, OuterRelays
-from parley.allinone.private_file import ensure_secret
 from parley.allinone.settings import AllInOneSettings
 from parley.backing.directory import TenantDirectory
 from parley.backing.factory import create_backing
@@ -52,9 +49,16 @@ class Platform:
         self._directory = TenantDirectory(self._backing.db, self._backing.bus)
 
     def services(self) -> Sequence[Service]:
-        """Makes every service, in the order of their start."""
-        parts = tuple(self._parts())
+        """Makes every service, in the order of their start.
+
+        Raises:
+            SettingsError: a service refuses its settings.
+            StartError: the data folder is another process's, or a part cannot be made.
+        """
         settings = self._settings
+        folder = DataFolder(settings.data)
+        names = [DOMAIN, "localhost", *self._edge_hosts]
+        parts = (folder, *self._parts(folder.open(names, self._clock.wall())))
         health = HttpServer(
             HealthApp(parts, self._registry),
             settings.host,
@@ -79,7 +83,7 @@ class Platform:
     def _edge_hosts(self) -> tuple[str, ...]:
         return (self._settings.host, *self._settings.edge_hosts)
 
-    def _parts(self) -> Iterator[Service]:
+    def _parts(self, secrets: Secrets) -> Iterator[Service]:
         settings, backing, clock = self._settings, self._backing, self._clock
         host = settings.host
         yield Foundation(backing, self._directory)
@@ -105,7 +109,7 @@ class Platform:
             clock,
             self._registry,
         )
-        yield from self._edges()
+        yield from self._edges(secrets)
 
     def _media(self) -> InnerRelay | OuterRelays:
         settings = self._settings
@@ -114,13 +118,8 @@ class Platform:
         relay = MediaRelaySettings.load(host=settings.host, rtp_ports=settings.rtp_ports)
         return InnerRelay(RelayService(relay, self._registry))
 
-    def _edges(self) -> Iterator[Service]:
+    def _edges(self, secrets: Secrets) -> Iterator[Service]:
         settings = self._settings
-        folder = settings.data / "secrets"
-        certificate, key = ensure_certificate(
-            folder, [DOMAIN, "localhost", *self._edge_hosts], self._clock.wall()
-        )
-        secret = SecretStr(ensure_secret(folder / "edge"))
         for number, host in enumerate(self._edge_hosts, start=1):
             yield create_edge(
                 EdgeSettings.load(
@@ -129,9 +128,9 @@ class Platform:
                     udp_port=settings.sip_port,
                     tcp_port=settings.sip_port,
                     tls_port=settings.sip_tls_port,
-                    tls_certificate=certificate,
-                    tls_key=key,
-                    secret=secret,
+                    tls_certificate=secrets.certificate,
+                    tls_key=secrets.key,
+                    secret=secrets.edge,
                     trusted_peers=settings.trusted_peers,
                 ),
                 self._backing,

@@ -17,9 +17,12 @@ _MAX_PORT = 65_535
 
 def _check_address(text: str) -> str:
     try:
-        return str(ip_address(text))
+        address = ip_address(text)
     except ValueError:
         raise ValueError(f"{text!r} is no IP address") from None
+    if address.is_unspecified:
+        raise ValueError(f"{text} is no address that a phone could be told")
+    return str(address)
 
 
 def _check_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
