@@ -7,9 +7,9 @@ colon have been made one, so no spelling slips past. In the other direction noth
 reaches a phone.
 """
 
+from functools import lru_cache
 from typing import Final
 
-from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Message, Request
 
 CALL_HEADER: Final = "x-parley-call"
@@ -45,25 +45,28 @@ _CREDENTIALS: Final = ("authorization", "proxy-authorization")
 
 def strip_foreign(message: Message) -> None:
     """Takes from an outsider's request or response what only we may say."""
-    names = message.header_names()
-    if not FOREIGN_HEADERS.isdisjoint(names):
-        for name in FOREIGN_HEADERS.intersection(names):
-            message.remove(name)
-    _remove_internal(message, names)
+    for name in _foreign_among(tuple(message.header_names())):
+        message.remove(name)
 
 
 def strip_internal(message: Message) -> None:
     """Takes what is ours from a message to a phone; hides who asked for privacy (RFC 3325 7)."""
-    _remove_internal(message, message.header_names())
+    for name in _internal_among(tuple(message.header_names())):
+        message.remove(name)
     if message.has("privacy") and wants_privacy(message):
         for name in _HIDDEN_BY_PRIVACY:
             message.remove(name)
 
 
-def _remove_internal(message: Message, names: list[str]) -> None:
-    for name in names:
-        if name.startswith(INTERNAL_PREFIX):
-            message.remove(name)
+# A phone sends the same names in the same order all day, so the answers are cached.
+@lru_cache(maxsize=256)
+def _internal_among(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple({name for name in names if name.startswith(INTERNAL_PREFIX)})
+
+
+@lru_cache(maxsize=256)
+def _foreign_among(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*FOREIGN_HEADERS.intersection(names), *_internal_among(names))
 
 
 def wants_privacy(message: Message) -> bool:
@@ -109,13 +112,11 @@ def decrement_max_forwards(request: Request) -> bool:
     Raises:
         RemoteProtocolError: the header is malformed.
     """
-    text = request.get("max-forwards")
-    if text is None:
+    hops = request.max_forwards
+    if hops is None:
         request.add("max-forwards", "70")
         return True
-    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255):
-        raise RemoteProtocolError("Max-Forwards is malformed")
-    if text.strip("0") == "":
+    if not hops:
         return False
-    request.set("max-forwards", str(int(text) - 1))
+    request.set("max-forwards", str(hops - 1))
     return True

@@ -112,9 +112,8 @@ class Proxy:
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Answers a request ourselves."""
-        response = response_to(transaction.request, status, reason, to_tag=self._ids.token())
-        for name, value in headers:
-            response.add(name, value)
+        tag = self._ids.token()
+        response = response_to(transaction.request, status, reason, to_tag=tag, headers=headers)
         self._sender.respond(transaction, response)
 
     def forward_inward(self, request: Request, forwarding: Forwarding) -> None:
@@ -219,6 +218,9 @@ class Proxy:
     def _settle(self, forwarding: Forwarding) -> None:
         if forwarding.is_pending:
             forwarding.is_pending = False
+            # Nothing is left to cancel. Responses still find the way back through the client's
+            # transaction; without these two links no cycle is left to the garbage collector.
+            forwarding.server.user = forwarding.client = None
             self._pending -= 1
             if not self._pending:
                 self._idle.set()

@@ -154,9 +154,8 @@ class RegisterRequests:
         reason: str | None = None,
         headers: _Headers = (),
     ) -> None:
-        response = response_to(request, status, reason, to_tag=self._ids.token())
-        for name, value in headers:
-            response.add(name, value)
+        tag = self._ids.token()
+        response = response_to(request, status, reason, to_tag=tag, headers=headers)
         self._sender.respond(transaction, response)
 
 

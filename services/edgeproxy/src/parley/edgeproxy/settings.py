@@ -37,18 +37,21 @@ class EdgeSettings(Settings):
     Attributes:
         name: of this edge, stable over restarts and unlike any other edge's; its instance id is the
             name and a random incarnation, its host name in a `LocalNetwork` is the name itself.
-        zone: where it runs, for discovery. log_level: debug, info, warning, error. host: local
-        address of the outside listeners. advertised_host: what phones call us by when that is not
-        `host`. udp_port: outside UDP port; 0 picks one, empty environment means the default.
-        tcp_port: outside TCP port; 0 picks one. tls_port: outside TLS port, used when a
-        certificate is given. tls_certificate: PEM file with the certificate and its chain.
-        tls_key: PEM file with its key. inside_host: local address of the inside TCP listener;
-        must not be reachable from outside. inside_advertised_host: what call managers call us by
-        when that is not `inside_host`. inside_port: its port. In one process with the call
-        manager there is no such listener. health_port: of `/healthz`, `/readyz` and `/metrics`,
-        when it runs alone. secret: signs tokens and nonces; the same at all edges. Random when
-        empty: fine for one edge,
-            whose calls and registrations then end with it.
+        zone: where it runs, for discovery.
+        log_level: debug, info, warning, error.
+        host: local address of the outside listeners.
+        advertised_host: what phones call us by when that is not `host`.
+        udp_port: outside UDP port; 0 picks one.
+        tcp_port: outside TCP port; 0 picks one.
+        tls_port: outside TLS port, used when a certificate is given.
+        tls_certificate: PEM file with the certificate and its chain.
+        tls_key: PEM file with its key.
+        inside_host: local address of the inside TCP listener; not to be reached from outside.
+        inside_advertised_host: what call managers call us by when that is not `inside_host`.
+        inside_port: its port; in one process with the call manager there is no such listener.
+        health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
+        secret: signs tokens and nonces; the same at all edges. Random when empty: fine for one
+            edge, whose calls and registrations then end with it.
         nonce_life_s: how long a nonce is taken, seconds.
         digest_algorithms: challenges offered, in this order: MD5, SHA-256 (RFC 8760). Phones are
             about that know MD5 alone and give up when they see another one at all.

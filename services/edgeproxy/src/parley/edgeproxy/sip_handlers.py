@@ -19,6 +19,7 @@ from parley.edgeproxy.inside import InsideRequests
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.outside import OutsideRequests
 from parley.edgeproxy.proxy import RETRY_AFTER_S, Proxy
+from parley.edgeproxy.raw_text import make_response_text, make_text
 from parley.edgeproxy.registration import RegisterRequests
 from parley.model.errors import DomainError
 from parley.service.clock import Clock
@@ -81,7 +82,9 @@ class EdgeHandler:
             self._metrics.count_request("outside", method)
             if not self._is_admitted(request):
                 self._refuse_flood(transaction)
-            elif method == "REGISTER":
+                return
+            make_text(request)
+            if method == "REGISTER":
                 self._run(transaction, self._registers.on_register(transaction, request))
             elif request.to.tag is not None:
                 self._outside.on_dialog_request(transaction, request)
@@ -104,6 +107,7 @@ class EdgeHandler:
             if self._is_inside(request):
                 self._inside.on_ack(request)
             elif self._is_admitted(request):
+                make_text(request)
                 self._outside.on_ack(request)
         except RemoteProtocolError:
             return
@@ -111,6 +115,8 @@ class EdgeHandler:
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
         """Takes a response to a request that was forwarded; a malformed one is dropped."""
         try:
+            if not self._is_inside(response):
+                make_response_text(response)
             self._proxy.on_response(transaction, response)
         except RemoteProtocolError:
             return
@@ -118,8 +124,11 @@ class EdgeHandler:
     def on_stray_response(self, response: Response) -> None:
         """Takes a response without transaction."""
         self._metrics.stray_responses.inc()
+        is_inside = self._is_inside(response)
         try:
-            self._proxy.on_stray_response(response, is_inside=self._is_inside(response))
+            if not is_inside:
+                make_response_text(response)
+            self._proxy.on_stray_response(response, is_inside=is_inside)
         except RemoteProtocolError:
             return
 

@@ -31,6 +31,9 @@ CACHE_SIZE = 8192
 _TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss", "local")
 _CODES = {name: code for code, name in enumerate(_TRANSPORTS)}
 _HEAD = struct.Struct("!BBHQ")
+# MAC, head and three lengths in base64: any other user part of a URI is mostly shorter, and
+# needs no signature to be told from a token.
+_MIN_CHARS = (MAC_BYTES + _HEAD.size + 3) * 4 // 3
 _PACKED = 0x80
 """Flag in the length byte of the host: what follows is a packed IP address."""
 
@@ -80,12 +83,13 @@ class TokenCodec:
             mac = hmac.digest(self._key, body, "sha256")[:MAC_BYTES]
             text = urlsafe_b64encode(mac + body).rstrip(b"=").decode("ascii")
             _remember(self._written, token, text)
+            _remember(self._read, text, token)  # it comes back with the answer
         return text
 
     def decode(self, text: str) -> Token | None:
         """Verifies a token; None when we did not sign these very characters."""
         token = self._read.get(text)
-        if token is None and 0 < len(text) <= MAX_TOKEN_CHARS:
+        if token is None and _MIN_CHARS <= len(text) <= MAX_TOKEN_CHARS:
             token = self._verify(text)
             if token is not None:
                 _remember(self._read, text, token)
