@@ -219,3 +219,13 @@ def test_unknown_failures_are_ignored() -> None:
     layer.flow_closed(FLOW, 0)
     layer.transport_failed(FLOW, "gone", 0)
     assert _events(layer) == []
+
+
+def test_an_answer_that_repeats_a_malformed_header_fails_no_transaction() -> None:
+    layer = TransactionLayer(CountingIds())
+    response = make_response(_incoming("SIP/2.0/UDP a.test;branch=z9hG4bK1"), 400)
+    response.set("cseq", "no number at all")
+    layer.message_failed(response, 0)
+    response.set("via", ";;;")
+    layer.message_failed(response, 0)
+    assert _events(layer) == []

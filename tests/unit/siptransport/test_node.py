@@ -244,3 +244,19 @@ async def test_one_timer_serves_all_transactions(start: StartPeer) -> None:
         # Deadlines that are not earlier leave the timer alone.
         edge.node.send_request(make_request("INFO"), CALLS)
     assert edge.node._timer is armed
+
+
+@pytest.mark.parametrize("rest", ['SIP/2.0/UDP a;x="', "nonsense", ""])
+async def test_a_response_that_a_neighbour_bared_to_a_malformed_via_is_dropped(
+    start: StartPeer, rest: str
+) -> None:
+    calls = await start(CALLS)
+    request = make_request("OPTIONS")
+    request.prepend("via", "SIP/2.0/LOCAL calls;branch=z9hG4bKx")
+    response = make_response(request, 200)
+    response.remove("via")
+    if rest:
+        response.add("via", rest)
+    calls.node.receive(response, EDGE, CALLS)
+    assert calls.node.counts.malformed == 1
+    assert calls.node.counts.handler_errors == 0

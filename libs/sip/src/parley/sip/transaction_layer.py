@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from parley.sip.client_transaction import CancelHeaders, ClientTransaction
 from parley.sip.derived_requests import cancel_for
+from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
@@ -291,19 +292,21 @@ class TransactionLayer:
             self._fail(transaction, now)
 
     def message_failed(self, message: Request | Response, now: float) -> None:
-        """Fails the transaction of one message that could not be sent."""
-        transaction: Transaction | None
-        if isinstance(message, Response):
-            via = message.via
-            key = (via.branch, message.cseq.method, via.host.lower(), via.port)
-            transaction = self._servers.get(key)
-        else:
-            method = message.method
-            transaction = self._clients.get(
-                (message.via.branch, "INVITE" if method == "ACK" else method)
-            )
+        """Fails the transaction of one message that could not be sent, if it has one."""
+        try:
+            transaction = self._transaction_of(message)
+        except RemoteProtocolError:
+            return  # the answer to a malformed request repeats what is malformed
         if transaction is not None:
             self._fail(transaction, now)
+
+    def _transaction_of(self, message: Request | Response) -> Transaction | None:
+        via = message.via
+        if isinstance(message, Response):
+            key = (via.branch, message.cseq.method, via.host.lower(), via.port)
+            return self._servers.get(key)
+        method = message.method
+        return self._clients.get((via.branch, "INVITE" if method == "ACK" else method))
 
     def _fail(self, transaction: Transaction, now: float) -> None:
         for waiting in list(self._unacknowledged.values()):

@@ -46,6 +46,16 @@ class Via(msgspec.Struct, frozen=True):
         port = "" if self.port is None else f":{self.port}"
         return f"SIP/2.0/{self.transport.upper()} {host}{port}{format_params(self.params)}"
 
+    def as_received(self) -> str:
+        """Writes what was parsed, unchecked: it passed the parser, so it holds nothing unsafe."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        params = [
+            f";{name}" if value is None else f";{name}={value}"
+            for name, value in self.params.items()
+        ]
+        return f"SIP/2.0/{self.transport.upper()} {host}{port}{''.join(params)}"
+
     @property
     def branch(self) -> str | None:
         """The transaction's branch; starts with `z9hG4bK` unless the peer is of RFC 2543."""
@@ -86,7 +96,7 @@ class Via(msgspec.Struct, frozen=True):
         params["received"] = host
         if has_rport:
             params["rport"] = str(port)
-        return msgspec.structs.replace(self, params=params)
+        return type(self)(self.transport, self.host, self.port, params)
 
 
 def parse_via(text: str) -> Via:

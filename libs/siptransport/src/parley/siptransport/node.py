@@ -210,20 +210,16 @@ class SipNode:
         message.listener = listener
         if isinstance(message, Request) and source.transport != "local":
             try:
-                self._stamp(message, source)
+                message.stamp_via(source.host, source.port)  # RFC 3261 18.2.1, RFC 3581 4
             except ProtocolError:
                 # A Via that can be read but not written back, nothing a response could carry.
                 self.counts.malformed += 1
                 return
+        elif source.transport == "local" and not _is_addressed(message):
+            self.counts.malformed += 1
+            return
         self.layer.receive_message(message, self._clock.now())
         self._pump()
-
-    def _stamp(self, request: Request, source: Hop) -> None:
-        """Notes the true source in the top Via (RFC 3261 18.2.1, RFC 3581 4)."""
-        via = request.via
-        stamped = via.stamped(source.host, source.port)
-        if stamped is not via:
-            request.replace_first_value("via", str(stamped))
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
         """Answers what can be answered (never an ACK), statelessly, and counts."""
@@ -367,3 +363,11 @@ class SipNode:
             connections = sum(each.connection_count for each in self._transports.values())
             layer = self.layer
             self._metrics.publish(self.counts, connections, layer.client_count, layer.server_count)
+
+
+def _is_addressed(message: Request | Response) -> bool:
+    """Says whether the topmost Via can be read; one that a neighbour has bared may be anything."""
+    try:
+        return bool(message.via)
+    except ProtocolError:
+        return False
