@@ -21,7 +21,7 @@ async def test_a_second_process_on_the_same_folder_is_refused_in_one_sentence(
     first = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
     await first.start()
     second = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
-    with pytest.raises(FolderInUse, match="another process uses the data folder"):
+    with pytest.raises(FolderInUse, match="Another process uses the data folder"):
         await second.start()
     await first.aclose()
     await second.start()

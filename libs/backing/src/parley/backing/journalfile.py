@@ -97,7 +97,7 @@ class JournalFiles:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.close()
-            raise FolderInUse(f"another process uses the data folder {self._folder}") from error
+            raise FolderInUse(f"Another process uses the data folder {self._folder}.") from error
 
     def _generations(self) -> list[tuple[int, Path]]:
         found = []
