@@ -5,9 +5,11 @@ close them from the last to the first. A second signal skips what is left of the
 """
 
 import asyncio
+import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -18,6 +20,9 @@ from parley.service.errors import StartError
 
 DRAIN_TIMEOUT_S = 30.0
 _CLOSE_TIMEOUT_S = 10.0
+# Python's own value is 700: a busy edge makes as many objects in a few milliseconds, nearly all of
+# which live as long as their transaction, so the collector would walk the living again and again.
+_OBJECTS_PER_COLLECTION = 50_000
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -81,7 +86,8 @@ async def run(
         if on_ready is not None:
             on_ready()
         _logger.info("ready", services=[service.name for service in services])
-        await signals.first.wait()
+        with _rare_collections():
+            await signals.first.wait()
         _logger.info("draining", timeout_s=drain_timeout_s)
         await _drain_all(started, drain_timeout_s, signals)
     except StartError as error:
@@ -105,6 +111,25 @@ def main(entry: Callable[[], Awaitable[int]]) -> int:
 
 async def _entered(entry: Callable[[], Awaitable[int]]) -> int:
     return await entry()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Lets the garbage collector look seldom, and never at what the start has made.
+
+    Modules, settings and tables stay until the end, so walking them is in vain; a full collection
+    then costs only what traffic keeps alive. Memory does not depend on it: the hot paths leave no
+    reference cycles, reference counts free what a transaction or a call held.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_PER_COLLECTION, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 class _Signals:

@@ -318,6 +318,9 @@ class Mailbox:
         setup = self.call.setup
         self._services.calls.remove(setup.parties.call_id, setup.request)
         self._transactions.clear()
+        # The only way back from what the call holds to this mailbox: without it no reference cycle
+        # is left, and the call's memory is free when its last transaction ends.
+        setup.transaction.user = None
 
     # --- time ------------------------------------------------------------------------------
 
