@@ -244,3 +244,15 @@ async def test_stray_responses(  # the table is the sentence
     bench.proxy.on_stray_response(response, is_inside=is_inside)
 
     assert len(bench.node.sent) == goes_on
+
+
+async def test_an_answered_call_leaves_no_way_back_to_what_it_used(bench: Bench) -> None:
+    server = bench.server()
+    client = bench.call(server)
+    bench.respond(client, 200)
+    bench.respond(client, 200)
+
+    assert bench.statuses == [200, 200]
+    assert server.user is None
+    assert isinstance(client.user, Forwarding)
+    assert client.user.client is None

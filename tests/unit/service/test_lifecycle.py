@@ -1,6 +1,7 @@
 """A process starts in order, drains on a signal and always closes what it opened."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -148,3 +149,22 @@ def test_main_runs_on_uvloop_and_returns_the_status() -> None:
 
     assert main(entry) == Exit.OK
     assert loops == ["uvloop"]
+
+
+async def test_the_collector_is_as_before_when_the_process_ends() -> None:
+    before = gc.get_threshold()
+    stop = asyncio.Event()
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(gc.get_threshold()[0])
+        stop.set()
+
+    def look_soon() -> None:
+        asyncio.get_running_loop().call_soon(look)
+
+    assert await run([_Part("a", [])], on_ready=look_soon, stop=stop) == Exit.OK
+
+    assert seen[0] > before[0]
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0

@@ -185,3 +185,19 @@ def test_our_own_mistakes_are_local_errors() -> None:
         authorization(challenge, register(), "u", "p", "c", 0)
     with pytest.raises(LocalProtocolError):
         authorization(challenge, register(), "u\r\nX: y", "p", "c")
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize("username", ["u", "u\\u", ""])
+def test_odd_spelling_changes_no_credentials(blank: str, username: str) -> None:
+    rest = f'realm{blank}="r, s",nonce="n=",uri="sip:x;y",Response=0aF'
+    credentials = parse_credentials(f'Digest  USERNAME="{username}", {rest}')
+    assert credentials.username == username.replace("\\", "")
+    assert (credentials.realm, credentials.nonce) == ("r, s", "n=")
+    assert (credentials.uri, credentials.response) == ("sip:x;y", "0af")
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_a_parameter_that_occurs_twice_is_refused(blank: str) -> None:
+    with pytest.raises(RemoteProtocolError, match="twice"):
+        parse_credentials(f'Digest {BASE}, realm{blank}="other"')

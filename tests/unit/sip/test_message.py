@@ -287,3 +287,31 @@ def test_a_flood_of_list_values_is_refused() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         _ = message.contacts
     assert caught.value.status == 513
+
+
+def test_a_response_takes_further_headers_in_order_and_no_line_break() -> None:
+    headers = (("www-authenticate", "Digest a=1"), ("www-authenticate", "Digest b=2"))
+    response = response_to(new_request(), 401, to_tag="mine", headers=headers)
+    assert response.get_all("www-authenticate") == ["Digest a=1", "Digest b=2"]
+    assert response.via.branch == "z9hG4bK1"
+    with pytest.raises(LocalProtocolError):
+        response_to(new_request(), 200, headers=(("date", "now\r\nVia: forged"),))
+
+
+def test_a_stamped_via_reads_as_it_is_written() -> None:
+    request = load("invite.sip")
+    below = request.values("via")[1:]
+    request.replace_first_value("via", "SIP/2.0/UDP [2001:db8::1];branch=z9hG4bK1;rport;x")
+    request.stamp_via("192.0.2.9", 4711)
+    stamped = request.via
+    assert (stamped.received, stamped.rport, stamped.host) == ("192.0.2.9", 4711, "2001:db8::1")
+    assert parse_message(bytes(request)).via == stamped
+    assert request.values("via")[1:] == below
+
+
+def test_a_husk_keeps_method_and_uri_alone() -> None:
+    request = load("invite.sip")
+    husk = request.husk()
+    assert (husk.method, husk.uri) == (request.method, request.uri)
+    assert (husk.header_names(), husk.body) == ([], b"")
+    assert request.has("via")

@@ -175,3 +175,17 @@ def test_the_client_sees_what_the_server_sent() -> None:
     pair.run(0.2)
     statuses = [pair.left.next_event(ResponseReceived).response.status for _ in range(3)]
     assert statuses == [180, 183, 603]
+
+
+def test_an_answered_request_is_forgotten_but_its_response_still_repeated() -> None:
+    pair = SipPair("udp")
+    pair.right.lose([True])
+    transaction = _receive(pair, "REGISTER")
+    assert transaction.request.has("call-id")
+    _answer(pair, transaction, 200)
+
+    pair.run(1)
+
+    assert transaction.request.method == "REGISTER"
+    assert not transaction.request.header_names()
+    assert pair.left.next_event(ResponseReceived).response.status == 200
