@@ -1,14 +1,18 @@
 """Port numbers for children of a test run.
 
 Blocks are looked for below the usual ephemeral range, from a random place, so that runs side by
-side on one machine rarely meet; a block given out once is not given again in this process.
+side on one machine rarely meet; a block given out once is not given again in this process. Large
+blocks (media ports of a platform) have a range of their own, which small ones cannot fragment.
 """
 
 import random
 import socket
+from collections.abc import Iterator
 from itertools import count
 
-_FIRST, _LAST = 10_000, 31_000
+_SMALL = range(10_000, 20_000)
+_LARGE = range(20_000, 32_000)
+_LARGE_SIZE = 64
 _TRIES = 500
 _given: set[int] = set()
 
@@ -24,15 +28,23 @@ def reserve_ports(size: int = 1, align: int = 1) -> int:
         size: how many ports.
         align: the first port is a multiple of it (2 for RTP and RTCP pairs).
     """
-    chooser = random.Random()  # noqa: S311 - spreads test ports, protects nothing
-    for _ in range(_TRIES):
-        first = chooser.randrange(_FIRST, _LAST - size)
+    for first in _places(size):
         first -= first % align
         block = range(first, first + size)
         if _given.isdisjoint(block) and all(_is_free(port) for port in block):
             _given.update(block)
             return first
-    raise NoFreePorts(f"No {size} consecutive free ports between {_FIRST} and {_LAST}.")
+    raise NoFreePorts(f"No {size} consecutive free ports between {_SMALL.start} and {_LARGE.stop}.")
+
+
+def _places(size: int) -> Iterator[int]:
+    """Yields where a block might begin: small ones anywhere, large ones side by side."""
+    if size >= _LARGE_SIZE:
+        yield from range(_LARGE.start, _LARGE.stop - size, _LARGE_SIZE)
+        return
+    chooser = random.Random()  # noqa: S311 - spreads test ports, protects nothing
+    for _ in range(_TRIES):
+        yield chooser.randrange(_SMALL.start, _SMALL.stop - size)
 
 
 def _is_free(port: int) -> bool:
