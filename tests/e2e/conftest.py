@@ -13,7 +13,11 @@ _HERE = Path(__file__).parent
 _TEST_TIMEOUT_S = 40
 # Nonces end within a test. Refusals ban nobody: all phones of all tests share one address, and
 # baresip tries a wrong password a dozen times in a row.
-_SETTINGS = {"PARLEY_EDGEPROXY_NONCE_LIFE_S": "4", "PARLEY_EDGEPROXY_AUTH_FAILURES": "0"}
+_SETTINGS = {
+    "PARLEY_EDGEPROXY_NONCE_LIFE_S": "4",
+    "PARLEY_EDGEPROXY_AUTH_FAILURES": "0",
+    "PARLEY_EDGEPROXY_AUTH_USER_FAILURES": "0",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -87,6 +87,18 @@ async def test_source_that_fails_too_often_is_banned(world: "World") -> None:
     assert response.status == 403
 
 
+async def test_phone_with_a_wrong_password_is_banned_without_its_neighbours(
+    world: "World",
+) -> None:
+    edge = await world.edge(auth_user_failures=2)
+    broken, neighbour = await world.phone(edge, "1001"), await world.phone(edge, "1002")
+
+    answers = [await broken.authenticated(broken.request("REGISTER"), "wrong") for _ in range(3)]
+
+    assert [answer.status for answer in answers] == [401, 401, 403]
+    assert (await neighbour.register()).status == 200
+
+
 async def test_unknown_domain_is_not_found(world: "World") -> None:
     phone = await world.phone(await world.edge())
     request = phone.request("REGISTER", "sip:nobody.test", "<sip:1001@nobody.test>")

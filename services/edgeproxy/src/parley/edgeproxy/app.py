@@ -163,6 +163,9 @@ class EdgeProxy:
             nonce_life_s=settings.nonce_life_s,
             algorithms=settings.digest_algorithms,
             failures=failures,
+            user_failures=FailureLimiter(
+                settings.auth_user_failures, settings.auth_window_s, settings.auth_ban_s
+            ),
             clock=clock,
             metrics=metrics,
         )

@@ -79,7 +79,9 @@ class Authenticator:
         secret: shared by all edges.
         nonce_life_s: how long a nonce is taken.
         algorithms: challenges offered, in this order.
-        failures: who failed too often.
+        failures: addresses that failed too often.
+        user_failures: the same per address and user: a phone with a wrong password tries again with
+            every challenge, and must not take the others behind its address along.
         clock: for nonces and failures.
         metrics: counts.
     """
@@ -92,6 +94,7 @@ class Authenticator:
         nonce_life_s: float,
         algorithms: Sequence[str],
         failures: FailureLimiter,
+        user_failures: FailureLimiter,
         clock: Clock,
         metrics: EdgeMetrics,
     ) -> None:
@@ -104,6 +107,7 @@ class Authenticator:
         self._algorithms = tuple(algorithms)
         self._templates: dict[tuple[str, bool], tuple[tuple[str, str], ...]] = {}
         self._failures = failures
+        self._user_failures = user_failures
         self._clock = clock
         self._metrics = metrics
 
@@ -143,6 +147,11 @@ class Authenticator:
         source: str,
         is_registrar: bool,
     ) -> Caller | Answer:
+        now = self._clock.now()
+        user = f"{source} {credentials.username}@{credentials.realm}"
+        if self._user_failures.is_banned(user, now):
+            self._metrics.refused["banned"].inc()
+            return Answer(403)
         extension = None if tenant is None else tenant.find_auth_name(credentials.username)
         if extension is not None and not extension.enabled:
             extension = None
@@ -151,8 +160,7 @@ class Authenticator:
         is_proved = verify(credentials, request.method, secrets, request.body)
         if not is_proved or tenant is None or extension is None:
             self._metrics.auth_failures.inc()
-            if self._failures.record_failure(source, self._clock.now()):
-                self._metrics.bans.inc()
+            self._count_failure(source, user, now)
             return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
         # A right answer to a nonce that is not ours: of the time before a restart, or the phone has
         # changed networks. It asks for nothing but a new nonce.
@@ -161,6 +169,12 @@ class Authenticator:
         ):
             return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
         return Caller(tenant, extension)
+
+    def _count_failure(self, source: str, user: str, now: float) -> None:
+        if self._user_failures.record_failure(user, now):
+            self._metrics.bans.inc()
+        if self._failures.record_failure(source, now):
+            self._metrics.bans.inc()
 
     def _challenge(self, realm: str, source: str, is_registrar: bool, *, is_stale: bool) -> Answer:
         self._metrics.challenges.inc()

@@ -64,6 +64,7 @@ class EdgeSettings(Settings):
         source_burst: requests that it may send at once.
         unlimited_sources: networks without that limit.
         auth_failures: failed authentications within `auth_window_s` that ban an address; 0: never.
+        auth_user_failures: the same for one user at one address.
         auth_window_s: see there.
         auth_ban_s: how long a ban lasts.
     """
@@ -98,7 +99,8 @@ class EdgeSettings(Settings):
         "127.0.0.0/8",
         "::1/128",
     )
-    auth_failures: int = Field(30, ge=0)
+    auth_failures: int = Field(100, ge=0)
+    auth_user_failures: int = Field(6, ge=0)
     auth_window_s: float = Field(60.0, gt=0)
     auth_ban_s: float = Field(120.0, gt=0)
 
