@@ -1,8 +1,8 @@
 """Port numbers for children of a test run.
 
-Blocks are looked for below the usual ephemeral range, from a random place, so that runs side by
-side on one machine rarely meet; a block given out once is not given again in this process. Large
-blocks (media ports of a platform) have a range of their own, which small ones cannot fragment.
+Ports are looked for below the usual ephemeral range; one given out is not given again in this
+process. Single ones come from a random place, so that runs side by side on one machine rarely
+meet; blocks (media ports) lie side by side in a range of their own, which thus never fragments.
 """
 
 import random
@@ -10,9 +10,9 @@ import socket
 from collections.abc import Iterator
 from itertools import count
 
-_SMALL = range(10_000, 20_000)
-_LARGE = range(20_000, 32_000)
-_LARGE_SIZE = 64
+_SINGLES = range(10_000, 15_000)
+_BLOCKS = range(15_000, 32_000)
+_BLOCK_SIZE = 8
 _TRIES = 500
 _given: set[int] = set()
 
@@ -34,17 +34,19 @@ def reserve_ports(size: int = 1, align: int = 1) -> int:
         if _given.isdisjoint(block) and all(_is_free(port) for port in block):
             _given.update(block)
             return first
-    raise NoFreePorts(f"No {size} consecutive free ports between {_SMALL.start} and {_LARGE.stop}.")
+    raise NoFreePorts(
+        f"No {size} consecutive free ports between {_SINGLES.start} and {_BLOCKS.stop}."
+    )
 
 
 def _places(size: int) -> Iterator[int]:
-    """Yields where a block might begin: small ones anywhere, large ones side by side."""
-    if size >= _LARGE_SIZE:
-        yield from range(_LARGE.start, _LARGE.stop - size, _LARGE_SIZE)
+    """Yields where a block might begin: single ports anywhere, blocks side by side."""
+    if size >= _BLOCK_SIZE:
+        yield from range(_BLOCKS.start, _BLOCKS.stop - size, 4)
         return
     chooser = random.Random()  # noqa: S311 - spreads test ports, protects nothing
     for _ in range(_TRIES):
-        yield chooser.randrange(_SMALL.start, _SMALL.stop - size)
+        yield chooser.randrange(_SINGLES.start, _SINGLES.stop - size)
 
 
 def _is_free(port: int) -> bool:
