@@ -13,6 +13,7 @@ from parley.testkit.platform.running import Line, Platform, Topology
 _RTP_PORTS = 2000
 _SETTINGS = {
     "PARLEY_EDGEPROXY_AUTH_FAILURES": "0",
+    "PARLEY_EDGEPROXY_AUTH_USER_FAILURES": "0",
     "PARLEY_CALLMANAGER_HANG_UP_S": "1",
     "PARLEY_DRAIN_S": "3",
 }
