@@ -5,6 +5,7 @@ takes along the others; it is tried with growing pauses and then goes to the dea
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -15,7 +16,7 @@ from parley.backing.bus.log import BusLimits, Group, Topic
 _logger = structlog.stdlib.get_logger(__name__)
 
 
-class Consumer:
+class Consumer(ABC):
     """What group consumers and tails have in common; implements `Subscription`."""
 
     def __init__(self, topic: Topic, handler: Handler, limits: BusLimits) -> None:
@@ -29,9 +30,9 @@ class Consumer:
         self.in_flight: set[int] = set()
 
     @property
+    @abstractmethod
     def lag(self) -> int:
         """Records waiting for this consumer now."""
-        raise NotImplementedError
 
     def attach(self, task: asyncio.Task[None]) -> None:
         """Names the task that runs `run`."""
@@ -107,15 +108,19 @@ class Consumer:
             return False
         return True
 
+    @abstractmethod
     def _take(self) -> list[Record]:
-        raise NotImplementedError
+        """Returns what to hand over next; empty when there is nothing."""
 
+    @abstractmethod
     async def _deliver(self, batch: list[Record]) -> None:
-        raise NotImplementedError
+        """Hands a batch over."""
 
+    @abstractmethod
     def _after_batch(self) -> None:
         """Called when no record is in the handler's hands."""
 
+    @abstractmethod
     def _left(self) -> None:
         """Called once the task has ended."""
 
@@ -154,6 +159,9 @@ class TailConsumer(Consumer):
 
     async def _deliver(self, batch: list[Record]) -> None:
         await self._handle(batch)
+
+    def _after_batch(self) -> None:
+        """Nobody waits for a tail."""
 
     def _left(self) -> None:
         if self in self._topic.tails:
