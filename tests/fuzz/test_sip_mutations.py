@@ -16,27 +16,10 @@ from parley.sip.digest import find_credentials
 from parley.sip.errors import FramingError, LocalProtocolError, ParseError, RemoteProtocolError
 from parley.sip.framing import KeepAlive, StreamFramer
 from parley.sip.message import Message, Request, parse_message, response_to
+from parley.testkit.mutations import SPICE, Mutator
 
 DATA = Path(__file__).parents[1] / "data" / "sip"
 SEEDS = [path.read_bytes() for path in sorted(DATA.glob("*.sip"))]
-# Bytes and words on which SIP parsers stumble.
-SPICE = [
-    *(bytes([value]) for value in b"\0\t\n\r \"%&'(),/:;<=>?@[\\]{}"),
-    *(b"\r\n", b"\r\n ", b"\r\n\t", b"\r\n\r\n", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"\xc2\x85"),
-    *(b"SIP/2.0", b"SIP/3.0", b"Via:", b"v:", b"l: 0\r\n", b"Content-Length: 7\r\n", b"CSeq: "),
-    *(
-        b"99999999999",
-        b"-1",
-        b"%00",
-        b"%zz",
-        b"\xd9\xa3",
-        b";tag=",
-        b";branch=",
-        b'"<',
-        b">;",
-        b"*",
-    ),
-]
 READERS: tuple[Callable[[Message], object], ...] = (
     lambda message: message.via.rport,
     lambda message: (message.via.received, message.via.branch, str(message.via)),
@@ -50,29 +33,6 @@ READERS: tuple[Callable[[Message], object], ...] = (
     lambda message: (message.content_type, message.content_length, message.get("subject")),
     lambda message: message.remove_first_value("via"),
 )
-
-
-def mutate(source: random.Random, data: bytes) -> bytes:
-    changed = bytearray(data)
-    for _ in range(source.choice((1, 1, 1, 2, 3, 8))):
-        at = source.randrange(len(changed) + 1)
-        to = min(len(changed), at + source.choice((0, 1, 1, 2, 9, 60)))
-        match source.randrange(6):
-            case 0:
-                changed[at:to] = source.choice(SPICE)
-            case 1:
-                changed[at:at] = source.choice(SPICE)
-            case 2:
-                del changed[at:to]
-            case 3:
-                changed[at:at] = changed[at:to] * source.choice((1, 2, 30))
-            case 4:
-                changed[at:to] = source.randbytes(to - at)
-            case _:
-                other = source.choice(SEEDS)
-                start = source.randrange(len(other))
-                changed[at:to] = other[start : start + source.choice((5, 40, 200))]
-    return bytes(changed)
 
 
 def check(data: bytes) -> bool:
@@ -127,18 +87,20 @@ def feed(source: random.Random, data: bytes) -> Iterator[Message | KeepAlive]:
 
 @pytest.mark.timeout(60)
 def test_ten_thousand_mutated_datagrams_raise_only_declared_errors() -> None:
-    source = random.Random(3261)
-    taken = sum(check(mutate(source, source.choice(SEEDS))) for _ in range(10_000))
+    mutator = Mutator(3261)
+    source = mutator.random
+    taken = sum(check(mutator.mutate(source.choice(SEEDS), SEEDS)) for _ in range(10_000))
     # Both ways were walked: neither everything nor nothing is refused.
     assert 1000 < taken < 9000
 
 
 @pytest.mark.timeout(60)
 def test_mutated_streams_raise_only_declared_errors() -> None:
-    source = random.Random(5626)
+    mutator = Mutator(5626)
+    source = mutator.random
     for _ in range(1000):
         data = b"".join(source.choice(SEEDS) for _ in range(3))
-        for item in feed(source, mutate(source, data)):
+        for item in feed(source, mutator.mutate(data, SEEDS)):
             if isinstance(item, Message):
                 once = bytes(item)
                 assert bytes(parse_message(once)) == once

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 _SEPARATORS: Final = b"\0\t\n\r \"%&'(),/:;<=>?@[\\]{}*"
-_SPICE: Final = (
+SPICE: Final = (
     *(bytes([value]) for value in _SEPARATORS),
     *(b"\r\n", b"\r\n ", b"\r\n\t", b"\r\n\r\n", b"\xff", b"\xc3", b"\xe2\x80\xa8", b"\xc2\x85"),
     *(b"SIP/2.0", b"SIP/3.0", b"sips:", b"tel:+1", b"Via: ", b"v:", b"l: 0\r\n", b"k: x\r\n"),
@@ -17,6 +17,8 @@ _SPICE: Final = (
     *(b"99999999999", b"-1", b"4294967296", b"0", b"%00", b"%zz", b"\xd9\xa3", b"1e9"),
     *(b";tag=", b";branch=", b";lr", b";rport", b";expires=", b'"<', b">;", b"A" * 300),
 )
+"""Bytes and words on which SIP parsers stumble."""
+
 _COUNTS: Final = (1, 1, 1, 2, 3, 8)
 
 
@@ -48,9 +50,9 @@ class Mutator:
         to = min(len(changed), at + choose.choice((0, 1, 1, 2, 9, 60)))
         match choose.randrange(7):
             case 0:
-                changed[at:to] = choose.choice(_SPICE)
+                changed[at:to] = choose.choice(SPICE)
             case 1:
-                changed[at:at] = choose.choice(_SPICE)
+                changed[at:at] = choose.choice(SPICE)
             case 2:
                 del changed[at:to]
             case 3:
