@@ -1,0 +1,1 @@
+"""Many phones in one process: load and witnesses for tests that break things."""

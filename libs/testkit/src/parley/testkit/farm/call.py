@@ -1,0 +1,171 @@
+"""One side of a call of a farm phone."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from parley.sdp import SdpError, parse_sdp
+from parley.sip.dialog import Dialog
+from parley.sip.message import Request, Response, response_to
+from parley.sip.transaction import ServerTransaction
+from parley.testkit.farm.rtp import Stream
+
+if TYPE_CHECKING:
+    from parley.testkit.farm.phone import FarmPhone
+
+_SDP_TYPE: Final = "application/sdp"
+_TIMEOUT_S: Final = 33.0
+_GLARE: Final = 491
+_GLARE_PAUSE_S: Final = 0.7
+
+
+class CallFailed(Exception):
+    """A request of a call was refused or never answered.
+
+    Attributes:
+        status: final status; 408 when there was none.
+    """
+
+    def __init__(self, method: str, status: int) -> None:
+        super().__init__(f"{method} got {status}")
+        self.status = status
+
+
+class FarmCall:
+    """A confirmed dialog, with or without audio.
+
+    Attributes:
+        dialog: SIP state.
+        sip_call_id: by which a CDR's leg is found.
+        stream: the audio; None for a call that sends none.
+        started, answered, ended: monotonic seconds; None until then.
+        is_over: set when either side has hung up.
+        ended_by_peer: the BYE came from the other side.
+        offers: re-INVITEs and UPDATEs that came.
+    """
+
+    def __init__(self, phone: "FarmPhone", sip_call_id: str, stream: Stream | None) -> None:
+        self.phone = phone
+        self.sip_call_id = sip_call_id
+        self.stream = stream
+        self.dialog: Dialog | None = None
+        self.tag = ""
+        self.started = time.perf_counter()
+        self.answered: float | None = None
+        self.ended: float | None = None
+        self.is_over = asyncio.Event()
+        self.is_confirmed = asyncio.Event()
+        self.ended_by_peer = False
+        self.offers = 0
+        self.ack: Request | None = None
+        self._version = 1
+
+    # --- descriptions ----------------------------------------------------------------------
+
+    def description(self) -> bytes:
+        """Our SDP; its version grows with every one."""
+        host = self.phone.host
+        port = self.stream.port if self.stream is not None else 40_000
+        text = (
+            f"v=0\r\no=- 77 {self._version} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+            f"m=audio {port} RTP/AVP 8\r\na=sendrecv\r\n"
+        )
+        self._version += 1
+        return text.encode()
+
+    def hear(self, body: bytes) -> None:
+        """Takes the other side's description: audio goes there from now on."""
+        if self.stream is None or not body:
+            return
+        try:
+            audio = parse_sdp(body).media[0]
+        except (SdpError, IndexError) as error:
+            raise AssertionError(f"a phone was sent what is no description: {body!r}") from error
+        connection = audio.connection
+        if connection is not None:
+            self.stream.target = (connection.address, audio.port)
+
+    # --- what we do ------------------------------------------------------------------------
+
+    async def hang_up(self, timeout_s: float = _TIMEOUT_S) -> float:
+        """Sends BYE; returns the seconds until its 200.
+
+        Raises:
+            CallFailed: it got another answer, or none.
+        """
+        began = time.perf_counter()
+        self.end()
+        response = await self._transact(self._established().new_request("BYE"), timeout_s)
+        if response.status != 200:
+            raise CallFailed("BYE", response.status)
+        return time.perf_counter() - began
+
+    async def re_invite(self, timeout_s: float = _TIMEOUT_S) -> float:
+        """Offers anew; returns the seconds until the 200. A 491 is tried again, as it must be.
+
+        Raises:
+            CallFailed: it was refused or not answered.
+        """
+        began = time.perf_counter()
+        while True:
+            request = self._established().new_request("INVITE")
+            set_sdp(request, self.description())
+            response = await self._transact(request, timeout_s)
+            if response.status != _GLARE:
+                break
+            await asyncio.sleep(_GLARE_PAUSE_S)
+        if response.status != 200:
+            raise CallFailed("re-INVITE", response.status)
+        self.hear(response.body)
+        self.acknowledge(request.cseq.number)
+        return time.perf_counter() - began
+
+    def acknowledge(self, cseq: int) -> None:
+        """Sends the ACK to a 2xx, and keeps it for when the 2xx comes again."""
+        self.ack = self._established().new_ack(cseq)
+        self.phone.send_ack(self.ack)
+
+    def end(self, *, by_peer: bool = False) -> None:
+        """The call is over for this side."""
+        if self.ended is None:
+            self.ended = time.perf_counter()
+            self.ended_by_peer = by_peer
+            self.phone.release(self)
+            self.is_over.set()
+
+    # --- what the other side does ----------------------------------------------------------
+
+    def receive(self, transaction: ServerTransaction, request: Request) -> None:
+        """Takes a request within the dialog."""
+        dialog = self._established()
+        status = dialog.receive_request(request)
+        if status is not None:
+            self.phone.respond(transaction, response_to(request, status))
+        elif request.method == "BYE":
+            self.phone.respond(transaction, response_to(request, 200))
+            self.end(by_peer=True)
+        elif request.method in ("INVITE", "UPDATE"):
+            self.offers += 1
+            dialog.refresh_target(request)
+            self.hear(request.body)
+            answer = response_to(request, 200)
+            answer.add("contact", self.phone.contact)
+            set_sdp(answer, self.description())
+            self.phone.respond(transaction, answer, until_ack=request.method == "INVITE")
+        else:
+            self.phone.respond(transaction, response_to(request, 200))
+
+    async def _transact(self, request: Request, timeout_s: float) -> Response:
+        if request.method == "INVITE":
+            request.set("contact", self.phone.contact)
+        return await self.phone.transact(request, timeout_s)
+
+    def _established(self) -> Dialog:
+        assert self.dialog is not None, "the call has no dialog yet"
+        return self.dialog
+
+
+def set_sdp(message: Request | Response, body: bytes) -> None:
+    """Gives a message a description."""
+    message.set("content-type", _SDP_TYPE)
+    message.body = body

@@ -1,0 +1,269 @@
+"""A phone of the farm: registers, calls, answers, and does in a dialog what phones do.
+
+Each has its own socket and its own `SipNode`, so that an address shared by several edges spreads
+the phones as it would spread real ones.
+"""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from parley.service.clock import SystemClock
+from parley.service.ids import RandomIds
+from parley.service.tasks import TaskOwner
+from parley.sip.dialog import Dialog
+from parley.sip.digest import authorization, choose_challenge
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response, response_to
+from parley.sip.transaction import ClientTransaction, FailureCause, ServerTransaction
+from parley.siptransport.node import SipNode
+from parley.testkit.farm.call import CallFailed, FarmCall, set_sdp
+from parley.testkit.farm.rtp import MediaClock, Stream
+from parley.testkit.platform.running import Line
+
+_CHALLENGES: Final = {
+    401: ("www-authenticate", "authorization"),
+    407: ("proxy-authenticate", "proxy-authorization"),
+}
+_CLOCK: Final = SystemClock()
+_TIMEOUT_S: Final = 33.0
+
+
+class FarmPhone:
+    """One extension on one socket; implements `SipHandler`.
+
+    Attributes:
+        line: whose phone it is.
+        contact: Contact value.
+        calls: dialogs by Call-ID that are not over.
+        ring_s: how long it rings before it answers; None never answers.
+        incoming: what came in, newest last.
+        flows_lost: connections to the edge that ended.
+    """
+
+    def __init__(
+        self, line: Line, server: str, media: MediaClock, tasks: TaskOwner, transport: str = "udp"
+    ) -> None:
+        host, _, port = server.rpartition(":")
+        self.line = line
+        self.host = "127.0.0.1"
+        self.contact = ""
+        self.calls: dict[str, FarmCall] = {}
+        self.ring_s: float | None = 0.0
+        self.has_media = False
+        self.incoming: list[FarmCall] = []
+        self.flows_lost = 0
+        self._hop = Hop(transport, host, int(port))
+        self._media = media
+        self._tasks = tasks
+        self._ids = RandomIds()
+        self._node = SipNode(_CLOCK, self._ids, self)
+        self._registration = f"{self._ids.token()}@farm"
+        self._cseq = 0
+
+    @property
+    def uri(self) -> str:
+        """Its address of record."""
+        return f"sip:{self.line.number}@{self.line.domain}"
+
+    async def start(self) -> None:
+        """Opens its socket."""
+        bound = await self._node.listen(Hop(self._hop.transport, self.host, 0))
+        suffix = "" if self._hop.transport == "udp" else f";transport={self._hop.transport}"
+        self.contact = f"<sip:{self.line.number}@{bound.host}:{bound.port}{suffix}>"
+
+    async def aclose(self) -> None:
+        """Closes its socket; calls end without a word, as when the power fails."""
+        for call in list(self.calls.values()):
+            call.end()
+        await self._node.aclose()
+
+    # --- registering and calling -----------------------------------------------------------
+
+    async def register(self, expires_s: int = 120, timeout_s: float = _TIMEOUT_S) -> float:
+        """Registers; returns the seconds that it took.
+
+        Raises:
+            CallFailed: it was refused or not answered.
+        """
+        began = time.perf_counter()
+        request = self._request("REGISTER", f"sip:{self.line.domain}", self.uri)
+        request.set("call-id", self._registration)
+        request.add("expires", str(expires_s))
+        response = await self._transact_authorized(request, timeout_s)
+        if response.status != 200:
+            raise CallFailed("REGISTER", response.status)
+        return time.perf_counter() - began
+
+    async def call(self, number: str, timeout_s: float = _TIMEOUT_S) -> FarmCall:
+        """Calls a number and returns when it has answered.
+
+        Raises:
+            CallFailed: it did not.
+        """
+        uri = f"sip:{number}@{self.line.domain}"
+        request = self._request("INVITE", uri, uri)
+        call = FarmCall(self, request.call_id, self._stream())
+        set_sdp(request, call.description())
+        self.calls[call.sip_call_id] = call
+        try:
+            response = await self._transact_authorized(request, timeout_s)
+            if response.status != 200:
+                raise CallFailed("INVITE", response.status)
+            call.dialog = Dialog.uac(request, response)
+            call.tag = request.from_.tag or ""
+            call.hear(response.body)
+        except BaseException:
+            call.end()
+            raise
+        call.answered = time.perf_counter()
+        call.acknowledge(response.cseq.number)
+        call.is_confirmed.set()
+        return call
+
+    def _request(self, method: str, uri: str, to: str) -> Request:
+        self._cseq += 1
+        request = Request(method, uri)
+        request.add("max-forwards", "70")
+        request.add("from", f"<{self.uri}>;tag={self._ids.token(4)}")
+        request.add("to", f"<{to}>")
+        request.add("call-id", f"{self._ids.token()}@farm")
+        request.add("cseq", f"{self._cseq} {method}")
+        request.add("contact", self.contact)
+        return request
+
+    async def _transact_authorized(self, request: Request, timeout_s: float) -> Response:
+        response = await self.transact(request.copy(), timeout_s)
+        names = _CHALLENGES.get(response.status)
+        if names is None:
+            return response
+        challenge = choose_challenge(response.get_all(names[0]))
+        assert challenge is not None, f"{response.status} without a challenge we know"
+        self._cseq += 1
+        request.set("cseq", f"{self._cseq} {request.method}")
+        cnonce = self._ids.token()
+        value = authorization(challenge, request, self.line.number, self.line.password, cnonce)
+        request.set(names[1], value)
+        return await self.transact(request, timeout_s)
+
+    # --- for calls -------------------------------------------------------------------------
+
+    async def transact(self, request: Request, timeout_s: float) -> Response:
+        """Sends a request; returns its final response, 408 or 503 of our own if there is none."""
+        waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._node.send_request(request, self._hop, waiting)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await waiting
+        except TimeoutError:
+            return response_to(request, 408)
+
+    def send_ack(self, ack: Request) -> None:
+        """Sends the ACK to a 2xx."""
+        self._node.send(ack.copy(), self._hop)
+
+    def respond(
+        self, transaction: ServerTransaction, response: Response, *, until_ack: bool = False
+    ) -> None:
+        """Answers a request."""
+        if until_ack:
+            self._node.respond_until_ack(transaction, response)
+        else:
+            self._node.respond(transaction, response)
+
+    def release(self, call: FarmCall) -> None:
+        """A call is over."""
+        self.calls.pop(call.sip_call_id, None)
+        if call.stream is not None:
+            self._media.remove(call.stream)
+
+    def _stream(self) -> Stream | None:
+        if not self.has_media:
+            return None
+        stream = Stream(self.host)
+        self._media.add(stream)
+        return stream
+
+    # --- SipHandler ------------------------------------------------------------------------
+
+    def on_request(self, transaction: ServerTransaction, request: Request) -> None:
+        """Answers calls and requests within them."""
+        call = self.calls.get(request.call_id)
+        if call is not None and call.dialog is not None and request.to.tag is not None:
+            call.receive(transaction, request)
+        elif request.method == "INVITE" and request.to.tag is None and call is None:
+            self._take(transaction, request)
+        elif request.method == "OPTIONS":
+            self._node.respond(transaction, response_to(request, 200))
+        else:
+            self._node.respond(transaction, response_to(request, 481))
+
+    def _take(self, transaction: ServerTransaction, request: Request) -> None:
+        call = FarmCall(self, request.call_id, self._stream())
+        call.tag = self._ids.token(4)
+        call.dialog = Dialog.uas(request, call.tag, self.contact)
+        call.hear(request.body)
+        self.calls[call.sip_call_id] = call
+        self.incoming.append(call)
+        transaction.user = call
+        ringing = self._response(request, 180, call)
+        self._node.respond(transaction, ringing)
+        if self.ring_s is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.ring_s, self._answer, transaction, request, call)
+
+    def _answer(self, transaction: ServerTransaction, request: Request, call: FarmCall) -> None:
+        if call.ended is not None or call.dialog is None:
+            return
+        call.dialog.confirm()
+        call.answered = time.perf_counter()
+        response = self._response(request, 200, call)
+        set_sdp(response, call.description())
+        self._node.respond_until_ack(transaction, response)
+
+    def _response(self, request: Request, status: int, call: FarmCall) -> Response:
+        response = response_to(request, status, to_tag=call.tag)
+        response.copy_lines("record-route", request)
+        response.add("contact", self.contact)
+        return response
+
+    def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
+        """A caller gave up."""
+        call = transaction.user
+        if isinstance(call, FarmCall) and call.answered is None:
+            self._node.respond(transaction, self._response(transaction.request, 487, call))
+            call.end(by_peer=True)
+
+    def on_ack(self, request: Request) -> None:
+        """A 2xx of ours has arrived."""
+        call = self.calls.get(request.call_id)
+        if call is not None:
+            call.is_confirmed.set()
+
+    def on_response(self, transaction: ClientTransaction, response: Response) -> None:
+        """Wakes up who waits; a 2xx that comes again gets its ACK again."""
+        waiting: Any = transaction.user
+        if response.status < 200:
+            return
+        if not waiting.done():
+            waiting.set_result(response)
+        elif response.cseq.method == "INVITE" and response.status < 300:
+            call = self.calls.get(response.call_id)
+            if call is not None and call.ack is not None:
+                self.send_ack(call.ack)
+
+    def on_stray_response(self, response: Response) -> None:
+        """Nobody waits for it."""
+
+    def on_failure(
+        self, transaction: ClientTransaction | ServerTransaction, cause: FailureCause
+    ) -> None:
+        """No answer, or no way."""
+        waiting = transaction.user
+        if isinstance(waiting, asyncio.Future) and not waiting.done():
+            status = 408 if cause == "timeout" else 503
+            waiting.set_result(response_to(transaction.request, status))
+
+    def on_flow_closed(self, flow: Hop) -> None:
+        """The edge's connection is gone."""
+        self.flows_lost += 1
