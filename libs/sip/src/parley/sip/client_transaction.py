@@ -71,6 +71,12 @@ class ClientTransaction(Transaction):
         if self.state is State.PROCEEDING:
             self._cancel_now(now)
 
+    def abandon(self) -> None:
+        """Ends at once: nothing is sent any more and no event comes."""
+        if not self.is_terminated:
+            self._stop_timers()
+            self._forget()
+
     def _expiry_input(self) -> Input:
         if self.state is State.PROCEEDING and self.is_invite and not self._is_cancel_sent:
             return Input.SILENCE

@@ -6,7 +6,7 @@ from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction_base import EffectFunction, Plan, Transaction, TransactionContext
 from parley.sip.transaction_events import AckReceived, Transmit
-from parley.sip.transaction_key import Key
+from parley.sip.transaction_key import MAGIC_COOKIE, Key
 from parley.sip.transaction_tables import Effect, Input
 
 
@@ -31,6 +31,25 @@ class ServerTransaction(Transaction):
         """Whether a final response was sent."""
         return self.response is not None and self.response.status >= 200
 
+    def begin_adopted(self, now: float) -> None:
+        """Begins with a request that another instance received, which said 100 long ago."""
+        self.begin(now)
+        if self.is_invite:
+            # What a retransmission gets until the user speaks.
+            self.response = response_to(self.request, 100)
+        if self._retransmit is not None:
+            del self._retransmit.entries[self]
+            self._retransmit = None
+
+    def move(self, hop: Hop) -> None:
+        """Sends the responses by another hop of the same transport from now on."""
+        if self._plan.is_reliable and not self.is_terminated:
+            self._leave_flow()
+            self.hop = hop
+            self._join_flow()
+        else:
+            self.hop = hop
+
     def send_response(self, response: Response, now: float) -> None:
         """Sends a response; one that comes after a final is dropped (17.2.1, 17.2.2)."""
         status = response.status
@@ -53,9 +72,13 @@ class ServerTransaction(Transaction):
             self._retransmit = None
         self._context.transmits.append(Transmit(response, self.hop))
 
-    def _transmit_again(self, message: Request | Response, now: float) -> None:
+    def repeat_response(self) -> None:
+        """Sends the last response once more, if there is one."""
         if self.response is not None:
             self._context.transmits.append(Transmit(self.response, self.hop))
+
+    def _transmit_again(self, message: Request | Response, now: float) -> None:
+        self.repeat_response()
 
     def _repeat_timer(self, message: Request | Response, now: float) -> None:
         # Timer G (17.2.1): doubles up to T2.
@@ -76,3 +99,15 @@ class ServerTransaction(Transaction):
         Effect.REPORT_TIMEOUT: Transaction._report_timeout,
         Effect.REPORT_TRANSPORT: Transaction._report_transport,
     }
+
+
+def is_ack_of(ack: Request, transaction: ServerTransaction) -> bool:
+    """Whether an ACK that matched by key belongs to the INVITE; the key alone decides for RFC 3261.
+
+    A client of RFC 2543 is recognised by the To tag of the response (17.2.3).
+    """
+    branch = ack.via.branch
+    if branch is not None and branch.startswith(MAGIC_COOKIE):
+        return True
+    response = transaction.response
+    return response is not None and response.to.tag == ack.to.tag

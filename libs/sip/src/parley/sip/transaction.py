@@ -2,7 +2,7 @@
 
 from parley.sip.client_transaction import ClientTransaction
 from parley.sip.reliable_2xx import Reliable2xx
-from parley.sip.response_hop import fallback_hop, response_hop
+from parley.sip.response_hop import fallback_hop, response_hop, sent_by_hop
 from parley.sip.server_transaction import ServerTransaction
 from parley.sip.timers import DEFAULT_TIMERS, Timer, Timers
 from parley.sip.transaction_events import (
@@ -39,4 +39,5 @@ __all__ = [
     "Transmit",
     "fallback_hop",
     "response_hop",
+    "sent_by_hop",
 ]

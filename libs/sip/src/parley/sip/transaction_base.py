@@ -122,9 +122,8 @@ class Transaction:
         """Enters the initial state and makes the transaction findable."""
         plan = self._plan
         plan.registry[self.key] = self
-        # UDP and local hops have no connection to lose.
-        if plan.is_reliable and self.hop.transport != "local":
-            self._context.by_flow.setdefault(self.hop, {})[self] = None
+        if plan.is_reliable:
+            self._join_flow()
         self._enter(plan.initial, now)
 
     def step(self, event: Input, message: Request | Response, now: float) -> bool:
@@ -193,12 +192,20 @@ class Transaction:
         if plan.registry.get(self.key) is self:
             del plan.registry[self.key]
         if plan.is_reliable:
-            by_flow = self._context.by_flow
-            waiting = by_flow.get(self.hop)
-            if waiting is not None:
-                waiting.pop(self, None)
-                if not waiting:
-                    del by_flow[self.hop]
+            self._leave_flow()
+
+    def _join_flow(self) -> None:
+        # UDP and local hops have no connection to lose.
+        if self.hop.transport != "local":
+            self._context.by_flow.setdefault(self.hop, {})[self] = None
+
+    def _leave_flow(self) -> None:
+        by_flow = self._context.by_flow
+        waiting = by_flow.get(self.hop)
+        if waiting is not None:
+            waiting.pop(self, None)
+            if not waiting:
+                del by_flow[self.hop]
 
     def _report(self, cause: FailureCause) -> None:
         failed = TransactionFailed(self, cause)  # type: ignore[arg-type]  # only subclasses exist

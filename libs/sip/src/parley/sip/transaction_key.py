@@ -4,6 +4,22 @@ from parley.sip.message import Request
 
 MAGIC_COOKIE = "z9hG4bK"
 
+CANCELLABLE = (
+    "INVITE",
+    "REGISTER",
+    "OPTIONS",
+    "BYE",
+    "MESSAGE",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "REFER",
+    "PUBLISH",
+    "UPDATE",
+    "INFO",
+    "PRACK",
+)
+"""What a CANCEL may name; for all but INVITE it is answered and changes nothing (9.2)."""
+
 Key = tuple[object, ...]
 
 

@@ -18,10 +18,10 @@ from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
 from parley.sip.reliable_2xx import AckKey, Reliable2xx, ack_key
-from parley.sip.response_hop import response_hop
-from parley.sip.server_transaction import ServerTransaction
+from parley.sip.response_hop import response_hop, sent_by_hop
+from parley.sip.server_transaction import ServerTransaction, is_ack_of
 from parley.sip.timers import DEFAULT_TIMERS, Timers
-from parley.sip.transaction_base import Plan, Transaction, TransactionContext, make_plan
+from parley.sip.transaction_base import Transaction, TransactionContext
 from parley.sip.transaction_events import (
     AckReceived,
     CancelReceived,
@@ -30,31 +30,9 @@ from parley.sip.transaction_events import (
     TransactionEvent,
     Transmit,
 )
-from parley.sip.transaction_key import MAGIC_COOKIE, Key, server_key
-from parley.sip.transaction_tables import (
-    INVITE_CLIENT_MACHINE,
-    INVITE_SERVER_MACHINE,
-    NON_INVITE_CLIENT_MACHINE,
-    NON_INVITE_SERVER_MACHINE,
-    Input,
-    Machine,
-    State,
-)
-
-# What a CANCEL may name besides INVITE; it is answered and changes nothing (9.2).
-_OTHER_METHODS = (
-    "REGISTER",
-    "OPTIONS",
-    "BYE",
-    "MESSAGE",
-    "SUBSCRIBE",
-    "NOTIFY",
-    "REFER",
-    "PUBLISH",
-    "UPDATE",
-    "INFO",
-    "PRACK",
-)
+from parley.sip.transaction_key import CANCELLABLE, MAGIC_COOKIE, Key, server_key
+from parley.sip.transaction_plans import client_plans, server_plans
+from parley.sip.transaction_tables import Input, State
 
 
 def sent_by_of_hop(hop: Hop) -> str:
@@ -69,6 +47,10 @@ class TransactionLayer:
         ids: source of branches and of To tags.
         timers: base timer values.
         via_for: returns "SIP/2.0/UDP host:port", our side of the way to a hop.
+        admits: says whether a request that is new may have a transaction; one that may not is
+            dropped. All may when None.
+        follows: says whether a retransmission that came by another way than the request moves the
+            way back of the responses; none does when None.
     """
 
     def __init__(
@@ -76,9 +58,14 @@ class TransactionLayer:
         ids: Ids,
         timers: Timers = DEFAULT_TIMERS,
         via_for: Callable[[Hop], str] = sent_by_of_hop,
+        *,
+        admits: Callable[[Request], bool] | None = None,
+        follows: Callable[[Request], bool] | None = None,
     ) -> None:
         self._ids = ids
         self._via_for = via_for
+        self._admits = admits
+        self._follows = follows
         self._timers = timers
         self._context = context = TransactionContext(timers)
         self._transmits = context.transmits
@@ -86,31 +73,8 @@ class TransactionLayer:
         self._clients: dict[Key, ClientTransaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
         self._unacknowledged: dict[AckKey, Reliable2xx] = {}
-        # Plans by (is_invite, is_reliable).
-        self._client_plans = {
-            (is_invite, is_reliable): self._client_plan(machine, is_reliable)
-            for is_invite, machine in (
-                (True, INVITE_CLIENT_MACHINE),
-                (False, NON_INVITE_CLIENT_MACHINE),
-            )
-            for is_reliable in (True, False)
-        }
-        self._server_plans = {
-            (is_invite, is_reliable): self._server_plan(machine, is_reliable)
-            for is_invite, machine in (
-                (True, INVITE_SERVER_MACHINE),
-                (False, NON_INVITE_SERVER_MACHINE),
-            )
-            for is_reliable in (True, False)
-        }
-
-    def _client_plan(self, machine: Machine, is_reliable: bool) -> Plan:
-        effects = ClientTransaction.EFFECTS
-        return make_plan(machine, effects, self._context, self._clients, is_reliable=is_reliable)
-
-    def _server_plan(self, machine: Machine, is_reliable: bool) -> Plan:
-        effects = ServerTransaction.EFFECTS
-        return make_plan(machine, effects, self._context, self._servers, is_reliable=is_reliable)
+        self._client_plans = client_plans(context, self._clients)
+        self._server_plans = server_plans(context, self._servers)
 
     @property
     def client_count(self) -> int:
@@ -121,6 +85,10 @@ class TransactionLayer:
     def server_count(self) -> int:
         """Server transactions alive."""
         return len(self._servers)
+
+    def is_in_use(self, flow: Hop) -> bool:
+        """Whether a transaction lives on this connection."""
+        return flow in self._context.by_flow
 
     # --- messages in -----------------------------------------------------------------------
 
@@ -152,22 +120,65 @@ class TransactionLayer:
         key = server_key(request, method)
         transaction = self._servers.get(key)
         if transaction is not None:
+            if request.source != transaction.hop:
+                self._follow(transaction, request)
             transaction.step(Input.REQUEST, request, now)
         elif method == "CANCEL":
             self._receive_cancel(request, key, now)
-        else:
+        elif self._admits is None or self._admits(request):
             transaction = self._begin_server(request, key, now)
             self._events.append(RequestReceived(transaction, request))
 
-    def _begin_server(self, request: Request, key: Key, now: float) -> ServerTransaction:
+    def _follow(self, transaction: ServerTransaction, request: Request) -> None:
+        if self._follows is None or not self._follows(request):
+            return
         hop = response_hop(request)
-        is_invite = request.method == "INVITE"
-        plan = self._server_plans[is_invite, hop.transport != "udp"]
-        transaction = ServerTransaction(self._context, plan, request, hop, key)
+        # Timers depend on the transport, so the way may change and its kind may not.
+        if hop.transport == transaction.hop.transport:
+            transaction.move(hop)
+            if transaction.state is State.ACCEPTED:
+                # No retransmission (RFC 6026 8.7): the 2xx may have gone the way that was left.
+                transaction.repeat_response()
+
+    def _begin_server(self, request: Request, key: Key, now: float) -> ServerTransaction:
+        transaction = self._make_server(request, response_hop(request), key)
         transaction.begin(now)
-        if is_invite and not self._timers.trying:
+        if transaction.is_invite and not self._timers.trying:
             transaction.send_response(response_to(request, 100), now)
         return transaction
+
+    def _make_server(self, request: Request, hop: Hop, key: Key) -> ServerTransaction:
+        plan = self._server_plans[request.method == "INVITE", hop.transport != "udp"]
+        return ServerTransaction(self._context, plan, request, hop, key)
+
+    def adopt(self, request: Request, now: float) -> ServerTransaction:
+        """Makes the server transaction of a request that another instance received.
+
+        Its responses go where the topmost Via says, no 100 is sent by itself and no event comes.
+        A transaction that exists already is returned as it is.
+
+        Raises:
+            RemoteProtocolError: the topmost Via cannot be used.
+        """
+        key = server_key(request, request.method)
+        known = self._servers.get(key)
+        if known is not None:
+            return known
+        transaction = self._make_server(request, sent_by_hop(request.via), key)
+        transaction.begin_adopted(now)
+        return transaction
+
+    def redeliver(self, response: Response, now: float) -> bool:
+        """Feeds a response that came too early for its transaction once more.
+
+        Returns:
+            Whether there is a transaction for it now; no `StrayResponse` comes otherwise.
+        """
+        transaction = self._clients.get((response.via.branch, response.cseq.method))
+        if transaction is None:
+            return False
+        transaction.receive_response(response, now)
+        return True
 
     def _receive_ack(self, ack: Request, now: float) -> None:
         if self._unacknowledged:
@@ -177,7 +188,7 @@ class TransactionLayer:
         transaction = self._servers.get(server_key(ack, "INVITE"))
         if transaction is None:
             self._events.append(AckReceived(ack))
-        elif _is_ack_of(ack, transaction):
+        elif is_ack_of(ack, transaction):
             transaction.step(Input.ACK, ack, now)
 
     def _receive_cancel(self, cancel: Request, key: Key, now: float) -> None:
@@ -194,7 +205,7 @@ class TransactionLayer:
             self._events.append(CancelReceived(target, cancel))
 
     def _find_cancelled(self, cancel: Request) -> ServerTransaction | None:
-        for method in ("INVITE", *_OTHER_METHODS):
+        for method in CANCELLABLE:
             target = self._servers.get(server_key(cancel, method))
             if target is not None:
                 return target
@@ -203,15 +214,43 @@ class TransactionLayer:
     # --- messages out ----------------------------------------------------------------------
 
     def send_request(
-        self, request: Request, hop: Hop, now: float, user: object = None
+        self,
+        request: Request,
+        hop: Hop,
+        now: float,
+        user: object = None,
+        branch: str | None = None,
     ) -> ClientTransaction:
-        """Starts a client transaction; adds a Via with a new branch on top of `request`."""
-        branch = MAGIC_COOKIE + self._ids.token()
+        """Starts a client transaction; adds a Via on top of `request`.
+
+        Args:
+            request: without our Via.
+            hop: where it goes.
+            now: monotonic seconds.
+            user: kept in the transaction.
+            branch: of the Via, magic cookie included; a new one when None.
+
+        Raises:
+            ValueError: a transaction with this branch and method is alive.
+        """
+        if branch is None:
+            branch = MAGIC_COOKIE + self._ids.token()
+        else:
+            self._free(branch, request.method)
         is_datagram = hop.transport == "udp"
         request.prepend(
             "via", f"{self._via_for(hop)};branch={branch}{';rport' if is_datagram else ''}"
         )
         return self._begin_client(request, branch, hop, now, user)
+
+    def _free(self, branch: str, method: str) -> None:
+        known = self._clients.get((branch, method))
+        if known is None:
+            return
+        if known.is_invite or known.state is not State.COMPLETED:
+            raise ValueError(f"branch {branch} is in use")
+        # It has its answer and only absorbs repeated ones (timer K); the new one wants those.
+        known.abandon()
 
     def _begin_client(
         self, request: Request, branch: str, hop: Hop, now: float, user: object
@@ -260,6 +299,10 @@ class TransactionLayer:
         64*T1 after the CANCEL left.
         """
         transaction.cancel(headers, now)
+
+    def abandon(self, transaction: ClientTransaction) -> None:
+        """Forgets a request of ours without any event; its branch may be used again."""
+        transaction.abandon()
 
     def _send_cancel(
         self, transaction: ClientTransaction, headers: CancelHeaders, now: float
@@ -342,15 +385,3 @@ class TransactionLayer:
     def poll_event(self) -> TransactionEvent | None:
         """Returns the next event."""
         return self._events.popleft() if self._events else None
-
-
-def _is_ack_of(ack: Request, transaction: ServerTransaction) -> bool:
-    """Whether an ACK that matched by key belongs to the INVITE; the key alone decides for RFC 3261.
-
-    A client of RFC 2543 is recognised by the To tag of the response (17.2.3).
-    """
-    branch = ack.via.branch
-    if branch is not None and branch.startswith(MAGIC_COOKIE):
-        return True
-    response = transaction.response
-    return response is not None and response.to.tag == ack.to.tag

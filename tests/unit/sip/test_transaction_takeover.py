@@ -1,0 +1,192 @@
+"""Transactions that another instance began: chosen branches, adoption, ways back that move."""
+
+import pytest
+
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response, response_to
+from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionLayer, Transmit
+from parley.sip.transaction_events import TransactionEvent
+from parley.testkit.ids import CountingIds
+from parley.testkit.sip_messages import make_request, make_response
+
+FIRST = Hop("tcp", "192.0.2.1", 40000, 17)
+SECOND = Hop("tcp", "192.0.2.2", 41000, 18)
+EDGE = Hop("tcp", "192.0.2.1", 5070)
+BRANCH = "z9hG4bK-call7-3-b1"
+
+
+def _incoming(method: str = "INVITE", source: Hop = FIRST) -> Request:
+    request = make_request(method)
+    request.prepend("via", "SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKx")
+    request.source = source
+    return request
+
+
+def _events(layer: TransactionLayer) -> list[TransactionEvent]:
+    events = []
+    while (event := layer.poll_event()) is not None:
+        events.append(event)
+    return events
+
+
+def _sent(layer: TransactionLayer) -> list[Transmit]:
+    sent = []
+    while (transmit := layer.poll_transmit()) is not None:
+        sent.append(transmit)
+    return sent
+
+
+def _statuses(sent: list[Transmit]) -> list[int]:
+    return [one.message.status for one in sent if isinstance(one.message, Response)]
+
+
+def test_a_request_goes_out_with_the_branch_that_was_chosen() -> None:
+    layer = TransactionLayer(CountingIds())
+    transaction = layer.send_request(make_request(), EDGE, 0.0, branch=BRANCH)
+
+    assert transaction.request.via.branch == BRANCH
+    layer.receive_message(make_response(transaction.request, 180), 0.1)
+    (event,) = _events(layer)
+    assert isinstance(event, ResponseReceived)
+    assert event.transaction is transaction
+
+
+def test_a_branch_in_use_is_refused_for_the_same_method_alone() -> None:
+    layer = TransactionLayer(CountingIds())
+    layer.send_request(make_request(), EDGE, 0.0, branch=BRANCH)
+
+    with pytest.raises(ValueError, match="in use"):
+        layer.send_request(make_request(), EDGE, 0.0, branch=BRANCH)
+    layer.send_request(make_request("BYE"), EDGE, 0.0, branch=BRANCH)
+    assert layer.client_count == 2
+
+
+def test_a_branch_is_free_again_when_its_transaction_is_over() -> None:
+    layer = TransactionLayer(CountingIds())
+    first = layer.send_request(make_request("BYE"), EDGE, 0.0, branch=BRANCH)
+    layer.transport_failed(EDGE, "refused", 0.1)
+    assert first.is_terminated
+
+    assert layer.send_request(make_request("BYE"), EDGE, 0.2, branch=BRANCH) is not first
+
+
+def test_an_adopted_request_is_answered_where_its_via_says_and_makes_no_event() -> None:
+    layer = TransactionLayer(CountingIds())
+    transaction = layer.adopt(_incoming(), 0.0)
+    assert _events(layer) == []
+
+    layer.handle_timeout(5.0)
+    assert _sent(layer) == []  # no 100 by itself: the dead one said it
+    layer.send_response(transaction, make_response(transaction, 486), 6.0)
+    assert _sent(layer)[0].hop == EDGE
+
+
+def test_a_request_adopted_twice_has_one_transaction() -> None:
+    layer = TransactionLayer(CountingIds())
+    transaction = layer.adopt(_incoming(), 0.0)
+
+    assert layer.adopt(_incoming(), 0.1) is transaction
+    assert layer.server_count == 1
+
+
+def test_an_adopted_request_that_is_repeated_gets_the_last_response_and_no_event() -> None:
+    layer = TransactionLayer(CountingIds(), follows=lambda request: True)
+    transaction = layer.adopt(_incoming(), 0.0)
+    layer.send_response(transaction, make_response(transaction, 180), 0.1)
+    _sent(layer)
+
+    layer.receive_message(_incoming(source=SECOND), 0.2)
+    assert _events(layer) == []
+    (again,) = _sent(layer)
+    assert again.hop == SECOND
+    assert _statuses([again]) == [180]
+
+
+def test_an_adopted_invite_can_be_cancelled() -> None:
+    layer = TransactionLayer(CountingIds())
+    transaction = layer.adopt(_incoming(), 0.0)
+    layer.receive_message(_incoming("CANCEL"), 0.1)
+
+    (event,) = _events(layer)
+    assert event[0] is transaction
+
+
+def test_an_adopted_invite_gets_its_2xx_until_the_ack() -> None:
+    layer = TransactionLayer(CountingIds())
+    transaction = layer.adopt(_incoming(), 0.0)
+    assert layer.send_until_ack(transaction, make_response(transaction, 200), 0.0) is not None
+    _sent(layer)
+
+    layer.handle_timeout(0.6)
+    assert [one.hop for one in _sent(layer)] == [EDGE]
+
+
+@pytest.mark.parametrize(("follows", "way_back"), [(True, SECOND), (False, FIRST)])
+def test_the_way_back_follows_a_retransmission_where_the_owner_says_so(
+    follows: bool, way_back: Hop
+) -> None:
+    layer = TransactionLayer(CountingIds(), follows=lambda request: follows)
+    layer.receive_message(_incoming(source=FIRST), 0.0)
+    (event,) = _events(layer)
+    assert isinstance(event, RequestReceived)
+    layer.receive_message(_incoming(source=SECOND), 0.1)
+
+    layer.send_response(event.transaction, make_response(event.transaction, 486), 0.2)
+    assert _sent(layer)[-1].hop == way_back
+
+
+def test_a_flow_that_was_left_fails_nothing_and_the_new_one_does() -> None:
+    layer = TransactionLayer(CountingIds(), follows=lambda request: True)
+    layer.receive_message(_incoming(source=FIRST), 0.0)
+    layer.receive_message(_incoming(source=SECOND), 0.1)
+    _events(layer)
+
+    layer.transport_failed(FIRST, "closed", 0.2)
+    assert layer.server_count == 1
+    layer.transport_failed(SECOND, "closed", 0.3)
+    assert layer.server_count == 0
+
+
+def test_a_way_back_never_changes_its_transport() -> None:
+    layer = TransactionLayer(CountingIds(), follows=lambda request: True)
+    layer.receive_message(_incoming(source=FIRST), 0.0)
+    layer.receive_message(_incoming(source=Hop("udp", "192.0.2.1", 5070)), 0.1)
+    (event,) = _events(layer)
+
+    assert isinstance(event, RequestReceived)
+    assert event.transaction.hop == FIRST
+
+
+def test_a_request_that_is_not_admitted_leaves_no_trace_but_its_retransmission_may_come() -> None:
+    admitted: list[bool] = [False, True]
+    layer = TransactionLayer(CountingIds(), admits=lambda request: admitted.pop(0))
+    layer.receive_message(_incoming(), 0.0)
+    assert (layer.server_count, _events(layer), _sent(layer)) == (0, [], [])
+
+    layer.receive_message(_incoming(), 0.5)
+    assert len(_events(layer)) == 1
+    layer.receive_message(_incoming(), 1.0)  # known by now: nobody is asked
+    assert admitted == []
+
+
+def test_cancel_and_ack_need_no_admission() -> None:
+    layer = TransactionLayer(CountingIds(), admits=lambda request: request.method == "INVITE")
+    layer.receive_message(_incoming(), 0.0)
+    layer.receive_message(_incoming("CANCEL"), 0.1)
+
+    assert 200 in _statuses(_sent(layer))
+
+
+def test_a_stray_response_is_taken_once_its_transaction_was_made_again() -> None:
+    layer = TransactionLayer(CountingIds())
+    request = make_request()
+    request.prepend("via", f"SIP/2.0/TCP 192.0.2.9:5080;branch={BRANCH}")
+    response = response_to(request, 200, to_tag="b1")
+    assert not layer.redeliver(response, 0.0)
+    assert _events(layer) == []
+
+    transaction = layer.send_request(make_request(), EDGE, 0.1, branch=BRANCH)
+    assert layer.redeliver(response, 0.2)
+    (event,) = _events(layer)
+    assert isinstance(event, ResponseReceived)
+    assert event.transaction is transaction
