@@ -91,7 +91,7 @@ async def test_no_stream_raises(make_peer: MakePeer, seed: int) -> None:
             pass
         writer.close()
     assert peer.node.counts.handler_errors == 0
-    stream = peer.node._transports["tcp"]
+    stream = peer.node.transports["tcp"]
     assert isinstance(stream, StreamTransport)
     assert stream.connection_count == 0
     assert not any(isinstance(each, StreamConnection) for each in stream._by_peer.values())

@@ -43,7 +43,7 @@ async def pair(
 
 
 def _stream(peer: SipPeer, name: str) -> StreamTransport:
-    transport = peer.node._transports[name]
+    transport = peer.node.transports[name]
     assert isinstance(transport, StreamTransport)
     return transport
 

@@ -25,9 +25,14 @@ def is_wildcard(host: str) -> bool:
     return is_ip(host) and ipaddress.ip_address(host).is_unspecified
 
 
+def bracketed(host: str) -> str:
+    """Writes a host as in a Via or a URI."""
+    return f"[{host}]" if ":" in host else host
+
+
 def host_port(host: str, port: int) -> str:
     """Writes an address as in a Via or a URI."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"
 
 
 class AddressBook:

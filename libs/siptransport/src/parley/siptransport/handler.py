@@ -1,10 +1,21 @@
 """What the owner of a `SipNode` implements."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
-from parley.sip.transaction import ClientTransaction, FailureCause, ServerTransaction
+from parley.sip.transaction import (
+    AckReceived,
+    CancelReceived,
+    ClientTransaction,
+    FailureCause,
+    RequestReceived,
+    ResponseReceived,
+    ServerTransaction,
+    StrayResponse,
+    TransactionFailed,
+)
 
 
 class SipHandler(Protocol):
@@ -43,3 +54,15 @@ class SipHandler(Protocol):
     def on_flow_closed(self, flow: Hop) -> None:
         """A connection is gone; requests that waited for answers on it have failed already."""
         ...
+
+
+def dispatch_table(handler: SipHandler) -> dict[type, Callable[[Any], None]]:
+    """Returns what a node calls for each kind of event."""
+    return {
+        RequestReceived: lambda event: handler.on_request(event.transaction, event.request),
+        AckReceived: lambda event: handler.on_ack(event.request),
+        CancelReceived: lambda event: handler.on_cancel(event.transaction, event.request),
+        ResponseReceived: lambda event: handler.on_response(event.transaction, event.response),
+        StrayResponse: lambda event: handler.on_stray_response(event.response),
+        TransactionFailed: lambda event: handler.on_failure(event.transaction, event.cause),
+    }

@@ -6,11 +6,11 @@ Order is kept and nothing is lost; a node that is gone is reported like a refuse
 """
 
 import asyncio
-import ssl
 
+from parley.sip.errors import ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
-from parley.siptransport.transport import TransportSink
+from parley.siptransport.transport import ListenOptions, TransportSink
 
 
 class LocalNetwork:
@@ -84,11 +84,9 @@ class LocalTransport:
         self._network = network
         self._listeners: list[LocalListener] = []
 
-    async def listen(
-        self, hop: Hop, tls: ssl.SSLContext | None = None, advertised: str | None = None
-    ) -> Hop:
+    async def listen(self, hop: Hop, options: ListenOptions) -> Hop:
         """Takes a name in the network."""
-        if tls is not None or advertised is not None:
+        if options.tls is not None or options.advertised is not None:
             raise ValueError("the local transport has neither TLS nor advertised names")
         listener = LocalListener(hop._replace(flow=0), self._sink)
         self._network.add(listener)
@@ -107,6 +105,19 @@ class LocalTransport:
         else:
             target.put(message.copy(), self._listeners[0].hop)
 
+    def stop_listening(self, listener: Hop) -> None:
+        """Gives a name back."""
+        for one in self._listeners:
+            if one.hop == listener:
+                self._network.remove(one)
+
+    def flows(self, listener: Hop) -> list[Hop]:
+        """There are no connections."""
+        return []
+
+    def close_flow(self, flow: Hop) -> None:
+        """There are no connections."""
+
     def sweep(self, now: float) -> None:
         """Nothing is ever idle here."""
 
@@ -116,3 +127,11 @@ class LocalTransport:
             self._network.remove(listener)
             listener.close()
         self._listeners.clear()
+
+
+def is_addressed(message: Request | Response) -> bool:
+    """Says whether the topmost Via can be read; one that a neighbour has bared may be anything."""
+    try:
+        return bool(message.via)
+    except ProtocolError:
+        return False

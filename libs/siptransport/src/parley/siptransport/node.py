@@ -9,7 +9,6 @@ but events that they cause come in a later turn of the loop: a handler is never 
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import structlog
 
@@ -21,28 +20,24 @@ from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import (
     DEFAULT_TIMERS,
-    AckReceived,
-    CancelReceived,
     ClientTransaction,
     Reliable2xx,
     RequestReceived,
-    ResponseReceived,
     ServerTransaction,
-    StrayResponse,
     Timers,
     TransactionEvent,
-    TransactionFailed,
     TransactionLayer,
-    fallback_hop,
 )
-from parley.siptransport.addresses import host_port
-from parley.siptransport.handler import SipHandler
+from parley.sip.transaction_key import MAGIC_COOKIE
+from parley.siptransport.handler import SipHandler, dispatch_table
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
-from parley.siptransport.local import LocalNetwork, LocalTransport
+from parley.siptransport.local import LocalNetwork, LocalTransport, is_addressed
 from parley.siptransport.metrics import NodeCounts, NodeMetrics
+from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.siptransport.stream import StreamTransport
-from parley.siptransport.transport import Transport, TransportSink
+from parley.siptransport.transport import ListenOptions, Transport, TransportSink
 from parley.siptransport.udp import UdpTransport
+from parley.siptransport.vias import Vias
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -57,6 +52,7 @@ class SipNode:
     Attributes:
         counts: what happened so far.
         layer: the transactions; for inspection.
+        transports: by name; to close listeners and flows.
     """
 
     def __init__(  # noqa: PLR0913 - wiring, by keyword
@@ -70,6 +66,8 @@ class SipNode:
         network: LocalNetwork | None = None,
         limits: TransportLimits = DEFAULT_LIMITS,
         client_tls: ssl.SSLContext | None = None,
+        sent_by: str | None = None,
+        policy: NodePolicy = DEFAULT_POLICY,
     ) -> None:
         """Makes a node without sockets.
 
@@ -82,29 +80,28 @@ class SipNode:
             network: needed for `local` hops.
             limits: bounds of the sockets.
             client_tls: context of outgoing TLS connections; the system's trust by default.
+            sent_by: host that all instances of a service write into the Via of requests on TCP and
+                TLS, so that a request which another of them repeats is the same transaction to its
+                receiver; the listener's address goes into parameters (`OWN_HOST`, `OWN_PORT`).
+            policy: what it does where SIP leaves a choice.
         """
         self._clock = clock
         self._ids = ids
-        self.layer = TransactionLayer(ids, timers, self.via_for)
+        self._reroute = policy.reroute
+        self.transports: dict[str, Transport] = {}
+        self._vias = Vias(self.transports, ids, sent_by)
+        self.layer = TransactionLayer(
+            ids, timers, self._vias.via_for, admits=policy.admits, follows=policy.follows
+        )
         self.counts = NodeCounts()
         self._metrics = NodeMetrics(metrics) if metrics is not None else None
-        self._transports: dict[str, Transport] = {
-            "udp": UdpTransport(self, clock, limits),
-            "tcp": StreamTransport("tcp", self, clock, limits, None),
-            "tls": StreamTransport("tls", self, clock, limits, client_tls),
-        }
+        self.transports["udp"] = UdpTransport(self, clock, limits)
+        self.transports["tcp"] = StreamTransport("tcp", self, clock, limits, None)
+        self.transports["tls"] = StreamTransport("tls", self, clock, limits, client_tls)
         if network is not None:
-            self._transports["local"] = LocalTransport(self, network)
+            self.transports["local"] = LocalTransport(self, network)
         self._handler = handler
-        self._dispatch: dict[type, Callable[[Any], None]] = {
-            RequestReceived: lambda event: handler.on_request(event.transaction, event.request),
-            AckReceived: lambda event: handler.on_ack(event.request),
-            CancelReceived: lambda event: handler.on_cancel(event.transaction, event.request),
-            ResponseReceived: lambda event: handler.on_response(event.transaction, event.response),
-            StrayResponse: lambda event: handler.on_stray_response(event.response),
-            TransactionFailed: lambda event: handler.on_failure(event.transaction, event.cause),
-        }
-        self._vias: dict[tuple[str, int], str] = {}
+        self._dispatch = dispatch_table(handler)
         self._is_pumping = False
         self._is_pump_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -117,10 +114,16 @@ class SipNode:
     def add_transport(self, make: Callable[[TransportSink], Transport]) -> None:
         """Adds a transport of another kind; `make` gets the sink that it reports to."""
         transport = make(self)
-        self._transports[transport.name] = transport
+        self.transports[transport.name] = transport
 
     async def listen(
-        self, hop: Hop, tls: ssl.SSLContext | None = None, advertised: str | None = None
+        self,
+        hop: Hop,
+        tls: ssl.SSLContext | None = None,
+        advertised: str | None = None,
+        *,
+        is_shared: bool = False,
+        is_home: bool = False,
     ) -> Hop:
         """Opens a listener.
 
@@ -128,6 +131,8 @@ class SipNode:
             hop: transport and local address; port 0 picks one.
             tls: server context for "tls".
             advertised: host that goes into Via; needed when the local address is a wildcard.
+            is_shared: see `ListenOptions`.
+            is_home: see `ListenOptions`.
 
         Returns:
             The hop by which peers reach it.
@@ -136,20 +141,57 @@ class SipNode:
             OSError: the address is taken or not ours.
             ValueError: the arguments contradict each other.
         """
-        transport = self._transports.get(hop.transport)
+        transport = self.transports.get(hop.transport)
         if transport is None:
             raise ValueError(f"no transport {hop.transport} in this node")
-        listener = await transport.listen(hop, tls, advertised)
+        options = ListenOptions(tls, advertised, is_shared, is_home)
+        listener = await transport.listen(hop, options)
         self._vias.clear()
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
         return listener
 
-    def send_request(self, request: Request, hop: Hop, user: object = None) -> ClientTransaction:
-        """Starts a client transaction; puts our Via on top of `request`."""
-        transaction = self.layer.send_request(request, hop, self._clock.now(), user)
+    def abandon(self, transaction: ClientTransaction) -> None:
+        """Forgets a request of ours without any event; its branch may be used again."""
+        self.layer.abandon(transaction)
+
+    def send_request(
+        self, request: Request, hop: Hop, user: object = None, *, branch: str | None = None
+    ) -> ClientTransaction:
+        """Starts a client transaction; puts our Via on top of `request`.
+
+        Args:
+            request: without our Via.
+            hop: where it goes.
+            user: kept in the transaction.
+            branch: of the Via, magic cookie included; a new one when None.
+
+        Raises:
+            ValueError: a transaction with this branch and method is alive.
+        """
+        transaction = self.layer.send_request(request, hop, self._clock.now(), user, branch)
         self._after_call()
         return transaction
+
+    def adopt(self, request: Request) -> ServerTransaction:
+        """Makes the server transaction of a request that another instance received.
+
+        Responses go where its topmost Via says; the transaction that exists already is returned.
+
+        Raises:
+            RemoteProtocolError: the topmost Via cannot be used.
+        """
+        return self.layer.adopt(request, self._clock.now())
+
+    def redeliver(self, response: Response) -> bool:
+        """Feeds a stray response again, after its client transaction was made.
+
+        Returns:
+            Whether a transaction took it; its event comes as any other.
+        """
+        is_taken = self.layer.redeliver(response, self._clock.now())
+        self._after_call()
+        return is_taken
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Answers a request; what comes after a final response is dropped."""
@@ -174,21 +216,20 @@ class SipNode:
         self.layer.cancel(transaction, self._clock.now(), headers)
         self._after_call()
 
-    def send(self, message: Request | Response, hop: Hop) -> None:
+    def send(self, message: Request | Response, hop: Hop, branch: str | None = None) -> None:
         """Sends without transaction: an ACK to a 2xx, a stray response passed on.
 
-        A request gets our Via with a new branch on top, a response goes out as it is.
+        A request gets our Via with this branch or a new one on top, a response goes out as it is.
         """
         if isinstance(message, Request):
-            branch = self._ids.token()
-            message.prepend("via", f"{self.via_for(hop)};branch=z9hG4bK{branch}")
+            branch = branch or MAGIC_COOKIE + self._ids.token()
+            message.prepend("via", f"{self.via_for(hop)};branch={branch}")
         self._send(message, hop)
         self._after_call()
 
     def via_for(self, hop: Hop) -> str:
         """Returns the start of our Via on the way to a hop: "SIP/2.0/UDP 127.0.0.1:5060"."""
-        via = self._vias.get((hop.transport, hop.flow if hop.transport == "udp" else 0))
-        return via if via is not None else self._make_via(hop)
+        return self._vias.via_for(hop)
 
     async def aclose(self) -> None:
         """Closes all sockets and timers; no event comes any more."""
@@ -197,7 +238,7 @@ class SipNode:
             if handle is not None:
                 handle.cancel()
         self._timer = self._sweeper = None
-        for transport in self._transports.values():
+        for transport in self.transports.values():
             await transport.aclose()
         self._publish()
 
@@ -215,7 +256,7 @@ class SipNode:
                 # A Via that can be read but not written back, nothing a response could carry.
                 self.counts.malformed += 1
                 return
-        elif source.transport == "local" and not _is_addressed(message):
+        elif source.transport == "local" and not is_addressed(message):
             self.counts.malformed += 1
             return
         self.layer.receive_message(message, self._clock.now())
@@ -234,10 +275,10 @@ class SipNode:
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""
-        if isinstance(message, Response) and hop.flow and hop.transport != "udp":
-            other = fallback_hop(message)
+        if isinstance(message, Response) and hop.transport != "udp" and not self._is_closed:
+            other = self._reroute(message, hop)
             if other is not None and other.transport == hop.transport:
-                self._transports[other.transport].send(message, other)
+                self.transports[other.transport].send(message, other)
                 return
         self.counts.send_failures += 1
         self.layer.message_failed(message, self._clock.now())
@@ -310,7 +351,7 @@ class SipNode:
             _logger.exception("sip handler raised", event_type="flow closed")
 
     def _send(self, message: Request | Response, hop: Hop) -> None:
-        transport = self._transports.get(hop.transport)
+        transport = self.transports.get(hop.transport)
         if transport is None or self._is_closed:
             self.send_failed(message, hop)
             return
@@ -323,17 +364,6 @@ class SipNode:
             return
         self.counts.sent += 1
         transport.send(message, hop)
-
-    def _make_via(self, hop: Hop) -> str:
-        transport = self._transports.get(hop.transport)
-        local = transport.sent_by(hop) if transport is not None else None
-        if local is None:
-            # A client without listener (TLS to a trunk): answers come on the connection.
-            return f"SIP/2.0/{hop.transport.upper()} {self._ids.token()}.invalid"
-        host = host_port(local.host, local.port) if local.port else local.host
-        via = f"SIP/2.0/{hop.transport.upper()} {host}"
-        self._vias[hop.transport, hop.flow if hop.transport == "udp" else 0] = via
-        return via
 
     def _arm(self) -> None:
         due = self.layer.next_timeout()
@@ -353,21 +383,13 @@ class SipNode:
 
     def _sweep(self) -> None:
         now = self._clock.now()
-        for transport in self._transports.values():
+        for transport in self.transports.values():
             transport.sweep(now)
         self._publish()
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def _publish(self) -> None:
         if self._metrics is not None:
-            connections = sum(each.connection_count for each in self._transports.values())
+            connections = sum(each.connection_count for each in self.transports.values())
             layer = self.layer
             self._metrics.publish(self.counts, connections, layer.client_count, layer.server_count)
-
-
-def _is_addressed(message: Request | Response) -> bool:
-    """Says whether the topmost Via can be read; one that a neighbour has bared may be anything."""
-    try:
-        return bool(message.via)
-    except ProtocolError:
-        return False

@@ -16,7 +16,7 @@ from parley.sip.message import Request, Response
 from parley.siptransport.addresses import AddressBook, is_wildcard
 from parley.siptransport.connection import StreamConnection
 from parley.siptransport.limits import TransportLimits
-from parley.siptransport.transport import TransportSink
+from parley.siptransport.transport import ListenOptions, TransportSink
 
 _ACCEPT_BACKLOG = 1024
 _CLOSE_TIMEOUT_S = 1.0
@@ -48,7 +48,8 @@ class StreamTransport:
         self.limits = limits
         self._client_tls = client_tls
         self._addresses = AddressBook(clock)
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[Hop, asyncio.Server] = {}
+        self._home: Hop | None = None
         self._listeners: list[Hop] = []
         self._by_flow: dict[int, StreamConnection] = {}
         self._by_peer: dict[Peer, StreamConnection] = {}
@@ -65,14 +66,13 @@ class StreamTransport:
         """Open connections, both directions."""
         return len(self._by_flow)
 
-    async def listen(
-        self, hop: Hop, tls: ssl.SSLContext | None = None, advertised: str | None = None
-    ) -> Hop:
+    async def listen(self, hop: Hop, options: ListenOptions) -> Hop:
         """Opens one more listener."""
+        tls = options.tls
         if (tls is not None) != (self.name == "tls"):
             raise ValueError(f"{self.name} was given {'no' if tls is None else 'a'} TLS context")
         address = await self._addresses.resolve(hop.host)
-        host = advertised or address
+        host = options.advertised or address
         if is_wildcard(host):
             raise ValueError("a wildcard address needs an advertised host")
         timeout = self.limits.connect_timeout_s if tls is not None else None
@@ -86,20 +86,25 @@ class StreamTransport:
             address,
             hop.port,
             ssl=tls,
+            reuse_port=options.is_shared or None,
             backlog=_ACCEPT_BACKLOG,
             ssl_handshake_timeout=timeout,
             ssl_shutdown_timeout=_CLOSE_TIMEOUT_S if tls is not None else None,
         )
-        self._servers.append(server)
         listener = listener._replace(port=server.sockets[0].getsockname()[1])
+        self._servers[listener] = server
         self._listeners.append(listener)
+        if options.is_home:
+            self._home = listener
         return listener
 
     def sent_by(self, hop: Hop) -> Hop | None:
-        """Returns the listener a connection came to, else our first one."""
+        """Returns the listener a connection came to, else the home of those that we open."""
         connection = self._by_flow.get(hop.flow) if hop.flow else None
         if connection is not None and connection.is_accepted:
             return connection.listener
+        if self._home is not None:
+            return self._home
         return self._listeners[0] if self._listeners else None
 
     def send(self, message: Request | Response, hop: Hop) -> None:
@@ -119,6 +124,26 @@ class StreamTransport:
         else:
             self._open_and_send(message, hop)
 
+    def stop_listening(self, listener: Hop) -> None:
+        """Accepts no more connections at a listener; those there are stay."""
+        server = self._servers.pop(listener, None)
+        if server is not None:
+            server.close()
+
+    def flows(self, listener: Hop) -> list[Hop]:
+        """Returns the connections accepted at a listener."""
+        return [
+            one.flow
+            for one in self._by_flow.values()
+            if one.is_accepted and one.listener == listener
+        ]
+
+    def close_flow(self, flow: Hop) -> None:
+        """Closes a connection after what was written."""
+        connection = self._by_flow.get(flow.flow)
+        if connection is not None:
+            connection.close()
+
     def sweep(self, now: float) -> None:
         """Closes connections that were idle, or stuck in a message, for too long."""
         for connection in list(self._by_flow.values()):
@@ -128,7 +153,7 @@ class StreamTransport:
     async def aclose(self) -> None:
         """Closes listeners and connections; what was written is flushed for a moment."""
         self._is_closed = True
-        for server in self._servers:
+        for server in self._servers.values():
             server.close()
         self._servers.clear()
         await self._tasks.aclose()

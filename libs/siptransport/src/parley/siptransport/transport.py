@@ -6,6 +6,7 @@ is reported to the sink. Exactly one report, or none, follows each message.
 """
 
 import ssl
+from dataclasses import dataclass
 from typing import Protocol
 
 from parley.sip.errors import ParseError
@@ -42,19 +43,37 @@ class TransportSink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ListenOptions:
+    """How a listener is opened.
+
+    Attributes:
+        tls: server context of secure transports.
+        advertised: host that peers reach us by, where it is not the local address.
+        is_shared: other processes may listen on the same address and port (SO_REUSEPORT); the
+            kernel gives each peer to one of them, and to another one when that is gone.
+        is_home: the Via of what leaves on connections that we open names this listener; without
+            such a one, the first.
+    """
+
+    tls: ssl.SSLContext | None = None
+    advertised: str | None = None
+    is_shared: bool = False
+    is_home: bool = False
+
+
 class Transport(Protocol):
     """One transport of a node, with all its listeners and connections."""
 
     name: str
     """As in `Hop.transport`."""
 
-    async def listen(self, hop: Hop, tls: ssl.SSLContext | None, advertised: str | None) -> Hop:
+    async def listen(self, hop: Hop, options: ListenOptions) -> Hop:
         """Opens a listener.
 
         Args:
             hop: local address; port 0 picks one.
-            tls: server context of secure transports.
-            advertised: host that peers reach us by, where it is not the local address.
+            options: how.
 
         Returns:
             The hop that peers use: advertised host and real port.
@@ -71,6 +90,22 @@ class Transport(Protocol):
 
     def send(self, message: Request | Response, hop: Hop) -> None:
         """Sends a message or reports `send_failed`, at once or later."""
+        ...
+
+    def stop_listening(self, listener: Hop) -> None:
+        """Takes nothing new at a listener any more; a UDP socket is closed.
+
+        Args:
+            listener: as `listen` returned it; an unknown one is no error.
+        """
+        ...
+
+    def flows(self, listener: Hop) -> list[Hop]:
+        """Returns the connections accepted at a listener, as hops; none where there are none."""
+        ...
+
+    def close_flow(self, flow: Hop) -> None:
+        """Closes a connection after what was written; one that is gone is no error."""
         ...
 
     def sweep(self, now: float) -> None:

@@ -7,7 +7,6 @@ Sending is a plain `sendto`; when the kernel's buffer is full, datagrams wait in
 
 import asyncio
 import socket
-import ssl
 from collections import deque
 
 from parley.service.clock import Clock
@@ -17,7 +16,7 @@ from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, parse_message
 from parley.siptransport.addresses import AddressBook, is_wildcard
 from parley.siptransport.limits import TransportLimits
-from parley.siptransport.transport import TransportSink
+from parley.siptransport.transport import ListenOptions, TransportSink
 
 _MAX_DATAGRAM_BYTES = 65535
 _KEEP_ALIVE_BYTES = 4
@@ -44,19 +43,17 @@ class UdpTransport:
         self._tasks = TaskOwner()
         self._unresolved: dict[str, list[tuple[Request | Response, Hop]]] = {}
 
-    async def listen(
-        self, hop: Hop, tls: ssl.SSLContext | None = None, advertised: str | None = None
-    ) -> Hop:
+    async def listen(self, hop: Hop, options: ListenOptions) -> Hop:
         """Opens one more socket."""
-        if tls is not None:
+        if options.tls is not None:
             raise ValueError("UDP has no TLS")
         address = await self._addresses.resolve(hop.host)
         sock = UdpSocket(self._sink, self._limits, address, hop.port, len(self._sockets))
         try:
-            host = advertised or address
+            host = options.advertised or address
             if is_wildcard(host):
                 raise ValueError("a wildcard address needs an advertised host")
-            sock.open(host)
+            sock.open(host, is_shared=options.is_shared)
         except BaseException:
             sock.close()
             raise
@@ -75,6 +72,19 @@ class UdpTransport:
             self._resolve_and_send(message, hop)
         else:
             self._send_to(message, hop, address)
+
+    def stop_listening(self, listener: Hop) -> None:
+        """Closes the socket; its number stays taken, for hops name it."""
+        for sock in self._sockets:
+            if sock.listener == listener:
+                sock.close()
+
+    def flows(self, listener: Hop) -> list[Hop]:
+        """UDP has no connections."""
+        return []
+
+    def close_flow(self, flow: Hop) -> None:
+        """UDP has no connections."""
 
     def sweep(self, now: float) -> None:
         """Nothing is ever idle here."""
@@ -141,7 +151,7 @@ class UdpSocket:
         )
         self.listener = Hop("udp", address, port)
 
-    def open(self, advertised: str) -> None:
+    def open(self, advertised: str, *, is_shared: bool = False) -> None:
         """Binds and starts to read.
 
         Raises:
@@ -154,6 +164,8 @@ class UdpSocket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
         if self._is_ipv6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(self._local)
         self.listener = Hop("udp", advertised, sock.getsockname()[1])
         self._loop.add_reader(sock.fileno(), self._drain)

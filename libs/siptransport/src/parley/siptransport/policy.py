@@ -1,0 +1,38 @@
+"""What the owner of a `SipNode` decides once for all its transactions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response
+from parley.sip.transaction import fallback_hop
+
+
+def by_via(response: Response, failed: Hop) -> Hop | None:
+    """Returns the other way a response may go: its Via's, when its connection is gone (18.2.2)."""
+    return fallback_hop(response) if failed.flow else None
+
+
+@dataclass(frozen=True, slots=True)
+class NodePolicy:
+    """Choices of a node.
+
+    Attributes:
+        admits: asked about every new request, CANCEL and ACK excepted, before it gets a
+            transaction; one that is not admitted is dropped. It may send a response by
+            `SipNode.send`. None: all are admitted.
+        follows: asked about a retransmission that came by another flow than the request; True
+            moves the way back of the responses to this flow. None: the way back stays.
+        reroute: asked with a response that could not be sent over a stream and the hop that
+            failed; returns another hop of the same transport, or None when there is none: then
+            the transaction fails. It is asked again when that hop fails too, and has to come to an
+            end.
+    """
+
+    admits: Callable[[Request], bool] | None = None
+    follows: Callable[[Request], bool] | None = None
+    reroute: Callable[[Response, Hop], Hop | None] = by_via
+
+
+DEFAULT_POLICY: Final = NodePolicy()
