@@ -10,14 +10,16 @@ Three writers of plain values exist and `get` reads what any of them wrote:
 * `put`: last one wins;
 * `put_if_version`: optimistic; versions grow and are never used twice for a key, even across
   deletion, so a stale writer always loses;
-* `claim` / `put_owned` / `delete_owned`: a record owned by one instance at a time. Safety comes
-  from the epoch alone: a write with another owner or epoch than the record's is fenced.
+* `create_owned` / `claim` / `put_owned` / `delete_owned`: a record owned by one instance at a
+  time. Safety comes from the epoch alone: a write with another owner or epoch than the record's is
+  fenced. A real store may forget acknowledged writes when it fails over; it says so through
+  `on_new_generation`, and owners then write again what they hold with `restore_owned`.
 
 The embedded adapter completes every method without suspending; `is_immediate` says so, and
 `run_now` drives such a call from synchronous code.
 """
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 _T = TypeVar("_T")
@@ -37,6 +39,13 @@ class Claimed(NamedTuple):
     value: bytes | None
 
 
+class Owned(NamedTuple):
+    """Who owns a record, and since which epoch."""
+
+    owner: str
+    epoch: int
+
+
 class State(Protocol):
     """Shared state. See the module's docstring for what holds for all methods."""
 
@@ -51,6 +60,15 @@ class State(Protocol):
 
     async def aclose(self) -> None:
         """Writes what is queued and releases everything."""
+        ...
+
+    def on_new_generation(self, callback: Callable[[], None]) -> None:
+        """Registers a callback for the moment when the store may have forgotten something.
+
+        It is called in the loop, for each callback registered, when the store turns out to be
+        another one than before (a replica promoted, a server restarted), so that acknowledged
+        writes may be missing. It must not raise. The embedded store never calls it.
+        """
         ...
 
     def peek(self, key: str) -> bytes | None:
@@ -159,6 +177,38 @@ class State(Protocol):
         Raises:
             WrongKind: the key holds a value that was not created by `claim`.
         """
+        ...
+
+    async def create_owned(
+        self, key: str, owner: str, value: bytes, ttl_s: float | None = None
+    ) -> int | None:
+        """Makes a record with its first value: a claim that expects nothing and a write, in one.
+
+        Returns:
+            The epoch, 1; None when there is a record already, whoever owns it.
+
+        Raises:
+            WrongKind: the key holds a value without owner.
+        """
+        ...
+
+    async def restore_owned(
+        self, key: str, owner: str, epoch: int, value: bytes, ttl_s: float | None = None
+    ) -> bool:
+        """Writes a record again, with its owner and epoch, that the store may have forgotten.
+
+        Returns:
+            False when somebody took it meanwhile: the record has a higher epoch, or this epoch and
+            another owner. Nothing was written then; the caller owns it no more.
+
+        Raises:
+            ValueError: the owner is empty or the epoch less than 1.
+            WrongKind: the key holds a value without owner.
+        """
+        ...
+
+    async def owner_of(self, key: str) -> Owned | None:
+        """Returns owner and epoch of a record; None when nothing is there or it has no owner."""
         ...
 
     async def put_owned(

@@ -6,11 +6,11 @@ at the end of this turn of the loop; a process that is killed loses at most that
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from parley.backing.errors import WrongKind
 from parley.backing.journal import Journal
-from parley.backing.state.base import Claimed, Versioned
+from parley.backing.state.base import Claimed, Owned, Versioned
 from parley.backing.state.keyspace import (
     NEVER,
     Entry,
@@ -18,6 +18,8 @@ from parley.backing.state.keyspace import (
     Keyspace,
     ScoresEntry,
     ValueEntry,
+    check_epoch,
+    check_owner,
     check_text,
 )
 from parley.backing.state.records import Op, Replayer, encode, encode_value, snapshot
@@ -82,6 +84,9 @@ class EmbeddedState:
         if entry.deadline == NEVER:
             return None
         return self._clock.wall_s() + entry.deadline - self._now()
+
+    def on_new_generation(self, callback: Callable[[], None]) -> None:
+        """Does nothing: a store in this process forgets only together with the process."""
 
     # -- values ------------------------------------------------------------------------------
 
@@ -155,12 +160,7 @@ class EmbeddedState:
         self, key: str, owner: str, expected_epoch: int | None, ttl_s: float | None = None
     ) -> Claimed | None:
         """Takes ownership and raises the epoch by one."""
-        if not owner:
-            raise ValueError("an owner has a name")
-        check_text(owner)
-        entry = self._find(key, ValueEntry)
-        if entry is not None and not entry.owner:
-            raise WrongKind(f"{key} holds a value without owner")
+        entry = self._find_record(key, owner)
         current = 0 if entry is None else entry.epoch
         if expected_epoch is not None and expected_epoch != current:
             return None
@@ -172,6 +172,45 @@ class EmbeddedState:
             key, entry, entry.value, entry.deadline if ttl_s is None else self._now() + ttl_s
         )
         return Claimed(entry.epoch, entry.value)
+
+    async def create_owned(
+        self, key: str, owner: str, value: bytes, ttl_s: float | None = None
+    ) -> int | None:
+        """Makes a record with its first value."""
+        if self._find_record(key, owner) is not None:
+            return None
+        self._write_record(key, Owned(owner, 1), value, ttl_s)
+        return 1
+
+    async def restore_owned(
+        self, key: str, owner: str, epoch: int, value: bytes, ttl_s: float | None = None
+    ) -> bool:
+        """Writes a record again unless somebody took it meanwhile."""
+        check_epoch(epoch)
+        entry = self._find_record(key, owner)
+        if entry is not None and (
+            entry.epoch > epoch or (entry.epoch == epoch and entry.owner != owner)
+        ):
+            return False
+        self._write_record(key, Owned(owner, epoch), value, ttl_s)
+        return True
+
+    async def owner_of(self, key: str) -> Owned | None:
+        """Returns owner and epoch of a record."""
+        entry = self._find(key, ValueEntry)
+        return None if entry is None or not entry.owner else Owned(entry.owner, entry.epoch)
+
+    def _find_record(self, key: str, owner: str) -> ValueEntry | None:
+        check_owner(owner)
+        entry = self._find(key, ValueEntry)
+        if entry is not None and not entry.owner:
+            raise WrongKind(f"{key} holds a value without owner")
+        return entry
+
+    def _write_record(self, key: str, owned: Owned, value: bytes, ttl_s: float | None) -> None:
+        entry = self._keys.make(key, ValueEntry)
+        entry.owner, entry.epoch = owned
+        self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
 
     async def put_owned(
         self, key: str, owner: str, epoch: int, value: bytes, ttl_s: float | None = None

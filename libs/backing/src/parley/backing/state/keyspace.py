@@ -209,5 +209,25 @@ def check_text(text: str) -> None:
         text.encode()
 
 
+def check_owner(owner: str) -> None:
+    """Refuses a name that no instance can have.
+
+    Raises:
+        ValueError: it is empty, not text, or longer than 255 bytes.
+    """
+    if not 0 < len(owner.encode()) < 256:
+        raise ValueError("an owner has a name of at most 255 bytes")
+
+
+def check_epoch(epoch: int) -> None:
+    """Refuses an epoch that no claim can have given.
+
+    Raises:
+        ValueError: it is less than 1.
+    """
+    if epoch < 1:
+        raise ValueError("epochs begin with 1")
+
+
 def _score(item: tuple[float, str]) -> float:
     return item[0]

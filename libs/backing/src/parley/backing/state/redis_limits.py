@@ -1,0 +1,39 @@
+"""What bounds a connection to Redis, and what was counted on it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of a pipeline.
+
+    Attributes:
+        timeout_s: of a command, from being asked for to the reply.
+        max_commands: that may wait, sent or not.
+        max_bytes: that these may have.
+        wait_replicas: how many must confirm a write that asks for it.
+    """
+
+    timeout_s: float = 1.0
+    max_commands: int = 10_000
+    max_bytes: int = 64 << 20
+    wait_replicas: int = 0
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What happened so far.
+
+    Attributes:
+        commands: sent.
+        batches: writes in which they left.
+        connections: made.
+        failures: connections that were lost or given up.
+        refusals: commands refused because too many waited.
+    """
+
+    commands: int = 0
+    batches: int = 0
+    connections: int = 0
+    failures: int = 0
+    refusals: int = 0

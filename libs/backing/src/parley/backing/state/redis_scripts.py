@@ -1,0 +1,189 @@
+"""The operations that are more than one command, as scripts.
+
+Each works on the one key it names, so all of them run on Redis Cluster. `ARGV` carries times to
+live as `redis_records.milliseconds` writes them. Errors that begin with WRONGTYPE become
+`WrongKind`. The layout of strings is that of `redis_records`.
+"""
+
+import hashlib
+
+
+class Script:
+    """A script and the name by which Redis knows it.
+
+    Attributes:
+        source: Lua.
+        sha: SHA-1 of the source, in hexadecimal digits.
+    """
+
+    __slots__ = ("sha", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source.encode()
+        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+
+# Arguments of `write`: what to store, how long.
+_WRITE = """
+local function write(blob, ttl)
+  if ttl == '' then redis.call('SET', KEYS[1], blob)
+  elseif ttl == '0' then redis.call('DEL', KEYS[1])
+  else redis.call('SET', KEYS[1], blob, 'PX', ttl) end
+end
+"""
+_OWNED = "redis.error_reply('WRONGTYPE the record is owned; write it with put_owned')"
+_PLAIN = "redis.error_reply('WRONGTYPE the key holds a value without owner')"
+
+# 1: head, 2: value, 3: time to live. A writer whose clock is behind gets a later version.
+PUT = Script(
+    _WRITE
+    + f"""
+local old = redis.call('GETRANGE', KEYS[1], 0, 10)
+local head = ARGV[1]
+if old ~= '' then
+  if string.sub(old, 1, 1) ~= 'v' then return {_OWNED} end
+  local time = struct.unpack('>I8', old, 2)
+  if time >= struct.unpack('>I8', head, 2) then
+    head = 'v' .. struct.pack('>I8', time + 1) .. string.sub(head, 10)
+  end
+end
+write(head .. ARGV[2], ARGV[3])
+"""
+)
+
+# 1: head that is expected, empty for none, 2: what to write, 3: time to live.
+PUT_IF_VERSION = Script(
+    _WRITE
+    + f"""
+local old = redis.call('GETRANGE', KEYS[1], 0, 10)
+if string.sub(old, 1, 1) == 'o' then return {_OWNED} end
+if old ~= ARGV[1] then return 0 end
+write(ARGV[2], ARGV[3])
+return 1
+"""
+)
+
+# 1: epoch that is expected, empty for any, 2: owner, 3: stamp, 4: time to live, empty to leave it.
+CLAIM = Script(
+    f"""
+local old = redis.call('GET', KEYS[1])
+local epoch, rest = 0, '0'
+if old then
+  if string.sub(old, 1, 1) ~= 'o' then return {_PLAIN} end
+  epoch = struct.unpack('>I8', old, 2)
+  rest = string.sub(old, 21 + string.byte(old, 10))
+end
+if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= epoch then return false end
+local blob = 'o' .. struct.pack('>I8', epoch + 1) .. ARGV[2] .. ARGV[3] .. rest
+if ARGV[4] == '' then redis.call('SET', KEYS[1], blob, 'KEEPTTL')
+elseif ARGV[4] == '0' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], blob, 'PX', ARGV[4]) end
+return {{epoch + 1, rest}}
+"""
+)
+
+# 1: what to write, 2: time to live.
+CREATE_OWNED = Script(
+    _WRITE
+    + f"""
+local kind = redis.call('GETRANGE', KEYS[1], 0, 0)
+if kind == 'o' then return 0 end
+if kind ~= '' then return {_PLAIN} end
+write(ARGV[1], ARGV[2])
+return 1
+"""
+)
+
+# 1: beginning of the record, 2: what to write, 3: time to live.
+RESTORE_OWNED = Script(
+    _WRITE
+    + f"""
+local old = redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1)
+if old ~= '' and old ~= ARGV[1] then
+  if string.sub(old, 1, 1) ~= 'o' then return {_PLAIN} end
+  if struct.unpack('>I8', old, 2) >= struct.unpack('>I8', ARGV[1], 2) then return 0 end
+end
+write(ARGV[2], ARGV[3])
+return 1
+"""
+)
+
+# 1: beginning of the record, 2: what to write, 3: time to live.
+PUT_OWNED = Script(
+    _WRITE
+    + """
+if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
+write(ARGV[2], ARGV[3])
+return 1
+"""
+)
+
+# 1: beginning of the record.
+DELETE_OWNED = Script(
+    """
+if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+)
+
+# 1: field, 2: value, 3: time to live.
+HASH_PUT = Script(
+    """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+"""
+)
+
+# 1: highest score, 2: how many.
+SET_POP_DUE = Script(
+    """
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+if #due > 0 then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, #due - 1) end
+return due
+"""
+)
+
+# Slots are sorted sets whose scores are the ends of leases; the key lives as long as the longest.
+_LEASE = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+local function lease()
+  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+  local top = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+  local left = math.ceil((tonumber(top[2]) - tonumber(ARGV[2])) * 1000)
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left))
+  return 1
+end
+"""
+
+# 1: member, 2: now, 3: end of the lease, 4: how many may hold one.
+ACQUIRE_SLOT = Script(
+    _LEASE
+    + """
+if not redis.call('ZSCORE', KEYS[1], ARGV[1])
+  and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
+return lease()
+"""
+)
+
+# 1: member, 2: now, 3: end of the lease.
+RENEW_SLOT = Script(
+    _LEASE
+    + """
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+return lease()
+"""
+)
+
+SCRIPTS = (
+    PUT,
+    PUT_IF_VERSION,
+    CLAIM,
+    CREATE_OWNED,
+    RESTORE_OWNED,
+    PUT_OWNED,
+    DELETE_OWNED,
+    HASH_PUT,
+    SET_POP_DUE,
+    ACQUIRE_SLOT,
+    RENEW_SLOT,
+)
