@@ -1,8 +1,11 @@
 """The discovery port: live instances and leaders, with the semantics of ZooKeeper.
 
-Policy. An instance's registration lives as long as its process's session. Views are last-known:
-when the service is away, the view stays as it was. Watchers are called in the event loop, first
-with the present view, then after every change; quick changes may be joined into one call.
+Policy. An instance's registration lives as long as its process's session, and comes back by itself
+with a new one. Views are last-known: when the service is away, the view stays as it was, and after
+that nobody leaves it before all had time to come back. Watchers are called in the event loop, first
+with the present view, then after every change; quick changes may be joined into one call. What is
+asked for during an outage (to register, to change, to stand for election) is remembered and done
+when the service is back. A leader whose session may end elsewhere steps down before it does.
 """
 
 import enum
@@ -85,8 +88,17 @@ class Leadership(Protocol):
 class Discovery(Protocol):
     """Who is there. See the module's docstring."""
 
+    @property
+    def is_settled(self) -> bool:
+        """True while who is missing in a view is really gone.
+
+        False before the first view, while the service is away, and afterwards until all had time
+        to come back. Whoever acts upon an absence asks this first.
+        """
+        ...
+
     async def start(self) -> None:
-        """Opens the session."""
+        """Opens the session; when the service is away, with an empty view that fills later."""
         ...
 
     async def aclose(self) -> None:
@@ -94,7 +106,12 @@ class Discovery(Protocol):
         ...
 
     async def register(self, instance: Instance) -> Registration:
-        """Announces an instance. Raises `ValueError` if its id is already there."""
+        """Announces an instance; during an outage it returns and announces it later.
+
+        Raises:
+            ValueError: its id is already there.
+            BackingUnavailable: this discovery is closed.
+        """
         ...
 
     def instances(self, service: str) -> list[Instance]:
@@ -106,5 +123,5 @@ class Discovery(Protocol):
         ...
 
     async def elect(self, name: str, candidate: str) -> Leadership:
-        """Stands for election; returns at once, leading or waiting in order of arrival."""
+        """Stands for election; returns soon, leading or waiting in order of arrival."""
         ...

@@ -4,12 +4,10 @@ import asyncio
 from collections import deque
 
 import msgspec
-import structlog
 
 from parley.backing.discovery.base import Instance, InstanceState, WatchCallback
+from parley.backing.discovery.watches import ServiceWatch, Watches
 from parley.backing.errors import BackingUnavailable
-
-_logger = structlog.stdlib.get_logger(__name__)
 
 
 class EmbeddedDiscovery:
@@ -17,7 +15,7 @@ class EmbeddedDiscovery:
 
     def __init__(self) -> None:
         self._services: dict[str, dict[str, Instance]] = {}
-        self._watches: dict[str, list[_Watch]] = {}
+        self._watches = Watches(self.instances)
         self._elections: dict[str, _Election] = {}
         self._is_closed = False
 
@@ -29,10 +27,13 @@ class EmbeddedDiscovery:
         self._is_closed = True
         for election in self._elections.values():
             election.end()
-        for watches in list(self._watches.values()):
-            for watch in watches.copy():
-                watch.close()
+        self._watches.close()
         self._services.clear()
+
+    @property
+    def is_settled(self) -> bool:
+        """True while it is open: one process knows all its instances."""
+        return not self._is_closed
 
     async def register(self, instance: Instance) -> "_Registration":
         """Announces an instance."""
@@ -46,13 +47,10 @@ class EmbeddedDiscovery:
         """Returns the view, ordered by id."""
         return sorted(self._services.get(service, {}).values(), key=_id)
 
-    def watch(self, service: str, callback: WatchCallback) -> "_Watch":
+    def watch(self, service: str, callback: WatchCallback) -> ServiceWatch:
         """Calls back soon with the present view, and after every change."""
         self._refuse_when_closed()
-        watch = _Watch(self, service, callback)
-        self._watches.setdefault(service, []).append(watch)
-        watch.notify()
-        return watch
+        return self._watches.add(service, callback)
 
     async def elect(self, name: str, candidate: str) -> "_Candidacy":
         """Stands for election."""
@@ -68,20 +66,11 @@ class EmbeddedDiscovery:
 
     def _show(self, instance: Instance) -> None:
         self._services.setdefault(instance.service, {})[instance.id] = instance
-        self._notify(instance.service)
+        self._watches.notify(instance.service)
 
     def _hide(self, instance: Instance) -> None:
         if self._services.get(instance.service, {}).pop(instance.id, None) is not None:
-            self._notify(instance.service)
-
-    def _notify(self, service: str) -> None:
-        for watch in self._watches.get(service, ()):
-            watch.notify()
-
-    def _unwatch(self, service: str, watch: "_Watch") -> None:
-        watches = self._watches.get(service, [])
-        if watch in watches:
-            watches.remove(watch)
+            self._watches.notify(instance.service)
 
 
 class _Registration:
@@ -111,34 +100,6 @@ class _Registration:
         if not self._is_closed:
             self._is_closed = True
             self._discovery._hide(self._instance)
-
-
-class _Watch:
-    """A callback that is told of changes, at most once per turn of the loop."""
-
-    def __init__(self, discovery: EmbeddedDiscovery, service: str, callback: WatchCallback) -> None:
-        self._discovery = discovery
-        self._service = service
-        self._callback = callback
-        self._call: asyncio.Handle | None = None
-
-    def notify(self) -> None:
-        """Sees to it that the callback is called soon."""
-        if self._call is None:
-            self._call = asyncio.get_running_loop().call_soon(self._run)
-
-    def close(self) -> None:
-        """Ends the calls."""
-        if self._call is not None:
-            self._call.cancel()
-        self._discovery._unwatch(self._service, self)
-
-    def _run(self) -> None:
-        self._call = None
-        try:
-            self._callback(self._discovery.instances(self._service))
-        except Exception:
-            _logger.exception("discovery watcher failed", service=self._service)
 
 
 class _Election:
