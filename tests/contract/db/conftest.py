@@ -1,9 +1,5 @@
-"""Databases for the contract suite: SQLite always, PostgreSQL where its URL is given.
+"""Databases for the contract suite: SQLite in a file and in memory, and PostgreSQL."""
 
-`PARLEY_TEST_POSTGRES_URL` names an empty database that the suite may fill and wipe.
-"""
-
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -14,17 +10,19 @@ from parley.backing.db.engine import Database
 from parley.backing.db.extensions import NewExtension
 from parley.backing.db.models import Base, OutboxRow
 from parley.backing.db.provisioning import NewTenant, provision_tenant
+from parley.cluster.servers.postgresql import PostgresServer
 from parley.model.events import ConfigChanged, decode_event
 from parley.model.ids import TenantId
 from parley.testkit.clock import FakeClock
 
-_POSTGRES_URL = os.environ.get("PARLEY_TEST_POSTGRES_URL")
-_ENGINES = ["sqlite", "memory", *(["postgresql"] if _POSTGRES_URL else [])]
+_ENGINES = ("sqlite", "memory", "postgresql")
 
 
-def _url(engine: str, folder: Path) -> str:
-    urls = {"memory": "sqlite://", "sqlite": f"sqlite:///{folder}/data/parley.db"}
-    return urls.get(engine, _POSTGRES_URL or "")
+def _url(request: pytest.FixtureRequest, folder: Path) -> str:
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        return server.create_database("contract")
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{folder}/data/parley.db"
 
 
 async def _wipe(db: Database) -> None:
@@ -35,7 +33,7 @@ async def _wipe(db: Database) -> None:
 
 @pytest.fixture(params=_ENGINES)
 async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(_url(request.param, tmp_path), FakeClock(), source="test-1")
+    database = Database(_url(request, tmp_path), FakeClock(), source="test-1")
     await database.start()
     if request.param == "postgresql":
         await _wipe(database)

@@ -2,20 +2,22 @@
 
 SQLite runs in WAL mode: readers never wait; writers queue in process (SQLite itself would poll) and
 begin IMMEDIATE, so that a transaction never fails half-way for want of the write lock. PostgreSQL
-comes by URL alone. What the server cannot do now is `BackingUnavailable`; what a constraint forbids
-stays SQLAlchemy's `IntegrityError`, which repositories turn into domain errors.
+comes by URL alone: a connection that broke is replaced at the next transaction, and a server that
+hangs costs a transaction its time-out and three seconds at most. What the server cannot do now is
+`BackingUnavailable`; what a constraint forbids stays SQLAlchemy's `IntegrityError`, which
+repositories turn into domain errors.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from alembic.util import CommandError
-from sqlalchemy import AsyncAdaptedQueuePool, text
+from sqlalchemy import AsyncAdaptedQueuePool
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -27,6 +29,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from parley.backing.db.migrate import upgrade
 from parley.backing.db.models import Base
+from parley.backing.db.postgresql import (
+    AdvisoryLock,
+    connect_options,
+    driver_url,
+    end_transaction,
+)
 from parley.backing.db.sqlite import READ_ONLY, SqliteConnector, begin_explicitly
 from parley.backing.errors import BackingUnavailable
 from parley.model.errors import InvalidValue
@@ -39,6 +47,9 @@ READ_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
 _MIGRATION_TIMEOUT_S = 300.0
 _POOL_SIZE = 8
+_CLOSE_TIMEOUT_S = 0.5
+
+IsHeld: TypeAlias = Callable[[], bool]
 
 _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
@@ -96,7 +107,10 @@ class Database:
             self._engine = self._make_engine()
             async with self.write(_MIGRATION_TIMEOUT_S) as connection:
                 await connection.run_sync(upgrade)
-        except (BackingUnavailable, OSError, ImportError, ArgumentError, CommandError) as error:
+        except (
+            *(BackingUnavailable, OSError, ImportError, ArgumentError, CommandError),
+            TypeError,  # an option in the URL that the driver does not know
+        ) as error:
             await self.aclose()
             place = self._url.render_as_string(hide_password=True)
             raise CannotOpen(f"The database {place} cannot be opened: {error}.") from error
@@ -108,7 +122,7 @@ class Database:
         """Closes every connection."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            await engine.dispose()
+            await self._dispose(engine)
         if self._connector is not None:
             await self._connector.aclose()
         if self._anchor is not None:
@@ -142,19 +156,34 @@ class Database:
         self.committed.set()
 
     @asynccontextmanager
-    async def exclusive(self, lock_id: int) -> AsyncIterator[bool]:
-        """Tries to be the only holder of a lock among all processes; yields whether it is."""
+    async def exclusive(self, lock_id: int) -> AsyncIterator[IsHeld | None]:
+        """Tries to be the only holder of a lock among all processes.
+
+        Yields:
+            Says whether it is held still, which ends with the connection to the server; None when
+            another holds it.
+
+        Raises:
+            BackingUnavailable: no answer in time, or the connection broke.
+        """
         if self.is_sqlite:
             lock = self._exclusive.setdefault(lock_id, asyncio.Lock())
             if lock.locked():
-                yield False
+                yield None
                 return
             async with lock:
-                yield True
+                yield lock.locked
             return
-        async with self._connect() as connection:
-            query = text("SELECT pg_try_advisory_xact_lock(:id)")
-            yield bool(await connection.scalar(query, {"id": lock_id}))
+        stack = AsyncExitStack()
+        try:
+            async with self._guarded(READ_TIMEOUT_S):
+                connection = await stack.enter_async_context(self._connect())
+                lease = AdvisoryLock(connection, lock_id)
+                is_mine = await lease.try_acquire()
+            yield lease.is_held if is_mine else None
+        finally:
+            async with self._guarded(READ_TIMEOUT_S):
+                await stack.aclose()
 
     def insert(self, table: type[Base]) -> SqliteInsert | PostgresInsert:
         """Begins an INSERT that can say ON CONFLICT."""
@@ -183,7 +212,21 @@ class Database:
         async with self._engine.connect() as connection:
             if read_only:
                 await connection.execution_options(**{READ_ONLY: True})
-            yield connection
+            try:
+                yield connection
+            finally:
+                if self._connector is None:
+                    await end_transaction(connection)
+
+    async def _dispose(self, engine: AsyncEngine) -> None:
+        # A server that hangs does not say good-bye: each attempt gives up one connection.
+        for _ in range(_POOL_SIZE + 1):
+            try:
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await engine.dispose()
+            except TimeoutError:
+                continue
+            return
 
     def _make_engine(self) -> AsyncEngine:
         options: dict[str, Any] = {
@@ -195,7 +238,7 @@ class Database:
         if self._connector is not None:
             options["async_creator"] = self._connector
         else:
-            options.update(pool_pre_ping=True, connect_args={"timeout": READ_TIMEOUT_S})
+            options.update(connect_options())
         engine = create_async_engine(self._url, **options)
         if self._connector is not None:
             begin_explicitly(engine)
@@ -208,6 +251,8 @@ def _parsed(text: str) -> URL:
     except ArgumentError as error:
         # The text may hold a password: it is not repeated.
         raise CannotOpen("The database URL cannot be understood.") from error
+    if url.get_backend_name() == "postgresql":
+        url = driver_url(url)
     driver = _ASYNC_DRIVERS.get(url.drivername)
     return url if driver is None else url.set(drivername=driver)
 

@@ -3,6 +3,10 @@
 `OutboxPublisher` moves the rows to the bus, in order per key, and deletes a row once the bus has it
 durably. A crash in between publishes a row twice with the same content (at least once, as the bus
 itself); a change that was rolled back is never published, one that was committed always is.
+
+Of several processes the one that holds the database's lock publishes. The lock ends with its
+holder's connection: the holder looks before each row, so at most the rows that are on their way at
+that moment, one per key, can reach the bus after their successors did, as repetitions.
 """
 
 import asyncio
@@ -16,7 +20,7 @@ from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.bus.base import Bus
-from parley.backing.db.engine import Database
+from parley.backing.db.engine import Database, IsHeld
 from parley.backing.db.models import OutboxRow
 from parley.backing.errors import BackingError, BackingUnavailable
 from parley.model.events import ConfigChange, ConfigChanged, encode_event
@@ -127,11 +131,11 @@ class OutboxPublisher:
         Raises:
             BackingError: the database or the bus failed; rows that got through are not repeated.
         """
-        async with self._db.exclusive(_LOCK_ID) as is_mine:
-            if not is_mine:
+        async with self._db.exclusive(_LOCK_ID) as is_held:
+            if is_held is None:
                 return 0
             rows = await self._fetch()
-            done, error = await self._publish(rows)
+            done, error = await self._publish(rows, is_held)
             if done:
                 async with self._db.write() as connection:
                     await connection.execute(delete(OutboxRow).where(OutboxRow.id.in_(done)))
@@ -191,18 +195,26 @@ class OutboxPublisher:
                 self._waiting.set(total or 0)
         return rows
 
-    async def _publish(self, rows: Sequence[_Row]) -> tuple[list[int], BackingError | None]:
+    async def _publish(
+        self, rows: Sequence[_Row], is_held: IsHeld
+    ) -> tuple[list[int], BackingError | None]:
         chains: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
         for row in rows:
             chains[row.topic, row.key].append(row)
-        results = await asyncio.gather(*map(self._publish_chain, chains.values()))
+        results = await asyncio.gather(
+            *(self._publish_chain(chain, is_held) for chain in chains.values())
+        )
         done = [row_id for ids, _ in results for row_id in ids]
         return done, next((error for _, error in results if error is not None), None)
 
-    async def _publish_chain(self, rows: Sequence[_Row]) -> tuple[list[int], BackingError | None]:
+    async def _publish_chain(
+        self, rows: Sequence[_Row], is_held: IsHeld
+    ) -> tuple[list[int], BackingError | None]:
         """Publishes the rows of one key one after the other, up to the first failure."""
         done: list[int] = []
         for row in rows:
+            if not is_held():
+                return done, BackingUnavailable("another process may publish the outbox now")
             try:
                 async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
                     await self._bus.publish_and_wait(row.topic, row.key, row.value)

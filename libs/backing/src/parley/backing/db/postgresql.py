@@ -1,0 +1,81 @@
+"""How this platform connects to PostgreSQL: limits that hold when a process or a host is gone.
+
+Transactions have time-outs of their own (`engine.py`); these settings let the server end what a
+client that froze or vanished would keep open, such as the lock of the outbox.
+"""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+CONNECT_TIMEOUT_S = 5.0
+_ROLLBACK_TIMEOUT_S = 1.0
+
+_SERVER_SETTINGS = {
+    "application_name": "parley",
+    # Above every time-out of a transaction; migrations lift it.
+    "statement_timeout": "65s",
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10s",
+}
+
+
+def connect_options() -> dict[str, Any]:
+    """Returns the options of the engine for a PostgreSQL server."""
+    return {
+        # A connection that died in the pool is found before it is used.
+        "pool_pre_ping": True,
+        "connect_args": {
+            "timeout": CONNECT_TIMEOUT_S,
+            "server_settings": dict(_SERVER_SETTINGS),
+        },
+    }
+
+
+def driver_url(url: URL) -> URL:
+    """Names the TLS option as the driver does; URLs made for others call it `sslmode`."""
+    mode = url.query.get("sslmode")
+    if mode is None:
+        return url
+    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+
+
+async def end_transaction(connection: AsyncConnection) -> None:
+    """Rolls back what was not committed; a connection that cannot is thrown away.
+
+    Closing a connection does the same, but waits for a server that hangs for ever, whatever
+    time-out or cancellation its caller is under.
+    """
+    try:
+        async with asyncio.timeout(_ROLLBACK_TIMEOUT_S):
+            await connection.rollback()
+    except (TimeoutError, SQLAlchemyError):
+        if not connection.invalidated and not connection.closed:
+            await connection.invalidate()
+
+
+class AdvisoryLock:
+    """A lock among all processes, held by the transaction of one connection."""
+
+    def __init__(self, connection: AsyncConnection, lock_id: int) -> None:
+        self._connection = connection
+        self._lock_id = lock_id
+        self._driver: Any = None
+
+    async def try_acquire(self) -> bool:
+        """Takes the lock unless another process has it."""
+        raw = await self._connection.get_raw_connection()
+        self._driver = raw.driver_connection
+        query = text("SELECT pg_try_advisory_xact_lock(:id)")
+        return bool(await self._connection.scalar(query, {"id": self._lock_id}))
+
+    def is_held(self) -> bool:
+        """Says whether the connection, and so the lock, is still there as far as is known."""
+        return not self._driver.is_closed()
