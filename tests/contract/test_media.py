@@ -162,7 +162,9 @@ async def test_silence_is_told(media: Media, phones: list[socket.socket]) -> Non
 async def test_a_session_that_the_relay_drops_is_told_as_lost(media: Media) -> None:
     await media.control.execute(OpenSession("s", 1, legs=[leg("a")]))
     media.service.relay.drop("s", "a reason")
-    assert await media.next_event() == SessionLost("s", "a reason")
+    lost = await media.next_event()
+    assert isinstance(lost, SessionLost)
+    assert (lost.session_id, lost.reason) == ("s", "a reason")
 
 
 async def test_many_commands_at_once_each_get_their_own_reply(media: Media) -> None:

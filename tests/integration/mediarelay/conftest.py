@@ -1,9 +1,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from parley.backing.media.grpc import GrpcMediaControl
+from parley.backing.media.times import MediaTimes
 from parley.mediarelay.app import GrpcFront, RelayService
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.model.media import MediaEvent
@@ -78,11 +80,10 @@ async def connect() -> AsyncIterator[Connect]:
     async def make(
         *addresses: str,
         instance_id: str = "cm-1",
-        timeout_s: float = 3.0,
-        lost_after_s: float = 0.2,
+        **times: Any,
     ) -> Manager:
         control = GrpcMediaControl(
-            addresses, instance_id, timeout_s=timeout_s, lost_after_s=lost_after_s
+            addresses, instance_id, times=MediaTimes(**{"command_s": 3.0, **times})
         )
         made.append(control)
         await control.start()

@@ -2,13 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
 
 from parley.backing.media.base import MediaUnavailable
 from parley.backing.media.grpc import GrpcMediaControl
-from parley.model.media import CloseSession, OpenSession, Reply, SessionLost, UpdateSession
+from parley.backing.media.times import MediaTimes
+from parley.model.media import (
+    CloseSession,
+    MediaEvent,
+    OpenSession,
+    Reply,
+    SessionLost,
+    UpdateSession,
+)
 from parley.rpc.media.v1 import media_pb2 as pb
 from parley.rpc.media.v1.media_pb2_grpc import MediaRelayServicer, add_MediaRelayServicer_to_server
 
@@ -17,6 +26,7 @@ class ScriptedRelay(MediaRelayServicer):
     """Records batches; sends what it is told."""
 
     def __init__(self) -> None:
+        self.heartbeat_ms = 0
         self.batches: asyncio.Queue[pb.CommandBatch] = asyncio.Queue()
         self.outgoing: asyncio.Queue[pb.ReplyBatch | None] = asyncio.Queue()
 
@@ -25,7 +35,7 @@ class ScriptedRelay(MediaRelayServicer):
     ) -> AsyncIterator[pb.ReplyBatch]:
         reader = asyncio.ensure_future(self._read(request_iterator))
         try:
-            yield pb.ReplyBatch(instance_id="relay-1")
+            yield pb.ReplyBatch(instance_id="relay-1", heartbeat_ms=self.heartbeat_ms)
             while (batch := await self.outgoing.get()) is not None:
                 yield batch
         finally:
@@ -40,9 +50,11 @@ class ScriptedRelay(MediaRelayServicer):
         self.last = await asyncio.wait_for(self.batches.get(), 3)
         return [(str(c.WhichOneof("body")), c.session_id) for c in self.last.commands]
 
-    def accept(self) -> None:
+    def accept(self, heartbeat_ms: int = 0) -> None:
         replies = [pb.Reply(id=c.id, session_id=c.session_id, ok=True) for c in self.last.commands]
-        self.outgoing.put_nowait(pb.ReplyBatch(instance_id="relay-1", replies=replies))
+        self.outgoing.put_nowait(
+            pb.ReplyBatch(instance_id="relay-1", replies=replies, heartbeat_ms=heartbeat_ms)
+        )
 
     def hang_up(self) -> None:
         self.outgoing.put_nowait(None)
@@ -64,8 +76,9 @@ async def address(relay: ScriptedRelay) -> AsyncIterator[str]:
     await server.stop(None)
 
 
-async def connected(address: str, timeout_s: float) -> GrpcMediaControl:
-    control = GrpcMediaControl([address], "cm-1", timeout_s=timeout_s, lost_after_s=5)
+async def connected(address: str, timeout_s: float, **more: Any) -> GrpcMediaControl:
+    times = MediaTimes(command_s=timeout_s, lost_after_s=5, **more)
+    control = GrpcMediaControl([address], "cm-1", times=times)
     await control.start()
     async with asyncio.timeout(5):
         await control.wait_all_up()
@@ -142,7 +155,7 @@ async def test_an_open_session_is_not_undone_by_an_open_that_was_repeated_in_vai
 
 
 async def test_sessions_are_kept_when_the_same_relay_is_back(
-    relay: ScriptedRelay, control: GrpcMediaControl
+    relay: ScriptedRelay, control: GrpcMediaControl, address: str
 ) -> None:
     events: list[object] = []
     control.on_event(events.append)
@@ -163,7 +176,106 @@ async def test_sessions_are_kept_when_the_same_relay_is_back(
     await relay.next_batch()
     relay.accept()
     await asyncio.wait_for(update, 3)
-    assert events == [SessionLost("s", "why")]
+    assert events == [SessionLost("s", "why", address)]
+
+
+async def test_a_relay_that_breaks_its_promise_of_heartbeats_is_dead(
+    relay: ScriptedRelay, address: str
+) -> None:
+    relay.heartbeat_ms = 10
+    control = await connected(address, 5, silent_after_s=0.3)
+    lost: asyncio.Queue[MediaEvent] = asyncio.Queue()
+    control.on_event(lost.put_nowait)
+    opened = ask(control, OpenSession("s", 3))
+    await relay.next_batch()
+    relay.accept(heartbeat_ms=10)
+    await asyncio.wait_for(opened, 3)
+    event = await asyncio.wait_for(lost.get(), 3)
+    assert isinstance(event, SessionLost)
+    assert (event.session_id, event.relay) == ("s", address)
+    # It was only frozen: what it still has is closed, under the epoch that it was opened with.
+    assert await relay.next_batch() == [("close", "s")]
+    assert relay.last.commands[0].epoch == 3
+    await control.aclose()
+
+
+async def test_a_relay_that_promised_nothing_may_be_silent(
+    relay: ScriptedRelay, address: str
+) -> None:
+    control = await connected(address, 5, silent_after_s=0.02)
+    opened = ask(control, OpenSession("s", 1))
+    await relay.next_batch()
+    await asyncio.sleep(0.2)
+    relay.accept()
+    assert (await asyncio.wait_for(opened, 3)).ok
+    await control.aclose()
+
+
+async def test_lost_sessions_are_told_a_batch_at_a_time(relay: ScriptedRelay, address: str) -> None:
+    relay.heartbeat_ms = 10
+    control = await connected(address, 5, silent_after_s=0.3, batch_pause_s=0.03)
+    told: list[float] = []
+    loop = asyncio.get_running_loop()
+    control.on_event(lambda event: told.append(loop.time()))
+    opened = [ask(control, OpenSession(f"s{n}", 1)) for n in range(250)]
+    await relay.next_batch()
+    relay.accept(heartbeat_ms=10)
+    await asyncio.wait_for(asyncio.gather(*opened), 5)
+    async with asyncio.timeout(5):
+        while len(told) < 250:  # noqa: ASYNC110 - the callback has no event
+            await asyncio.sleep(0.005)
+    assert told[99] - told[0] < 0.03
+    assert told[100] - told[99] > 0.02
+    assert told[200] - told[199] > 0.02
+    await control.aclose()
+
+
+async def test_events_of_a_session_that_was_closed_are_not_told(
+    relay: ScriptedRelay, control: GrpcMediaControl
+) -> None:
+    events: list[object] = []
+    control.on_event(events.append)
+    opened = ask(control, OpenSession("s", 1))
+    await relay.next_batch()
+    relay.accept()
+    await asyncio.wait_for(opened, 3)
+    closing = ask(control, CloseSession("s", 1))
+    await relay.next_batch()
+    late = pb.MediaEvent(session_id="s", timed_out=pb.MediaTimedOut(leg="a"))
+    relay.outgoing.put_nowait(pb.ReplyBatch(instance_id="relay-1", events=[late]))
+    relay.accept()
+    assert (await asyncio.wait_for(closing, 3)).ok
+    assert events == []
+
+
+async def test_a_relay_that_dies_over_an_opening_is_not_the_last_to_be_asked(
+    relay: ScriptedRelay, address: str
+) -> None:
+    second = ScriptedRelay()
+    server = grpc.aio.server()
+    add_MediaRelayServicer_to_server(second, server)
+    other = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    control = GrpcMediaControl([address, other], "cm-1", times=MediaTimes(command_s=5))
+    await control.start()
+    try:
+        async with asyncio.timeout(5):
+            await control.wait_all_up()
+        opening = ask(control, OpenSession("s", 1))
+        async with asyncio.timeout(5):
+            while relay.batches.empty() and second.batches.empty():  # noqa: ASYNC110 - two queues
+                await asyncio.sleep(0.001)
+        asked, left = (second, relay) if relay.batches.empty() else (relay, second)
+        await asked.next_batch()
+        asked.hang_up()
+        assert await left.next_batch() == [("open", "s")]
+        left.accept()
+        assert (await asyncio.wait_for(opening, 3)).ok
+        # The first one may have opened it before it went: it closes it when it is back.
+        assert await asked.next_batch() == [("close", "s")]
+    finally:
+        await control.aclose()
+        await server.stop(None)
 
 
 async def test_without_any_relay_commands_fail_at_once() -> None:

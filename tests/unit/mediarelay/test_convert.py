@@ -15,7 +15,6 @@ from parley.model.media import (
     LegPorts,
     LegSpec,
     LocalStream,
-    MediaEvent,
     MediaTimedOut,
     OpenSession,
     Reply,
@@ -69,13 +68,14 @@ def test_a_reply_survives_the_wire(reply: Reply) -> None:
     assert (message.id, reply_from_pb(message, "")) == (5, reply)
 
 
-@pytest.mark.parametrize("event", [MediaTimedOut("s", "b"), SessionLost("s", "gone")])
-def test_an_event_survives_the_wire(event: MediaEvent) -> None:
-    assert event_from_pb(pb.MediaEvent.FromString(event_to_pb(event).SerializeToString())) == event
+@pytest.mark.parametrize("event", [MediaTimedOut("s", "b"), SessionLost("s", "gone", "r1")])
+def test_an_event_survives_the_wire(event: MediaTimedOut | SessionLost) -> None:
+    wire = event_to_pb(event).SerializeToString()
+    assert event_from_pb(pb.MediaEvent.FromString(wire), "r1") == event
 
 
 def test_what_only_a_newer_peer_knows_is_told_apart() -> None:
-    assert event_from_pb(pb.MediaEvent(session_id="s")) is None
+    assert event_from_pb(pb.MediaEvent(session_id="s"), "r1") is None
     assert reply_from_pb(pb.Reply(error=99), "r").error is ReplyError.INTERNAL  # type: ignore[arg-type]  # a future one
     with pytest.raises(ValueError, match="none of"):
         command_from_pb(pb.Command(id=1))

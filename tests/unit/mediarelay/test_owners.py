@@ -56,3 +56,15 @@ def test_a_closed_session_is_nobodys() -> None:
     owners.forget("s")
     owners.tell(EVENT)
     assert told == []
+
+
+def test_the_former_owners_end_does_not_make_an_orphan_of_an_adopted_session() -> None:
+    owners, former, successor = Owners(), list[MediaEvent](), list[MediaEvent]()
+    owners.attach("cm1", former.append)
+    owners.take("s", "cm1")
+    owners.attach("cm2", successor.append)
+    owners.take("s", "cm2")
+    owners.detach("cm1", former.append, 1.0)
+    assert list(owners.orphans(1000.0, 1.0)) == []
+    owners.tell(EVENT)
+    assert (former, successor) == ([], [EVENT])

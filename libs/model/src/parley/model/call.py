@@ -56,6 +56,7 @@ class LegRecord(Struct, frozen=True, kw_only=True):
         party: number or address of the person on this leg.
         contact: where the phone was reached.
         sip_status: final status of the leg's INVITE; None when it never had one.
+        media_note: why its media did not flow to the end; empty as a rule.
     """
 
     leg: str
@@ -67,6 +68,7 @@ class LegRecord(Struct, frozen=True, kw_only=True):
     answered_at: Timestamp | None = None
     ended_at: Timestamp
     sip_status: int | None = None
+    media_note: str = ""
 
 
 class MediaRecord(Struct, frozen=True, kw_only=True):

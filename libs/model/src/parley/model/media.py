@@ -86,6 +86,9 @@ class OpenSession(Struct, frozen=True, tag_field="command", tag="open"):
 class UpdateSession(Struct, frozen=True, tag_field="command", tag="update"):
     """Changes the named streams; a changed remote address is learnt anew, silence counts from now.
 
+    Without legs and with a higher epoch it adopts the session: its events come to the sender from
+    then on, and what the former owner still says is refused.
+
     Attributes:
         media_timeout_s: None leaves it.
         relay: `Reply.relay` of the session, for a caller that did not open it itself.
@@ -99,7 +102,11 @@ class UpdateSession(Struct, frozen=True, tag_field="command", tag="update"):
 
 
 class CloseSession(Struct, frozen=True, tag_field="command", tag="close"):
-    """Ends a session; the reply carries its statistics. Closing what is not there succeeds."""
+    """Ends a session; the reply carries its statistics. Closing what is not there succeeds.
+
+    Attributes:
+        relay: `Reply.relay` of the session; of two relays that hold it (a move), this one is meant.
+    """
 
     session_id: str
     epoch: int
@@ -175,10 +182,26 @@ class MediaTimedOut(Struct, frozen=True, tag_field="event", tag="timed_out"):
 
 
 class SessionLost(Struct, frozen=True, tag_field="event", tag="lost"):
-    """The session is gone though nobody closed it: its relay died, or dropped it."""
+    """The session is gone though nobody closed it: its relay died, or dropped it.
+
+    Attributes:
+        relay: which relay lost it, as `Reply.relay` named it; empty when there is only one.
+    """
 
     session_id: str
     reason: str = ""
+    relay: str = ""
 
 
-MediaEvent = MediaTimedOut | SessionLost
+class RelayDraining(Struct, frozen=True, tag_field="event", tag="draining"):
+    """The session's relay is about to end, and another one takes sessions: move there.
+
+    It may come more than once. `OpenSession` of the same id then opens the session at another relay
+    while the old one goes on; `CloseSession.relay` closes it there once nobody needs it.
+    """
+
+    session_id: str
+    relay: str = ""
+
+
+MediaEvent = MediaTimedOut | SessionLost | RelayDraining

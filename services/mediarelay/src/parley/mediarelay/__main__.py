@@ -4,6 +4,8 @@ import sys
 
 import structlog
 
+from parley.backing.factory import create_backing
+from parley.backing.settings import BackingSettings
 from parley.mediarelay.app import GrpcFront, create_app
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.service.clock import SystemClock
@@ -17,9 +19,12 @@ _logger = structlog.stdlib.get_logger(__name__)
 
 async def _serve() -> int:
     settings = MediaRelaySettings.load_or_exit()
+    backing_settings = BackingSettings.load_or_exit() if settings.announce else None
     configure_logging(settings.log_level)
+    clock = SystemClock()
+    backing = None if backing_settings is None else create_backing(backing_settings, clock)
     try:
-        services = create_app(settings, Registry(), SystemClock())
+        services = create_app(settings, Registry(), clock, backing)
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return Exit.FAILED

@@ -5,19 +5,24 @@
 
 import asyncio
 import resource
+from collections.abc import Callable
 
 import grpc
 
+from parley.backing.factory import Backing
 from parley.mediaengine import Engine, EngineError
+from parley.mediarelay.announcer import Announcer
 from parley.mediarelay.grpc_api import MediaRelayApi
 from parley.mediarelay.metrics import RelayMetrics
 from parley.mediarelay.relay import Relay
 from parley.mediarelay.settings import MediaRelaySettings
+from parley.model.relay_load import RelayLoad
 from parley.rpc.media.v1.media_pb2_grpc import add_MediaRelayServicer_to_server
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.health import HealthApp
 from parley.service.http import HttpServer, listen_tcp
+from parley.service.ids import RandomIds
 from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
 
@@ -34,6 +39,10 @@ _GRPC_OPTIONS = (
 )
 
 
+def _nobody() -> bool:
+    return False
+
+
 class RelayService:
     """The relay's core as a part of a process.
 
@@ -43,8 +52,18 @@ class RelayService:
 
     name = "media relay"
 
-    def __init__(self, settings: MediaRelaySettings, registry: Registry) -> None:
+    def __init__(
+        self,
+        settings: MediaRelaySettings,
+        registry: Registry,
+        has_others: Callable[[], bool] = _nobody,
+    ) -> None:
         """Starts the engine's threads.
+
+        Args:
+            settings: of the relay.
+            registry: where to count.
+            has_others: says whether another relay could take the sessions of this one.
 
         Raises:
             StartError: the settings cannot work.
@@ -55,6 +74,8 @@ class RelayService:
             settings.advertised_host or settings.host,
             RelayMetrics(registry),
         )
+        self._move_timeout_s = settings.move_timeout_s
+        self._has_others = has_others
         self._is_started = False
 
     async def start(self) -> None:
@@ -63,8 +84,13 @@ class RelayService:
         self._is_started = True
 
     async def drain(self, timeout_s: float) -> None:
-        """Takes no new session; ends the ones that outlast the time."""
+        """Takes no new session; ends the ones that outlast the time.
+
+        Calls that can move to another relay get the shorter one of both times.
+        """
         self.relay.is_draining = True
+        if self._has_others():
+            timeout_s = min(timeout_s, self._move_timeout_s)
         try:
             async with asyncio.timeout(timeout_s):
                 await self.relay.wait_empty()
@@ -86,6 +112,7 @@ class GrpcFront:
 
     Attributes:
         port: the port that is listened on; known after `start` when 0 was asked for.
+        instance_id: of this run.
     """
 
     name = "media relay gRPC"
@@ -93,7 +120,17 @@ class GrpcFront:
     def __init__(self, relay: Relay, settings: MediaRelaySettings, clock: Clock) -> None:
         self.host = settings.host
         self.port = settings.grpc_port
-        self._api = MediaRelayApi(relay, clock, settings.orphan_timeout_s)
+        self.instance_id = RandomIds().instance(settings.name)
+        self._relay = relay
+        self._zone = settings.zone
+        self._clock = clock
+        self._api = MediaRelayApi(
+            relay,
+            clock,
+            self.instance_id,
+            orphan_timeout_s=settings.orphan_timeout_s,
+            heartbeat_s=settings.heartbeat_s,
+        )
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -104,9 +141,8 @@ class GrpcFront:
         """
         server = grpc.aio.server(options=_GRPC_OPTIONS)
         add_MediaRelayServicer_to_server(self._api, server)
-        host = f"[{self.host}]" if ":" in self.host else self.host
         try:
-            self.port = server.add_insecure_port(f"{host}:{self.port}")
+            self.port = server.add_insecure_port(self.address)
         except RuntimeError as error:
             # gRPC does not say why; the same attempt by hand does.
             listen_tcp(self.host, self.port, what=_WHAT).close()
@@ -131,6 +167,24 @@ class GrpcFront:
         return self._server is not None
 
     @property
+    def address(self) -> str:
+        """`host:port` of the server."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def report(self) -> RelayLoad:
+        """How the relay is now."""
+        return RelayLoad(
+            instance=self.instance_id,
+            address=self.address,
+            sessions=self._relay.sessions,
+            capacity=self._relay.capacity,
+            zone=self._zone,
+            at=self._clock.wall_s(),
+            draining=self._relay.is_draining,
+        )
+
+    @property
     def streams(self) -> int:
         """Call managers connected."""
         return self._api.streams
@@ -140,21 +194,38 @@ class GrpcFront:
         self._api.sweep()
 
 
-def create_app(settings: MediaRelaySettings, registry: Registry, clock: Clock) -> list[Service]:
+def create_app(
+    settings: MediaRelaySettings,
+    registry: Registry,
+    clock: Clock,
+    backing: Backing | None = None,
+) -> list[Service]:
     """Makes the services of a media relay process, in the order of their start.
+
+    Args:
+        settings: of the relay.
+        registry: where to count.
+        clock: of everything.
+        backing: where to announce the relay, not started; its discovery and state are opened and
+            closed here. None: the relay is not announced.
 
     Raises:
         StartError: the settings cannot work.
     """
-    core = RelayService(settings, registry)
+    announcers: list[Announcer] = []
+    core = RelayService(
+        settings, registry, lambda: any(announcer.has_others() for announcer in announcers)
+    )
     front = GrpcFront(core.relay, settings, clock)
+    if backing is not None:
+        announcers.append(Announcer(backing.discovery, backing.state, clock, front.report))
     health = HttpServer(
         HealthApp((core, front), registry),
         settings.host,
         settings.health_port,
         name="The media relay's health port",
     )
-    return [core, front, health]
+    return [core, front, *announcers, health]
 
 
 def _make_engine(settings: MediaRelaySettings) -> Engine:

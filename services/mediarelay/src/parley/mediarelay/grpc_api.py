@@ -9,11 +9,19 @@ import structlog
 from parley.backing.media.convert import command_from_pb, event_to_pb, reply_to_pb
 from parley.mediarelay.owners import Owners
 from parley.mediarelay.relay import Relay
-from parley.model.media import CloseSession, Command, MediaEvent, Reply, ReplyError, SessionLost
+from parley.model.ids import InstanceId
+from parley.model.media import (
+    CloseSession,
+    Command,
+    MediaEvent,
+    MediaTimedOut,
+    Reply,
+    ReplyError,
+    SessionLost,
+)
 from parley.rpc.media.v1 import media_pb2 as pb
 from parley.rpc.media.v1.media_pb2_grpc import MediaRelayServicer
 from parley.service.clock import Clock
-from parley.service.ids import RandomIds
 from parley.service.tasks import TaskOwner
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -24,36 +32,49 @@ _MAX_UNREAD_REPLIES = 10_000
 class MediaRelayApi(MediaRelayServicer):
     """Serves `Control` over a relay core."""
 
-    def __init__(self, relay: Relay, clock: Clock, orphan_timeout_s: float) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        clock: Clock,
+        instance_id: InstanceId,
+        *,
+        orphan_timeout_s: float,
+        heartbeat_s: float,
+    ) -> None:
         """Becomes the one that the relay tells its events.
 
         Args:
             relay: belongs to someone else.
             clock: for how long call managers are away.
+            instance_id: of this run; another one than before means that the sessions are gone.
             orphan_timeout_s: sessions of a call manager that is away, and silent, for longer
                 are closed.
+            heartbeat_s: every stream says something at least this often.
         """
-        self.instance_id = RandomIds().instance("mediarelay")
+        self.instance_id = instance_id
         self._relay = relay
         self._clock = clock
         self._orphan_timeout_s = orphan_timeout_s
+        self._heartbeat_s = heartbeat_s
+        self._heartbeat_ms = max(1, round(heartbeat_s * 1000))
         self._owners = Owners()
         self._streams: set[_Stream] = set()
         self._tasks = TaskOwner()
-        self._timer: asyncio.TimerHandle | None = None
         relay.on_event(self._on_event)
 
     def start(self) -> None:
-        """Begins to look for orphans."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._orphan_timeout_s / 4, self._sweep_again)
+        """Begins to give signs of life and to look for orphans."""
+        self._tasks.spawn(self._beat(), name="media relay heartbeat")
+        self._tasks.spawn(self._sweep_for_ever(), name="media relay looks for orphans")
 
     async def aclose(self) -> None:
         """Stops to look for orphans and to read commands; may be repeated."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         await self._tasks.aclose()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            self.announce()
 
     async def Control(
         self, request_iterator: AsyncIterator[pb.CommandBatch], context: object
@@ -121,6 +142,7 @@ class MediaRelayApi(MediaRelayServicer):
             "instance_id": self.instance_id,
             "sessions": self._relay.sessions,
             "draining": self._relay.is_draining,
+            "heartbeat_ms": self._heartbeat_ms,
         }
 
     def sweep(self) -> None:
@@ -130,9 +152,10 @@ class MediaRelayApi(MediaRelayServicer):
                 _logger.warning("orphaned session closed", session_id=session_id)
                 self._relay.drop(session_id, "its call manager is gone")
 
-    def _sweep_again(self) -> None:
-        self.sweep()
-        self.start()
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._orphan_timeout_s / 4)
+            self.sweep()
 
     def _note_owner(self, instance: str, command: Command, reply: Reply) -> None:
         if not reply.ok:
@@ -173,8 +196,9 @@ class _Stream:
                 self._room.clear()
 
     def put_event(self, event: MediaEvent) -> None:
-        self._events.append(event_to_pb(event))
-        self._awake.set()
+        if isinstance(event, MediaTimedOut | SessionLost):
+            self._events.append(event_to_pb(event))
+            self._awake.set()
 
     def wake(self) -> None:
         self._awake.set()

@@ -73,6 +73,11 @@ class Relay:
         """Sessions open now."""
         return len(self._sessions)
 
+    @property
+    def capacity(self) -> int:
+        """Sessions of one bridged stream that the ports suffice for, open ones included."""
+        return len(self._sessions) + self._engine.free_pairs // 2
+
     def start(self) -> None:
         """Begins to tell events, in the running loop."""
         self._loop = asyncio.get_running_loop()

@@ -12,6 +12,11 @@ class MediaRelaySettings(Settings):
     """How a media relay runs.
 
     Attributes:
+        name: of this instance, stable over restarts; its instance id is the name and a random
+            incarnation.
+        zone: where it runs; call managers prefer relays of their own.
+        announce: registers in discovery and reports its load to shared state
+            (`PARLEY_BACKING_*`); without it call managers must name its address.
         host: this machine's address for RTP and gRPC.
         advertised_host: the address phones are told, where NAT stands before the relay.
         rtp_ports: range of ports for RTP and RTCP, two per stream and leg.
@@ -22,11 +27,16 @@ class MediaRelaySettings(Settings):
         health_port: `/healthz`, `/readyz`, `/metrics`; 0 picks one.
         orphan_timeout_s: sessions of a call manager that is away, and silent, for longer are
             closed.
+        heartbeat_s: call managers hear from the relay at least this often.
         drain_timeout_s: how long calls may go on after SIGTERM.
+        move_timeout_s: the same when another relay is there to take them.
     """
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_MEDIARELAY_")
 
+    name: str = Field("mediarelay", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
+    zone: str = ""
+    announce: bool = False
     host: str = "127.0.0.1"
     advertised_host: str = ""
     rtp_ports: Ports = PortRange(20000, 29999)
@@ -36,7 +46,9 @@ class MediaRelaySettings(Settings):
     grpc_port: int = Field(7100, ge=0, le=65535)
     health_port: int = Field(9107, ge=0, le=65535)
     orphan_timeout_s: float = Field(300.0, gt=0)
+    heartbeat_s: float = Field(0.2, gt=0, le=60)
     drain_timeout_s: float = Field(30.0, ge=0)
+    move_timeout_s: float = Field(10.0, ge=0)
     log_level: LogLevel = "info"
 
     @field_validator("host", "advertised_host")

@@ -111,8 +111,8 @@ def reply_from_pb(message: pb.Reply, relay: str) -> Reply:
     )
 
 
-def event_to_pb(event: MediaEvent) -> pb.MediaEvent:
-    """Packs an event."""
+def event_to_pb(event: MediaTimedOut | SessionLost) -> pb.MediaEvent:
+    """Packs an event of a relay."""
     message = pb.MediaEvent(session_id=event.session_id)
     match event:
         case MediaTimedOut(leg=leg):
@@ -124,13 +124,13 @@ def event_to_pb(event: MediaEvent) -> pb.MediaEvent:
     return message
 
 
-def event_from_pb(message: pb.MediaEvent) -> MediaEvent | None:
-    """Unpacks an event; None for a kind that only a newer relay knows."""
+def event_from_pb(message: pb.MediaEvent, relay: str) -> MediaEvent | None:
+    """Unpacks an event of the relay of that name; None for a kind that only a newer one knows."""
     match message.WhichOneof("body"):
         case "timed_out":
             return MediaTimedOut(message.session_id, message.timed_out.leg)
         case "lost":
-            return SessionLost(message.session_id, message.lost.reason)
+            return SessionLost(message.session_id, message.lost.reason, relay)
         case _:
             return None
 

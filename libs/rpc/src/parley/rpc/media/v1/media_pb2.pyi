@@ -42,18 +42,20 @@ class CommandBatch(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., commands: _Optional[_Iterable[_Union[Command, _Mapping]]] = ...) -> None: ...
 
 class ReplyBatch(_message.Message):
-    __slots__ = ("instance_id", "replies", "events", "sessions", "draining")
+    __slots__ = ("instance_id", "replies", "events", "sessions", "draining", "heartbeat_ms")
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     REPLIES_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
     instance_id: str
     replies: _containers.RepeatedCompositeFieldContainer[Reply]
     events: _containers.RepeatedCompositeFieldContainer[MediaEvent]
     sessions: int
     draining: bool
-    def __init__(self, instance_id: _Optional[str] = ..., replies: _Optional[_Iterable[_Union[Reply, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[MediaEvent, _Mapping]]] = ..., sessions: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
+    heartbeat_ms: int
+    def __init__(self, instance_id: _Optional[str] = ..., replies: _Optional[_Iterable[_Union[Reply, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[MediaEvent, _Mapping]]] = ..., sessions: _Optional[int] = ..., draining: _Optional[bool] = ..., heartbeat_ms: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("id", "session_id", "epoch", "open", "update", "close")

@@ -1,0 +1,33 @@
+"""The load that a media relay publishes, by which call managers choose."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from parley.model.ids import InstanceId
+
+RELAY_SERVICE: Final = "mediarelay"
+"""Relays' name in discovery; the address of an instance is its gRPC `host:port`."""
+RELAY_LOAD_KEY: Final = "load:{mediarelay}"
+"""The hash of reports, by instance."""
+
+
+class RelayLoad(Struct, frozen=True, kw_only=True):
+    """One relay's report.
+
+    Attributes:
+        address: gRPC `host:port`, as in discovery.
+        sessions: sessions it holds now.
+        capacity: sessions of one bridged stream that its ports suffice for.
+        zone: where it runs.
+        at: Unix seconds of the report.
+        draining: it takes no new session.
+    """
+
+    instance: InstanceId
+    address: str
+    sessions: int
+    capacity: int
+    zone: str = ""
+    at: float
+    draining: bool = False
