@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.backing.errors import BlobKeyError, FolderInUse
+from parley.backing.errors import BackingUnavailable, BlobKeyError, FolderInUse
 from parley.backing.factory import create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.errors import SettingsError, StartError
@@ -80,3 +80,49 @@ async def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path)
     with pytest.raises(StartError, match=r"[^.]\.$"):
         await backing.start()
     await backing.aclose()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"state": "kafka"}, "the state adapter is embedded or redis"),
+        ({"discovery": "s3"}, "the discovery adapter is embedded or zookeeper"),
+        ({"blobs": "zookeeper"}, "the blobs adapter is embedded or s3"),
+        ({"discovery_url": "http://hunter2"}, "begins with zookeeper://"),
+        ({"blobs_url": "s3://"}, "s3://bucket"),
+        ({"blobs_url": "parley"}, "s3://bucket"),
+        ({"blobs_key": "hunter2"}, "are given together"),
+        ({"discovery_session_s": 0.1}, "0.5"),
+    ],
+)
+def test_settings_that_no_adapter_can_use_are_refused(
+    values: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=sentence) as caught:
+        BackingSettings.load(**values)
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_adapters_are_chosen_by_name_and_opened_without_their_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.backing.discovery.zookeeper._START_TIMEOUT_S", 0.1)
+    settings = BackingSettings.load(
+        data=tmp_path,
+        is_durable=False,
+        discovery="zookeeper",
+        # Nobody listens on the first port.
+        discovery_url="zookeeper://127.0.0.1:1/parley",
+        discovery_session_s=0.5,
+        blobs="s3",
+        blobs_endpoint="http://127.0.0.1:1",
+        blobs_key_id="id",
+        blobs_key="key",
+    )
+    backing = create_backing(settings, FakeClock())
+    await backing.start()
+    assert not backing.discovery.is_settled
+    with pytest.raises(BackingUnavailable):
+        await backing.blobs.stat("a")
+    await backing.aclose()
+    assert _names(tmp_path) == set()

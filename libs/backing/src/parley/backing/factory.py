@@ -20,8 +20,10 @@ from parley.backing.state.base import State
 from parley.backing.state.embedded import EmbeddedState
 from parley.service.clock import Clock
 from parley.service.errors import StartError
+from parley.service.metrics import Metrics, Registry
 
 _IN_MEMORY = "sqlite://"
+_LOCAL_REDIS = "redis://127.0.0.1:6379/0"
 
 
 class _Part(Protocol):
@@ -78,10 +80,12 @@ class Backing:
         await self._running.aclose()
 
 
-def create_backing(settings: BackingSettings, clock: Clock) -> Backing:
+def create_backing(
+    settings: BackingSettings, clock: Clock, registry: Registry | None = None
+) -> Backing:
     """Builds the ports that the settings ask for; nothing is opened yet."""
     return Backing(
-        bus=_BUS[settings.bus](settings, clock),
+        bus=_BUS[settings.bus](settings, clock, registry),
         state=_STATE[settings.state](settings, clock),
         discovery=_DISCOVERY[settings.discovery](settings, clock),
         db=Database(_database_url(settings), clock),
@@ -103,7 +107,7 @@ def _journal(settings: BackingSettings, name: str) -> Journal | None:
     return Journal(settings.data / name, name, settings.sync)
 
 
-def _embedded_bus(settings: BackingSettings, clock: Clock) -> Bus:
+def _embedded_bus(settings: BackingSettings, clock: Clock, _registry: Registry | None) -> Bus:
     limits = BusLimits(
         partitions=settings.bus_partitions,
         keep_records=settings.bus_keep_records,
@@ -113,23 +117,87 @@ def _embedded_bus(settings: BackingSettings, clock: Clock) -> Bus:
     return EmbeddedBus(clock, _journal(settings, "bus"), limits, settings.bus_volatile_topics)
 
 
+def _kafka_bus(settings: BackingSettings, clock: Clock, registry: Registry | None) -> Bus:
+    # Here, so that a process without Kafka does not load its client.
+    from parley.backing.bus.kafka import KafkaBus
+    from parley.backing.bus.kafka_options import KafkaOptions, servers_of
+
+    options = KafkaOptions(
+        servers=servers_of(settings.bus_url),
+        prefix=settings.bus_prefix,
+        partitions=settings.bus_partitions,
+        replication=settings.bus_replication,
+        linger_s=settings.bus_linger_s,
+        queue_bytes=settings.bus_queue_mb * 1024 * 1024,
+        attempts=settings.bus_attempts,
+    )
+    metrics = None if registry is None else Metrics(registry, "backing")
+    return KafkaBus(clock, options, _journal(settings, "bus-queue"), metrics)
+
+
 def _embedded_state(settings: BackingSettings, clock: Clock) -> State:
     return EmbeddedState(clock, _journal(settings, "state"))
+
+
+def _redis_state(settings: BackingSettings, clock: Clock) -> State:
+    # A process that does not use Redis does not load its client.
+    from parley.backing.state.redis import RedisState
+    from parley.backing.state.redis_limits import Limits
+
+    url = settings.state_url
+    limits = Limits(timeout_s=settings.state_timeout_s, wait_replicas=settings.state_wait_replicas)
+    try:
+        return RedisState(url.get_secret_value() if url else _LOCAL_REDIS, clock, limits)
+    except ValueError as error:
+        raise StartError(f"PARLEY_BACKING_STATE_URL: {error}.") from error
 
 
 def _embedded_discovery(_settings: BackingSettings, _clock: Clock) -> Discovery:
     return EmbeddedDiscovery()
 
 
+def _zookeeper_discovery(settings: BackingSettings, _clock: Clock) -> Discovery:
+    from parley.backing.discovery.zookeeper import ZookeeperDiscovery
+    from parley.backing.discovery.zookeeper_url import DEFAULT_URL
+
+    url = settings.discovery_url
+    return ZookeeperDiscovery(
+        DEFAULT_URL if url is None else url.get_secret_value(), settings.discovery_session_s
+    )
+
+
 def _local_blobs(settings: BackingSettings, _clock: Clock) -> Blobs:
     return LocalBlobs(settings.data / "blobs")
 
 
-_BUS: dict[Adapter, Callable[[BackingSettings, Clock], Bus]] = {Adapter.EMBEDDED: _embedded_bus}
+def _s3_blobs(settings: BackingSettings, _clock: Clock) -> Blobs:
+    from parley.backing.blobs.s3 import S3Blobs
+    from parley.backing.blobs.s3_place import S3Place
+
+    key_id, key = settings.blobs_key_id, settings.blobs_key
+    place = S3Place(
+        url=settings.blobs_url,
+        region=settings.blobs_region,
+        endpoint=settings.blobs_endpoint,
+        key_id=None if key_id is None else key_id.get_secret_value(),
+        key=None if key is None else key.get_secret_value(),
+    )
+    return S3Blobs(place)
+
+
+_BUS: dict[Adapter, Callable[[BackingSettings, Clock, Registry | None], Bus]] = {
+    Adapter.EMBEDDED: _embedded_bus,
+    Adapter.KAFKA: _kafka_bus,
+}
 _STATE: dict[Adapter, Callable[[BackingSettings, Clock], State]] = {
-    Adapter.EMBEDDED: _embedded_state
+    Adapter.EMBEDDED: _embedded_state,
+    Adapter.REDIS: _redis_state,
 }
 _DISCOVERY: dict[Adapter, Callable[[BackingSettings, Clock], Discovery]] = {
-    Adapter.EMBEDDED: _embedded_discovery
+    Adapter.EMBEDDED: _embedded_discovery,
+    Adapter.ZOOKEEPER: _zookeeper_discovery,
 }
-_BLOBS: dict[Adapter, Callable[[BackingSettings, Clock], Blobs]] = {Adapter.EMBEDDED: _local_blobs}
+_BLOBS: dict[Adapter, Callable[[BackingSettings, Clock], Blobs]] = {
+    Adapter.EMBEDDED: _local_blobs,
+    Adapter.S3: _s3_blobs,
+}

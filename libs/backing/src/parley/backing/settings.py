@@ -3,9 +3,12 @@
 from enum import Enum
 from pathlib import Path
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from parley.backing.blobs.s3_place import bucket_and_folder
+from parley.backing.bus.kafka_options import servers_of
+from parley.backing.discovery.zookeeper_url import parse_zookeeper_url
 from parley.backing.journal import SyncPolicy
 from parley.service.settings import CommaList, Settings
 
@@ -14,6 +17,18 @@ class Adapter(Enum):
     """Which implementation a port has. The real ones are chosen by their own names."""
 
     EMBEDDED = "embedded"
+    REDIS = "redis"
+    KAFKA = "kafka"
+    ZOOKEEPER = "zookeeper"
+    S3 = "s3"
+
+
+_FITTING = {
+    "state": (Adapter.EMBEDDED, Adapter.REDIS),
+    "bus": (Adapter.EMBEDDED, Adapter.KAFKA),
+    "discovery": (Adapter.EMBEDDED, Adapter.ZOOKEEPER),
+    "blobs": (Adapter.EMBEDDED, Adapter.S3),
+}
 
 
 class BackingSettings(Settings):
@@ -33,6 +48,25 @@ class BackingSettings(Settings):
         bus_max_records: records per partition after which publishing is refused.
         bus_attempts: how often a record is handed to a failing handler before it is put aside.
         bus_volatile_topics: topics that are kept in memory only.
+        state_url: redis://host:port/0, redis+sentinel://host:port,host:port/master or
+            redis+cluster://host:port,host:port, with TLS rediss; redis://127.0.0.1:6379/0 unless
+            given.
+        state_timeout_s: how long an operation on Redis may take, in seconds.
+        state_wait_replicas: replicas of Redis that must confirm each write of an owned record.
+        bus_url: kafka://host:port,host:port; some brokers of the cluster are enough.
+        bus_prefix: stands before every topic and group on Kafka.
+        bus_replication: copies of each partition of a new topic on Kafka; 3, or as many as there
+            are brokers at that moment, unless given.
+        bus_linger_s: shortest time between two produce requests to Kafka, in seconds.
+        bus_queue_mb: how much may wait for Kafka, in megabytes of memory and disk.
+        discovery_url: zookeeper://host:port,host:port/folder; name:password@ before the hosts
+            closes the folder to others; zookeeper://127.0.0.1:2181/parley unless given.
+        discovery_session_s: how long a silent process stays in discovery, in seconds.
+        blobs_url: s3://bucket, or s3://bucket/folder.
+        blobs_endpoint: URL of an S3 server that is not Amazon's.
+        blobs_region: the bucket's region.
+        blobs_key_id: access key; without it the environment's identity is used.
+        blobs_key: secret that belongs to the access key.
     """
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_BACKING_")
@@ -50,6 +84,54 @@ class BackingSettings(Settings):
     bus_max_records: int = Field(default=50_000, ge=1)
     bus_attempts: int = Field(default=5, ge=1)
     bus_volatile_topics: CommaList = ()
+    state_url: SecretStr | None = None
+    state_timeout_s: float = Field(default=1.0, ge=0.05, le=60.0)
+    state_wait_replicas: int = Field(default=0, ge=0, le=16)
+    bus_url: str = "kafka://127.0.0.1:9092"
+    bus_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,40}$")
+    bus_replication: int | None = Field(default=None, ge=1, le=32)
+    bus_linger_s: float = Field(default=0.025, ge=0.0, le=1.0)
+    bus_queue_mb: int = Field(default=64, ge=1, le=4096)
+    discovery_url: SecretStr | None = None
+    discovery_session_s: float = Field(default=4.0, ge=0.5, le=30.0)
+    blobs_url: str = "s3://parley"
+    blobs_endpoint: str | None = None
+    blobs_region: str = "us-east-1"
+    blobs_key_id: SecretStr | None = None
+    blobs_key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _check_adapters(self) -> "BackingSettings":
+        for port, fitting in _FITTING.items():
+            if getattr(self, port) not in fitting:
+                names = " or ".join(adapter.value for adapter in fitting)
+                raise ValueError(f"the {port} adapter is {names}")
+        return self
+
+    @field_validator("bus_url")
+    @classmethod
+    def _check_bus_url(cls, url: str) -> str:
+        servers_of(url)
+        return url
+
+    @field_validator("discovery_url")
+    @classmethod
+    def _check_discovery_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parse_zookeeper_url(url.get_secret_value())
+        return url
+
+    @field_validator("blobs_url")
+    @classmethod
+    def _check_blobs_url(cls, url: str) -> str:
+        bucket_and_folder(url)
+        return url
+
+    @model_validator(mode="after")
+    def _check_blob_keys(self) -> "BackingSettings":
+        if (self.blobs_key_id is None) != (self.blobs_key is None):
+            raise ValueError("an access key of S3 and its secret are given together")
+        return self
 
     @model_validator(mode="after")
     def _check_bus_bounds(self) -> "BackingSettings":
