@@ -17,7 +17,7 @@ MEDIA_MARK = $(VENV)/.mediaengine
 MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 .PHONY: help install run test check lint format types imports layout proto-check unit contract \
-	integration fuzz e2e phones bench lock proto settings rust ci clean
+	integration fuzz e2e phones servers cluster bench lock proto settings rust ci clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -52,9 +52,12 @@ $(MEDIA_MARK): $(MEDIA_FILES) | $(MARK)
 run: install ## Start the whole platform on loopback with a demo tenant; Ctrl-C drains and stops it
 	@exec $(BIN)/python -m parley.allinone
 
+cluster: install servers ## Start two of every service on Redis, Kafka, ZooKeeper, PostgreSQL and S3; Ctrl-C stops all
+	@exec $(BIN)/python -m parley.cluster up
+
 # ---- checks -----------------------------------------------------------------------------------
 
-test: install phones check rust ## Run every check and test; prints pytest's closing line
+test: install phones servers check rust ## Run every check and test; prints pytest's closing line
 	@$(PYTEST) tests
 
 check: lint types imports layout proto-check ## Run the checks that take seconds
@@ -86,20 +89,23 @@ rust: install ## Check and test the media engine's Rust code
 unit: install ## Run the unit tests (seconds)
 	@$(PYTEST) tests/unit
 
-contract: install ## Run the contract suites of the backing services and media control
+contract: install servers ## Run the contract suites of the backing services and media control
 	@$(PYTEST) tests/contract
 
-integration: install ## Run the tests of services over real sockets
+integration: install servers ## Run the tests of services over real sockets
 	@$(PYTEST) tests/integration
 
 fuzz: install ## Run the fuzz suites
 	@$(PYTEST) tests/fuzz
 
-e2e: install phones ## Run the end-to-end tests with sipp and baresip
+e2e: install phones servers ## Run the end-to-end tests with sipp and baresip
 	@$(PYTEST) tests/e2e
 
 phones: ## Install sipp and baresip for the end-to-end tests (Debian packages, as root)
 	@tools/install_phones
+
+servers: install ## Install Redis and fetch Kafka, ZooKeeper and s3proxy for tests and the local cluster
+	@tools/install_servers
 
 bench: install ## Run the benches of the hot paths
 	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done

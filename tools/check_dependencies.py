@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # Chosen at run time by a name, not by an import: drivers, loops, protocols.
-LOADED_BY_NAME = {"aiosqlite", "uvloop", "websockets"}
+LOADED_BY_NAME = {"aiosqlite", "asyncpg", "uvloop", "websockets"}
 
 
 def imported_modules(member: Path) -> Iterator[str]:

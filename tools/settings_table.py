@@ -19,6 +19,7 @@ CLASSES = (
     ("parley.accounting.settings", "AccountingSettings"),
     ("parley.restgateway.settings", "RestGatewaySettings"),
     ("parley.wsigateway.settings", "WsiGatewaySettings"),
+    ("parley.cluster.settings", "ClusterSettings"),
 )
 HEAD = """# Settings
 

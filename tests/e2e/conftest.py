@@ -1,6 +1,7 @@
 """Every test below this folder is `e2e`, has more time, and finds a running platform."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", params=list(Topology), ids=str)
 def platform(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    untimed: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Platform]:
+    if request.param is Topology.CLUSTER:
+        request.getfixturevalue("all_servers")
     folder = tmp_path_factory.mktemp(f"platform-{request.param}")
-    running = Platform(request.param, folder, settings=_SETTINGS)
+    with untimed():
+        running = Platform(request.param, folder, settings=_SETTINGS)
     try:
         yield running
         check_one_cdr_each(running.demo)

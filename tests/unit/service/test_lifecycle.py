@@ -168,3 +168,11 @@ async def test_the_collector_is_as_before_when_the_process_ends() -> None:
     assert seen[0] > before[0]
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
+
+
+def test_what_cannot_start_says_so_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    async def entry() -> int:
+        raise StartError("The folder is another process's.")
+
+    assert main(entry) == Exit.FAILED
+    assert capsys.readouterr().err == "The folder is another process's.\n"

@@ -104,13 +104,20 @@ async def run(
 
 
 def main(entry: Callable[[], Awaitable[int]]) -> int:
-    """Runs a process's entry coroutine on uvloop and returns its exit status."""
+    """Runs a process's entry coroutine on uvloop and returns its exit status.
+
+    A `StartError` that the entry lets through becomes its sentence on stderr and a status.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_entered(entry))
 
 
 async def _entered(entry: Callable[[], Awaitable[int]]) -> int:
-    return await entry()
+    try:
+        return await entry()
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.FAILED
 
 
 @contextmanager

@@ -79,6 +79,8 @@ class AllInOneSettings(Settings):
         "PARLEY_RESTGATEWAY_",
         "PARLEY_WSIGATEWAY_",
         "PARLEY_BACKING_",
+        "PARLEY_CLUSTER_",
+        "PARLEY_CACHE",
     )
 
     host: Address = "127.0.0.1"

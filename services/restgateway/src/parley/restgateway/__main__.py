@@ -26,7 +26,7 @@ async def _serve(settings: RestGatewaySettings, backing_settings: BackingSetting
         settings.health_port,
         name="The REST gateway's health port",
     )
-    return await run((backing, outbox, api, health))
+    return await run((backing, outbox, api, health), drain_timeout_s=settings.drain_timeout_s)
 
 
 def _entry() -> int:

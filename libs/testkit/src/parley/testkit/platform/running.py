@@ -1,4 +1,4 @@
-"""A platform as a child of the test run: `allinone`, and media relays of their own when asked for.
+"""A platform as a child of the test run: `allinone`, with or without an outer relay, or a cluster.
 
 Everything is told by environment and read back from `demo.json`, as a person would do it; ports are
 picked free. At the end the platform is drained by SIGTERM, and anything in its log that should not
@@ -14,9 +14,12 @@ from pathlib import Path
 
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.process import Child, ChildError
+from parley.testkit.platform.cluster import ClusterControl
 
 _START_S = 30.0
 _STOP_S = 20.0
+_CLUSTER_START_S = 150.0
+_CLUSTER_STOP_S = 60.0
 _RTP_PORTS = 400
 _BAD_LEVELS = frozenset(("error", "critical"))
 
@@ -26,6 +29,7 @@ class Topology(StrEnum):
 
     ALLINONE = "allinone"
     GRPC_RELAY = "grpc-relay"
+    CLUSTER = "cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class Platform:
         self.rtp_ports = range(rtp, rtp + _RTP_PORTS)
         self._settings = dict(settings or {})
         self._children: list[Child] = []
+        self._logs: list[Path] = []
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self._start()
@@ -136,16 +141,50 @@ class Platform:
         problems = []
         for child in reversed(self._children):
             try:
-                status = child.stop(_STOP_S)
+                status = child.stop(self._stop_s)
                 if status != 0:
                     problems.append(str(child.failure("should have ended with status 0")))
             except ChildError as error:
                 problems.append(str(error))
             problems += [f"{child.name} logged: {line}" for line in bad_lines(child.lines)]
+        for log in self._logs:
+            problems += [f"{log.stem} logged: {line}" for line in bad_lines(_lines_of(log))]
         if problems:
             raise ChildError("\n".join(problems))
 
+    @property
+    def control(self) -> ClusterControl:
+        """Processes and servers of a cluster as they are now."""
+        return ClusterControl.read(self.folder / "data")
+
+    @property
+    def _stop_s(self) -> float:
+        return _CLUSTER_STOP_S if self.topology is Topology.CLUSTER else _STOP_S
+
     def _start(self) -> None:
+        if self.topology is Topology.CLUSTER:
+            self._start_cluster()
+        else:
+            self._start_allinone()
+        self.demo = Demo.read(self.folder / "data" / "demo.json")
+
+    def _start_cluster(self) -> None:
+        environment = {
+            "PARLEY_CLUSTER_HOST": self._hosts[0],
+            "PARLEY_CLUSTER_EDGE_HOSTS": ",".join(self._hosts[1:]),
+            "PARLEY_CLUSTER_SIP_PORT": str(self._sip_port),
+            "PARLEY_CLUSTER_SIP_TLS_PORT": str(self._tls_port),
+            "PARLEY_CLUSTER_API_PORT": str(reserve_ports()),
+            "PARLEY_CLUSTER_WSI_PORT": str(reserve_ports()),
+            "PARLEY_CLUSTER_RTP_PORTS": self._rtp_text(),
+            "PARLEY_CLUSTER_DATA": str(self.folder / "data"),
+            **self._settings,
+        }
+        cluster = self._spawn("cluster", environment, "up")
+        cluster.wait_for_line("Parley is ready", _CLUSTER_START_S)
+        self._logs = [part.log for part in self.control.processes.values()]
+
+    def _start_allinone(self) -> None:
         relays = [self._start_relay()] if self.topology is Topology.GRPC_RELAY else []
         health, api, wsi = reserve_ports(), reserve_ports(), reserve_ports()
         environment = {
@@ -163,7 +202,6 @@ class Platform:
         }
         platform = self._spawn("allinone", environment)
         platform.wait_for_line("Parley is ready", _START_S)
-        self.demo = Demo.read(self.folder / "data" / "demo.json")
 
     def _start_relay(self) -> str:
         grpc, health = reserve_ports(), reserve_ports()
@@ -177,8 +215,8 @@ class Platform:
         relay.wait_for_line("media relay listens", _START_S)
         return f"{self._hosts[0]}:{grpc}"
 
-    def _spawn(self, service: str, environment: Mapping[str, str]) -> Child:
-        argv = [sys.executable, "-m", f"parley.{service}"]
+    def _spawn(self, service: str, environment: Mapping[str, str], *words: str) -> Child:
+        argv = [sys.executable, "-m", f"parley.{service}", *words]
         log = self.folder / f"{service}.log"
         child = Child(service, argv, log, {"PYTHONUNBUFFERED": "1", **environment})
         self._children.append(child)
@@ -190,6 +228,10 @@ class Platform:
     def _kill(self) -> None:
         for child in self._children:
             child.kill()
+
+
+def _lines_of(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def bad_lines(lines: Iterable[str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""What Maven fetches for the servers that run on Java."""

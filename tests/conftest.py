@@ -1,0 +1,133 @@
+"""Real servers for any test that asks for one: started once a run, at the first use.
+
+A server that this machine cannot have skips the test, with the reason; continuous integration
+(`CI=true`) fails instead. The start of a server does not count to a test's time limit.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import pytest
+
+from parley.cluster.servers import ServerAbsent
+from parley.cluster.servers.base import Server
+from parley.cluster.servers.install import missing_servers
+from parley.cluster.servers.kafka import KafkaServer
+from parley.cluster.servers.postgresql import PostgresServer
+from parley.cluster.servers.redis import RedisServer
+from parley.cluster.servers.s3 import S3Server
+from parley.cluster.servers.zookeeper import ZooKeeperServer
+
+_Some = TypeVar("_Some", bound=Server)
+_current: list[pytest.Item] = []
+_time_limits = pytest.StashKey[Any]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    _current[:] = [item]
+    return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
+    item.stash[_time_limits] = settings
+
+
+@contextmanager
+def _untimed() -> Iterator[None]:
+    limits = _current[0].stash.get(_time_limits, None) if _current else None
+    if limits is None:
+        yield
+        return
+    item, hooks = _current[0], _current[0].config.hook
+    hooks.pytest_timeout_cancel_timer(item=item)
+    try:
+        yield
+    finally:
+        hooks.pytest_timeout_set_timer(item=item, settings=limits)
+
+
+def _start(server: _Some) -> _Some:
+    try:
+        with _untimed():
+            server.start()
+    except ServerAbsent as absent:
+        _give_up(str(absent))
+    return server
+
+
+def _give_up(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def untimed() -> Callable[[], AbstractContextManager[None]]:
+    """Makes a context whose time does not count to the limit of the test that waits for it."""
+    return _untimed
+
+
+@pytest.fixture(scope="session")
+def all_servers() -> None:
+    """Every server of a cluster can be started on this machine."""
+    with _untimed():
+        complaints = list(missing_servers())
+    for complaint in complaints:
+        _give_up(complaint)
+
+
+@pytest.fixture(scope="session")
+def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def redis_server(servers_folder: Path) -> Iterator[RedisServer]:
+    server = _start(RedisServer(servers_folder / "redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_server(servers_folder: Path) -> Iterator[KafkaServer]:
+    server = _start(KafkaServer(servers_folder / "kafka"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server(servers_folder: Path) -> Iterator[ZooKeeperServer]:
+    server = _start(ZooKeeperServer(servers_folder / "zookeeper"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers_folder: Path) -> Iterator[PostgresServer]:
+    server = _start(PostgresServer(servers_folder / "postgresql", options=("fsync=off",)))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(servers_folder: Path) -> Iterator[S3Server]:
+    server = _start(S3Server(servers_folder / "s3"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Callable[[_Some], _Some]]:
+    """Starts a server that the test may kill: `own_server(KafkaServer(tmp_path / "kafka"))`."""
+    with ExitStack() as ended:
+
+        def start(server: _Some) -> _Some:
+            ended.callback(server.stop)
+            return _start(server)
+
+        yield start

@@ -1,0 +1,98 @@
+"""What the status command reads from shared state and shows."""
+
+import io
+
+import msgspec
+from rich.console import Console
+
+from parley.backing.state.embedded import EmbeddedState
+from parley.cluster.status import (
+    CALL_LOAD_KEY,
+    OWNERS_KEY,
+    ClusterStatus,
+    InstanceStatus,
+    ProcessStatus,
+    ServerStatus,
+    call_managers,
+    media_relays,
+)
+from parley.cluster.status_tables import tables
+from parley.edgeproxy.callmanagers import LOAD_KEY
+from parley.model.ids import InstanceId
+from parley.model.load import Load
+from parley.model.relay_load import RELAY_LOAD_KEY, RelayLoad
+from parley.testkit.clock import FakeClock
+
+
+async def test_a_dead_call_manager_still_shows_the_calls_that_it_owned() -> None:
+    clock = FakeClock()
+    state = EmbeddedState(clock)
+    await state.start()
+    load = Load(
+        instance=InstanceId("one"),
+        address=("tcp", "127.0.0.1", 5080),
+        calls=1,
+        cpu=0.25,
+        at=clock.wall_s() - 2.0,
+    )
+    await state.hash_put(CALL_LOAD_KEY, "one", msgspec.json.encode(load))
+    await state.put("lease:{one}", b"1")
+    for name in ("one", "two"):
+        await state.set_add(OWNERS_KEY, name, 1.0)
+    for call in ("a", "b"):
+        await state.set_add("owned:{two}", call, 1.0)
+    one, two = await call_managers(state, clock)
+    assert (one.calls, one.has_lease, one.owned, one.age_s) == (1, True, 0, 2.0)
+    assert (two.calls, two.has_lease, two.owned, two.age_s) == (None, False, 2, None)
+    await state.aclose()
+
+
+async def test_relays_report_their_sessions() -> None:
+    clock = FakeClock()
+    state = EmbeddedState(clock)
+    await state.start()
+    load = RelayLoad(
+        instance=InstanceId("relay"),
+        address="127.0.0.1:7100",
+        sessions=3,
+        capacity=10,
+        zone="zone-a",
+        at=clock.wall_s(),
+    )
+    await state.hash_put(RELAY_LOAD_KEY, "relay", msgspec.json.encode(load))
+    [relay] = await media_relays(state, clock)
+    assert (relay.sessions, relay.capacity, relay.zone) == (3, 10, "zone-a")
+    await state.aclose()
+
+
+def test_the_key_of_loads_is_the_one_that_edges_read() -> None:
+    assert CALL_LOAD_KEY == LOAD_KEY
+
+
+def test_tables_tell_what_is_down() -> None:
+    status = ClusterStatus(
+        servers=[ServerStatus(name="redis", url="redis://x", pid=0, is_running=False)],
+        processes=[
+            ProcessStatus(name="edgeproxy-1", pid=7, health="http://127.0.0.1:1", is_ready=False)
+        ],
+        instances=[
+            InstanceStatus(
+                service="edgeproxy",
+                id="edgeproxy-1-ab",
+                address="tcp:127.0.0.1:5070",
+                zone="zone-a",
+                version="",
+                state="ready",
+            )
+        ],
+        callmanagers=[],
+        relays=[],
+        problems=[],
+    )
+    console = Console(file=io.StringIO(), width=120)
+    for table in tables(status):
+        console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    for word in ("redis", "DOWN", "edgeproxy-1", "NOT READY", "edgeproxy-1-ab", "zone-a"):
+        assert word in text
