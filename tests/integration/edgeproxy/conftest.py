@@ -35,6 +35,7 @@ from parley.sip.transaction import (
 )
 from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
+from parley.siptransport.policy import NodePolicy
 from parley.testkit.sip_handler import RecordingHandler
 
 DOMAIN = "demo.test"
@@ -56,9 +57,12 @@ class World:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self._stack = stack
 
-    async def edge(self, name: str = "edge", **values: object) -> EdgeProxy:
-        """Starts an edge on free ports."""
+    async def edge(
+        self, name: str = "edge", *, is_remote: bool = False, **values: object
+    ) -> EdgeProxy:
+        """Starts an edge on free ports; a remote one has no part in the local network."""
         given = {"udp_port": 0, "tcp_port": 0, "secret": SECRET, "name": name, **values}
+        given.setdefault("inside_port", 0)
         settings = EdgeSettings.load(**given)
         edge = create_app(
             settings,
@@ -66,16 +70,18 @@ class World:
             self.directory,
             self.clock,
             RandomIds(),
-            self.network,
+            None if is_remote else self.network,
             self.registry,
         )
         await edge.start()
         self._stack.push_async_callback(edge.aclose)
         return edge
 
-    async def call_manager(self, name: str = "cm1", calls: int = 0) -> "CallManager":
-        """Starts a call manager that publishes its load once."""
-        manager = CallManager(self, name)
+    async def call_manager(
+        self, name: str = "cm1", calls: int = 0, *, is_remote: bool = False
+    ) -> "CallManager":
+        """Starts a call manager that publishes its load once; a remote one is met over TCP."""
+        manager = CallManager(self, name, is_remote=is_remote)
         await manager.start(calls)
         self._stack.push_async_callback(manager.node.aclose)
         return manager
@@ -99,22 +105,30 @@ class World:
 
 
 class CallManager:
-    """A node on the local network that answers as the test says."""
+    """A node on the local network, or behind TCP, that answers as the test says."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, is_remote: bool) -> None:
         self.name = name
+        self.hop = Hop("tcp", "127.0.0.1", 0) if is_remote else Hop("local", name, 0)
         self._world = world
         self.handler = RecordingHandler()
-        self.node = SipNode(world.clock, RandomIds(), self.handler, network=world.network)
+        self.node = SipNode(
+            world.clock,
+            RandomIds(),
+            self.handler,
+            network=None if is_remote else world.network,
+            sent_by="callmanager.parley.internal",
+            policy=NodePolicy(follows=lambda request: True),
+        )
 
     async def start(self, calls: int) -> None:
-        await self.node.listen(Hop("local", self.name, 0))
+        self.hop = await self.node.listen(self.hop)
         await self.publish(calls)
 
     async def publish(self, calls: int = 0, *, is_draining: bool = False) -> None:
         load = Load(
             instance=InstanceId(self.name),
-            address=("local", self.name, 0),
+            address=(self.hop.transport, self.hop.host, self.hop.port),
             calls=calls,
             cpu=0.0,
             at=self._world.clock.wall_s(),

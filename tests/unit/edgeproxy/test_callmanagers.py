@@ -5,8 +5,9 @@ from collections import Counter
 import msgspec
 import pytest
 
-from parley.backing.discovery.base import Instance, InstanceState
+from parley.backing.discovery.base import Instance, InstanceState, Registration
 from parley.backing.discovery.embedded import EmbeddedDiscovery
+from parley.backing.errors import BackingUnavailable
 from parley.backing.state.embedded import EmbeddedState
 from parley.edgeproxy.callmanagers import LOAD_KEY, REPORT_LIFE_S, CallManagers
 from parley.model.ids import InstanceId
@@ -163,7 +164,7 @@ async def test_instance_is_found_by_its_address(fleet: Fleet) -> None:
 
     assert fleet.view.instance_at("cm1.test", 5070) == "cm1"
     assert fleet.view.instance_at("cm1.test", 5071) == ""
-    assert fleet.view.is_address("cm1.test", 5070)
+    assert fleet.view.at("cm1.test", 5070)
 
 
 async def test_unreadable_report_is_skipped(fleet: Fleet) -> None:
@@ -173,3 +174,108 @@ async def test_unreadable_report_is_skipped(fleet: Fleet) -> None:
     await fleet.refresh()
 
     assert fleet.choose("c") == "cm1"
+
+
+class AwayState(EmbeddedState):
+    """Shared state that can be away."""
+
+    is_away = False
+
+    async def hash_get_all(self, key: str) -> dict[str, bytes]:
+        if self.is_away:
+            raise BackingUnavailable("away")
+        return await super().hash_get_all(key)
+
+
+class ZonedFleet(Fleet):
+    """A fleet in two zones, seen from the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = AwayState(self.clock, None)
+        self.state = self.away
+        self.view = CallManagers(self.state, self.discovery, "east")
+
+    async def place(self, name: str, zone: str, port: int = 5070) -> Registration:
+        return await self.discovery.register(
+            Instance(
+                service="callmanager",
+                id=name,
+                address=f"tcp:{name}.test:{port}",
+                zone=zone,
+                state=InstanceState.READY,
+            )
+        )
+
+    def chosen(self) -> set[str | None]:
+        return {self.choose(f"call-{number}") for number in range(50)}
+
+
+@pytest.fixture
+def zoned() -> ZonedFleet:
+    return ZonedFleet()
+
+
+async def test_the_own_zone_is_preferred_while_its_load_allows_it(zoned: ZonedFleet) -> None:
+    for name, zone, calls in (("e1", "east", 60), ("e2", "east", 60), ("w1", "west", 40)):
+        await zoned.place(name, zone)
+        await zoned.report(name, calls)
+    await zoned.refresh()
+    assert zoned.chosen() == {"e1", "e2"}
+
+    for name in ("e1", "e2"):
+        await zoned.report(name, 500)
+    await zoned.refresh()
+    assert "w1" in zoned.chosen()
+
+
+async def test_another_zone_helps_out_when_the_own_one_is_gone(zoned: ZonedFleet) -> None:
+    for name, zone in (("e1", "east"), ("w1", "west")):
+        await zoned.place(name, zone)
+        await zoned.report(name)
+    await zoned.refresh()
+    zoned.view.mark_unreachable("e1", zoned.clock.now())
+
+    assert zoned.chosen() == {"w1"}
+
+
+async def test_those_that_went_are_named_once(zoned: ZonedFleet) -> None:
+    await zoned.report("e1")
+    await zoned.report("e2")
+    await zoned.refresh()
+    zoned.clock.advance(REPORT_LIFE_S + 1)
+    await zoned.report("e1")
+
+    now, wall_s = zoned.clock.now(), zoned.clock.wall_s()
+    assert await zoned.view.refresh(now, wall_s) == {"e2"}
+    assert await zoned.view.refresh(now, wall_s) == frozenset()
+
+
+async def test_without_shared_state_discovery_tells_who_comes_and_goes(zoned: ZonedFleet) -> None:
+    first = await zoned.place("e1", "east")
+    await zoned.place("e2", "east")
+    for name in ("e1", "e2"):
+        await zoned.report(name)
+    await zoned.refresh()
+    zoned.away.is_away = True
+    await first.aclose()
+    await zoned.place("e3", "east")
+    zoned.clock.advance(60)
+    with pytest.raises(BackingUnavailable):
+        await zoned.refresh()
+
+    assert zoned.chosen() == {"e2", "e3"}
+    found = zoned.view.find("e3")
+    assert found is not None
+    assert found.hop == ("tcp", "e3.test", 5070, 0)
+
+
+async def test_without_both_the_last_view_stays(zoned: ZonedFleet) -> None:
+    await zoned.report("e1")
+    await zoned.refresh()
+    zoned.away.is_away = True
+    zoned.clock.advance(60)
+    with pytest.raises(BackingUnavailable):
+        await zoned.refresh()
+
+    assert zoned.chosen() == {"e1"}

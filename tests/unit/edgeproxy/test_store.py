@@ -8,6 +8,7 @@ import pytest
 from parley.backing.bus.base import Record
 from parley.backing.factory import Backing, create_backing
 from parley.backing.settings import BackingSettings
+from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.events import TOPIC, RegistrationEvents
 from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.metrics import EdgeMetrics
@@ -31,7 +32,7 @@ class Desk:
         self.clock = FakeClock()
         self.backing: Backing = create_backing(BackingSettings.load(is_durable=False), self.clock)
         self.metrics = EdgeMetrics(Registry())
-        self.registrations = Registrations(self.backing.state, self.metrics)
+        self.registrations = Registrations(self.backing.state, self.metrics, BindingMemory())
         events = RegistrationEvents(
             self.backing.bus, self.clock, CountingIds(), InstanceId("e1"), self.metrics
         )

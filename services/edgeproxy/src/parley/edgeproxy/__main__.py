@@ -31,7 +31,7 @@ async def _serve(settings: EdgeSettings, backing_settings: BackingSettings) -> i
             settings.health_port,
             name="The edge proxy's health port",
         )
-        return await run((edge, health))
+        return await run((edge, health), drain_timeout_s=settings.drain_timeout_s)
     finally:
         await directory.aclose()
         await backing.aclose()

@@ -4,6 +4,8 @@ They are written into Record-Route and Path (RFC 5658: two values, one for each 
 recognised in Route and Request-URI.
 """
 
+from zlib import crc32
+
 from parley.sip.hop import Hop
 from parley.sip.uri import SipUri, TelUri
 
@@ -16,7 +18,16 @@ class EdgeAddresses:
         outside: the hop that phones are told, by transport.
     """
 
-    __slots__ = ("_inside_end", "_outside_ends", "_own", "_own_hosts", "inside", "outside")
+    __slots__ = (
+        "_closed",
+        "_inside_end",
+        "_outside_ends",
+        "_own",
+        "_own_hosts",
+        "_udp_number",
+        "inside",
+        "outside",
+    )
 
     def __init__(self) -> None:
         self.inside: Hop | None = None
@@ -25,11 +36,16 @@ class EdgeAddresses:
         self._outside_ends: dict[str, str] = {}
         self._own: set[tuple[str, int]] = set()
         self._own_hosts: set[str] = set()
+        self._closed: set[str] = set()
+        self._udp_number = 0
 
     def add_outside(self, hop: Hop) -> None:
         """Adds an advertised hop; the first of a transport is the one that phones are told."""
         self._note(hop)
         self.outside.setdefault(hop.transport, hop)
+        if hop.transport == "udp" and not self._udp_number:
+            # Never 0, which older tokens hold.
+            self._udp_number = crc32(f"{hop.host} {hop.port}".encode()) | 1
         self._outside_ends.setdefault(hop.transport, _uri_end(hop))
 
     def set_inside(self, hop: Hop) -> None:
@@ -56,8 +72,28 @@ class EdgeAddresses:
         return f"<sip:{token}{self._outside_ends[transport]}"
 
     def has_outside(self, transport: str) -> bool:
-        """Says whether phones can reach this edge over the transport."""
-        return transport in self.outside
+        """Says whether phones can be reached from this edge over the transport."""
+        return transport in self.outside and transport not in self._closed
+
+    def close_outside(self, transport: str) -> None:
+        """Notes that phones are not reached from here over the transport any more."""
+        self._closed.add(transport)
+
+    def shared_flow(self, flow: Hop) -> Hop:
+        """Returns a flow as tokens hold it.
+
+        A UDP flow is our public address, whose number is the same at every edge that shares it; a
+        connection is its own edge's alone.
+        """
+        if flow.transport != "udp":
+            return flow
+        return Hop("udp", flow.host, flow.port, self._udp_number)
+
+    def own_flow(self, flow: Hop) -> Hop | None:
+        """Returns the flow that a token holds as ours; None when it is of another address."""
+        if flow.transport != "udp" or not flow.flow:
+            return flow
+        return flow._replace(flow=0) if flow.flow == self._udp_number else None
 
     def is_own_host(self, uri: SipUri | TelUri) -> bool:
         """Says whether a URI names this edge itself rather than a domain."""

@@ -6,6 +6,7 @@ secret, so any of them takes what another one signed.
 
 import asyncio
 import os
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import structlog
@@ -16,7 +17,12 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Authenticator
+from parley.edgeproxy.avalanche import Avalanche
+from parley.edgeproxy.binding_memory import BindingMemory
+from parley.edgeproxy.binding_repair import BindingRepair
 from parley.edgeproxy.callmanagers import SERVICE_NAME, CallManagers
+from parley.edgeproxy.derivation import Derivation
+from parley.edgeproxy.drain import SHARED_UDP_S, Drain
 from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, parse_networks
@@ -32,6 +38,7 @@ from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.settings import EdgeSettings
 from parley.edgeproxy.sip_handlers import EdgeHandler, EdgeParts
 from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.strays import Strays
 from parley.edgeproxy.tenants import Tenants
 from parley.edgeproxy.token import TokenCodec
 from parley.model.errors import DomainError
@@ -42,8 +49,10 @@ from parley.service.tasks import TaskOwner
 from parley.sip.ids import Ids
 from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
+from parley.siptransport.policy import NodePolicy
 
 TICK_S: Final = 1.0
+CHECK_S: Final = 0.1
 STATE_TIMEOUT_S: Final = 5.0
 _SECRET_BYTES: Final = 32
 _INCARNATION_BYTES: Final = 5
@@ -81,17 +90,29 @@ class EdgeProxy:
         self._handler = EdgeHandler()
         self._metrics = EdgeMetrics(registry)
         self.node = SipNode(
-            clock, ids, self._handler, metrics=Metrics(registry, "edgeproxy"), network=network
+            clock,
+            ids,
+            self._handler,
+            metrics=Metrics(registry, "edgeproxy"),
+            network=network,
+            policy=NodePolicy(
+                admits=self._handler.admits,
+                follows=self._handler.follows,
+                reroute=self._handler.reroute,
+            ),
         )
-        self._callmanagers = CallManagers(backing.state, backing.discovery)
-        registrations = Registrations(backing.state, self._metrics)
+        self._callmanagers = CallManagers(backing.state, backing.discovery, settings.zone)
+        memory = BindingMemory()
+        registrations = Registrations(backing.state, self._metrics, memory)
+        self._repair = BindingRepair(memory, registrations, clock, self._metrics)
+        backing.state.on_new_generation(self._repair.begin)
         events = RegistrationEvents(backing.bus, clock, ids, self.instance, self._metrics)
         self._sweep = ExpirySweep(registrations, events, clock)
         self._attach(directory, ids, registrations, events)
         self._news = asyncio.Event()
         self._watch: Watch | None = None
         self._registration: Registration | None = None
-        self._is_started = False
+        self._is_started = self._is_draining = False
 
     async def start(self) -> None:
         """Opens the listeners and announces the edge.
@@ -108,15 +129,23 @@ class EdgeProxy:
             raise
         self._tasks.spawn(self._follow_callmanagers(), name="edge call managers")
         self._tasks.spawn(self._sweep_expired(), name="edge expiry sweep")
+        self._tasks.spawn(self._check_forwarded(), name="edge forwarded requests")
+        self._tasks.spawn(self._repair.run(), name="edge binding repair")
         self._is_started = True
 
     async def drain(self, timeout_s: float) -> None:
-        """Refuses new calls and waits for the requests that are under way."""
-        self._handler.is_draining = True
+        """Moves the phones to other edges and waits for the requests that are under way."""
+        self._is_draining = True
+        shared = self._settings.shared_address
+        self._handler.is_refusing = not shared
         if self._registration is not None:
             await self._registration.update(state=InstanceState.DRAINING)
+        drain = Drain(self.node, self.addresses, self._proxy, self._settings.drain_rate)
         try:
             async with asyncio.timeout(timeout_s):
+                if shared:
+                    await drain.leave_shared_address()
+                    await drain.close_connections(timeout_s - SHARED_UDP_S)
                 await self._proxy.wait_idle()
         except TimeoutError:
             _logger.warning("requests under way were given up", edge=self.instance)
@@ -136,7 +165,7 @@ class EdgeProxy:
 
     def is_ready(self) -> bool:
         """Whether phones may be sent here."""
-        return self._is_started and not self._handler.is_draining
+        return self._is_started and not self._is_draining
 
     def _attach(
         self,
@@ -153,6 +182,7 @@ class EdgeProxy:
         )
         secret = _secret(settings)
         routes = Routes(TokenCodec(secret), addresses)
+        derivation = Derivation(secret)
         tenants = Tenants(directory, addresses, settings.default_domain.lower())
         failures = FailureLimiter(
             settings.auth_failures, settings.auth_window_s, settings.auth_ban_s
@@ -173,6 +203,7 @@ class EdgeProxy:
             sender=self.node,
             routes=routes,
             callmanagers=self._callmanagers,
+            derivation=derivation,
             clock=clock,
             ids=ids,
             metrics=metrics,
@@ -199,7 +230,7 @@ class EdgeProxy:
                 authenticator,
                 tenants,
                 TrustedPeers(settings.trusted_peers),
-                ids,
+                derivation,
                 metrics,
             )
         )
@@ -209,11 +240,21 @@ class EdgeProxy:
             parse_networks(settings.unlimited_sources),
         )
         inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
-        self._handler.attach(
-            EdgeParts(
-                proxy, inside, outside, registers, addresses, limiter, self._tasks, clock, metrics
-            )
+        strays = Strays(self.node, self._callmanagers, derivation, addresses, clock, metrics)
+        parts = EdgeParts(
+            proxy=proxy,
+            inside=inside,
+            outside=outside,
+            registers=registers,
+            addresses=addresses,
+            limiter=limiter,
+            avalanche=Avalanche(settings.register_rate, settings.register_burst),
+            strays=strays,
+            tasks=self._tasks,
+            clock=clock,
+            metrics=metrics,
         )
+        self._handler.attach(parts, self.node)
 
     async def _announce(self) -> None:
         inside = self.addresses.inside
@@ -224,6 +265,7 @@ class EdgeProxy:
                 id=self.instance,
                 address=address,
                 zone=self._settings.zone,
+                version=_version(),
                 state=InstanceState.READY,
             )
         )
@@ -244,10 +286,18 @@ class EdgeProxy:
     async def _refresh_callmanagers(self) -> None:
         try:
             async with asyncio.timeout(STATE_TIMEOUT_S):
-                await self._callmanagers.refresh(self._clock.now(), self._clock.wall_s())
+                gone = await self._callmanagers.refresh(self._clock.now(), self._clock.wall_s())
         except (BackingError, TimeoutError) as error:
             self._metrics.state_errors.inc()
             _logger.warning("load reports not read; the last view stays", reason=repr(error))
+            return
+        if gone:
+            self._proxy.on_gone(gone)
+
+    async def _check_forwarded(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_S)
+            self._proxy.check()
 
     async def _sweep_expired(self) -> None:
         while True:
@@ -281,6 +331,13 @@ def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses
         registry: where metrics go; nowhere anyone sees when None.
     """
     return EdgeProxy(settings, backing, directory, clock, ids, network, registry or Registry())
+
+
+def _version() -> str:
+    try:
+        return version("parley-edgeproxy")
+    except PackageNotFoundError:
+        return ""
 
 
 def _secret(settings: EdgeSettings) -> bytes:

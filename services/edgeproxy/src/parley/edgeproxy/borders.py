@@ -15,6 +15,7 @@ from parley.sip.message import Message, Request
 CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
+OWNER_HEADER: Final = "x-parley-owner"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 INTERNAL_PREFIX: Final = "x-parley-"
 

@@ -1,35 +1,43 @@
 """The live call managers and which of them gets a call.
 
-Each call manager publishes its load every second into the hash `load:{callmanager}`. An edge
-reads the hash once a second and chooses from memory: for a new call the less loaded of two
-candidates (power of two choices), for a call whose owner is gone the instance that rendezvous
-hashing names, so that every edge and the call managers' own sweepers name the same one.
+Each call manager registers with discovery and publishes its load every second into the hash
+`load:{callmanager}`. An edge reads the hash once a second and chooses from memory: for a new call
+the less loaded of two candidates (power of two choices), those of its own zone first while their
+load allows it; for a call whose owner is gone the instance that rendezvous hashing names, so that
+every edge and the call managers' own sweepers name the same one.
 
 An instance lives as long as its report keeps changing; ages are measured on this edge's own
-clock, so clocks that differ between machines do not matter. Degraded behaviour: while shared
-state does not answer, the last view stays valid. An instance that could not be reached is avoided
-for some seconds whatever it reports.
+clock, so clocks that differ between machines do not matter. An instance that could not be reached
+is avoided for some seconds whatever it reports. Degraded behaviour: while shared state does not
+answer, the last view stays, without those that discovery saw leave and with those that it saw
+come; while discovery is away, the reports alone count.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import inf
+from typing import Final
 from zlib import crc32
 
 import msgspec
 
-from parley.backing.discovery.base import Discovery, InstanceState
+from parley.backing.discovery.base import Discovery, Instance, InstanceState
+from parley.backing.errors import BackingError
 from parley.backing.state.base import State
+from parley.model import rendezvous
 from parley.model.ids import InstanceId
 from parley.model.load import Load
 from parley.sip.hop import Hop
 
-LOAD_KEY = "load:{callmanager}"
-SERVICE_NAME = "callmanager"
-REPORT_LIFE_S = 3.0
-SUSPECT_S = 2.0
-SECOND_CHOICE_SALT = b"2"
+LOAD_KEY: Final = "load:{callmanager}"
+SERVICE_NAME: Final = "callmanager"
+REPORT_LIFE_S: Final = 3.0
+SUSPECT_S: Final = 2.0
+SECOND_CHOICE_SALT: Final = b"2"
+ZONE_FACTOR: Final = 1.5
+"""The own zone is left when its mean load is this many times that of the others, and more."""
+ZONE_SLACK_CALLS: Final = 20.0
+"""How much more."""
 
 _decode_load = msgspec.json.Decoder(Load).decode
 
@@ -40,24 +48,35 @@ class Candidate:
 
     Attributes:
         load: calls it reported, plus those this edge sent it since.
+        zone: where it runs; empty when discovery does not know.
     """
 
     instance: InstanceId
     hop: Hop
     load: float
     is_draining: bool
+    zone: str = ""
 
 
 class CallManagers:
-    """The cached view; `refresh` is awaited once a second, everything else is immediate."""
+    """The cached view; `refresh` is awaited once a second, everything else is immediate.
 
-    def __init__(self, state: State, discovery: Discovery) -> None:
+    Args:
+        state: holds the load reports.
+        discovery: knows zones, and who comes and goes.
+        zone: this edge's own; empty: none is preferred.
+    """
+
+    def __init__(self, state: State, discovery: Discovery, zone: str = "") -> None:
         self._state = state
         self._discovery = discovery
+        self._zone = zone
         self._live: dict[InstanceId, Candidate] = {}
         self._taking: list[Candidate] = []
-        self._by_address: dict[tuple[str, int], str] = {}
+        self._near: list[Candidate] = []
+        self._by_address: dict[tuple[str, int], Candidate] = {}
         self._suspects: dict[str, float] = {}
+        self._listed: dict[str, Instance] = {}
         # instance -> (time stamp of its last report, our clock when that stamp was first seen)
         self._heard: dict[str, tuple[float, float]] = {}
 
@@ -66,31 +85,33 @@ class CallManagers:
         """Call managers that may be sent new calls."""
         return len(self._taking)
 
-    async def refresh(self, now: float, wall_s: float) -> None:
-        """Reads the load reports; when that fails the last view stays.
+    async def refresh(self, now: float, wall_s: float) -> frozenset[str]:
+        """Reads the load reports.
+
+        Returns:
+            Instances that were there before and are gone.
 
         Raises:
-            BackingUnavailable: shared state did not answer.
+            BackingUnavailable: shared state did not answer; discovery's news are in the view.
         """
-        reports = await self._state.hash_get_all(LOAD_KEY)
+        before = frozenset(self._live)
+        try:
+            reports = await self._state.hash_get_all(LOAD_KEY)
+        except BackingError:
+            self._view(self._without_reports())
+            raise
         loads = [load for load in map(_read_load, reports.values()) if load is not None]
         self._heard = {load.instance: self._hear(load, now, wall_s) for load in loads}
         fresh = {
-            load.instance: _candidate(load)
+            load.instance: _reported(load)
             for load in loads
             if now - self._heard[load.instance][1] <= REPORT_LIFE_S
         }
-        listed = {one.id: one.state for one in self._discovery.instances(SERVICE_NAME)}
-        for candidate in fresh.values():
-            if listed.get(candidate.instance) is InstanceState.DRAINING:
-                candidate.is_draining = True
-        known = {name: one for name, one in fresh.items() if name in listed}
+        self._listed = {one.id: one for one in self._discovery.instances(SERVICE_NAME)}
+        known = {name: one for name, one in fresh.items() if name in self._listed}
         # Discovery that is away, or has not heard of anyone yet, excludes nobody.
-        self._live = known or fresh
-        self._taking = [one for one in self._live.values() if not one.is_draining]
-        self._by_address = {
-            (one.hop.host, one.hop.port): one.instance for one in self._live.values()
-        }
+        self._view(known or fresh)
+        return before.difference(self._live)
 
     def _hear(self, load: Load, now: float, wall_s: float) -> tuple[float, float]:
         before = self._heard.get(load.instance)
@@ -99,13 +120,40 @@ class CallManagers:
         # Seen for the first time: it may be what a dead instance left behind.
         return load.at, now if abs(wall_s - load.at) <= REPORT_LIFE_S else -inf
 
+    def _without_reports(self) -> dict[InstanceId, Candidate]:
+        listed = {one.id: one for one in self._discovery.instances(SERVICE_NAME)}
+        gone = self._listed.keys() - listed.keys() if listed else set()
+        live = {name: one for name, one in self._live.items() if name not in gone}
+        for name, instance in listed.items():
+            if name not in live and instance.state is not InstanceState.STARTING:
+                candidate = _listed(instance)
+                if candidate is not None:
+                    live[candidate.instance] = candidate
+        if listed:
+            self._listed = listed
+        return live
+
+    def _view(self, live: dict[InstanceId, Candidate]) -> None:
+        for name, candidate in live.items():
+            instance = self._listed.get(name)
+            if instance is not None:
+                candidate.zone = instance.zone
+                if instance.state is InstanceState.DRAINING:
+                    candidate.is_draining = True
+        self._live = live
+        self._taking = taking = [one for one in live.values() if not one.is_draining]
+        near = [one for one in taking if one.zone == self._zone] if self._zone else []
+        allowed = ZONE_FACTOR * _mean([one for one in taking if one not in near]) + ZONE_SLACK_CALLS
+        self._near = near if near and _mean(near) <= allowed else taking
+        self._by_address = {(one.hop.host, one.hop.port): one for one in live.values()}
+
     def choose(self, call_id: str, now: float, excluded: Collection[str] = ()) -> Candidate | None:
         """Picks the less loaded of two for a new call; None when there is none.
 
-        The two are drawn by hashes of the call id, which is random, so no other randomness is
-        needed.
+        The two are drawn by hashes of the call id, which is random to whoever makes the call, so no
+        other randomness is needed.
         """
-        pool = self._usable(self._taking, now, excluded)
+        pool = self._usable(self._near, now, excluded) or self._usable(self._taking, now, excluded)
         if not pool:
             return None
         key = call_id.encode()
@@ -124,34 +172,39 @@ class CallManagers:
     ) -> Candidate | None:
         """Finds the owner of a call, draining or not, or who is to take the call over."""
         found = self._live.get(InstanceId(owner))
-        if found is not None and owner not in excluded and not self._is_suspect(owner, now):
+        if found is not None and owner not in excluded and not self.is_suspect(owner, now):
             return found
+        return self.successor(call_id, now, excluded)
+
+    def successor(
+        self, call_id: str, now: float, excluded: Collection[str] = ()
+    ) -> Candidate | None:
+        """Names who takes a call over whose owner is gone; draining ones only if all are."""
         pool = self._usable(self._taking, now, excluded) or self._usable(
             self._live.values(), now, excluded
         )
-        return max(pool, key=lambda one: _weight(one.instance, call_id), default=None)
+        chosen = rendezvous.choose(call_id, [one.instance for one in pool])
+        return None if chosen is None else self._live[InstanceId(chosen)]
+
+    def find(self, instance: str) -> Candidate | None:
+        """Returns a live instance, suspect or not."""
+        return self._live.get(InstanceId(instance))
+
+    def at(self, host: str, port: int) -> Candidate | None:
+        """Returns the live call manager that takes SIP at this address."""
+        return self._by_address.get((host, port))
 
     def instance_at(self, host: str, port: int) -> str:
         """Names the call manager that takes SIP at this address; empty when none does."""
-        return self._by_address.get((host, port), "")
-
-    def is_address(self, host: str, port: int) -> bool:
-        """Says whether a live call manager takes SIP at this address."""
-        return (host, port) in self._by_address
+        found = self._by_address.get((host, port))
+        return "" if found is None else found.instance
 
     def mark_unreachable(self, instance: str, now: float) -> None:
         """Avoids an instance that could not be reached, until it had time to be reported gone."""
         self._suspects[instance] = now + SUSPECT_S
 
-    def _usable(
-        self, candidates: Iterable[Candidate], now: float, excluded: Collection[str]
-    ) -> list[Candidate]:
-        if not self._suspects and not excluded:
-            return candidates if isinstance(candidates, list) else list(candidates)
-        left = [one for one in candidates if one.instance not in excluded]
-        return [one for one in left if not self._is_suspect(one.instance, now)]
-
-    def _is_suspect(self, instance: str, now: float) -> bool:
+    def is_suspect(self, instance: str, now: float) -> bool:
+        """Says whether an instance could not be reached just now."""
         until = self._suspects.get(instance)
         if until is None:
             return False
@@ -159,6 +212,18 @@ class CallManagers:
             return True
         del self._suspects[instance]
         return False
+
+    def _usable(
+        self, candidates: Iterable[Candidate], now: float, excluded: Collection[str]
+    ) -> list[Candidate]:
+        if not self._suspects and not excluded:
+            return candidates if isinstance(candidates, list) else list(candidates)
+        left = [one for one in candidates if one.instance not in excluded]
+        return [one for one in left if not self.is_suspect(one.instance, now)]
+
+
+def _mean(candidates: Collection[Candidate]) -> float:
+    return sum(one.load for one in candidates) / len(candidates) if candidates else 0.0
 
 
 def _read_load(data: bytes) -> Load | None:
@@ -168,12 +233,17 @@ def _read_load(data: bytes) -> Load | None:
         return None
 
 
-def _candidate(load: Load) -> Candidate:
+def _reported(load: Load) -> Candidate:
     transport, host, port = load.address
     hop = Hop(transport, host, port)
     return Candidate(load.instance, hop, float(load.calls), load.draining)
 
 
-def _weight(instance: str, call_id: str) -> bytes:
-    """Rendezvous weight (highest random weight) of an instance for a call."""
-    return blake2b(f"{instance}\0{call_id}".encode(), digest_size=8).digest()
+def _listed(instance: Instance) -> Candidate | None:
+    """Reads the address `transport:host:port` of a registration; None when it is another's."""
+    transport, _, rest = instance.address.partition(":")
+    host, _, port = rest.rpartition(":")
+    if transport not in ("tcp", "tls", "local") or not host or not port.isdigit():
+        return None
+    hop = Hop(transport, host.strip("[]"), int(port))
+    return Candidate(InstanceId(instance.id), hop, 0.0, is_draining=False)

@@ -8,8 +8,10 @@ from parley.edgeproxy.callmanagers import CallManagers
 from parley.edgeproxy.proxy import Proxy
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.token import Token, TokenKind
+from parley.sip.hop import Hop
 from parley.sip.message import Request
 from parley.sip.transaction import ServerTransaction
+from parley.siptransport.vias import listener_of
 
 DIALOG_METHODS: Final = frozenset(("INVITE", "SUBSCRIBE", "REFER", "NOTIFY"))
 """Those that make dialogs; others need no Record-Route (RFC 3261 16.6 step 4)."""
@@ -40,12 +42,12 @@ class InsideRequests:
         if not decrement_max_forwards(outgoing):
             self._proxy.respond(transaction, 483)
             return
-        flow = token.flow
-        if not self._addresses.has_outside(flow.transport):
+        flow = self._addresses.own_flow(token.flow)
+        if flow is None or not self._addresses.has_outside(flow.transport):
             self._proxy.respond(transaction, 430)
             return
         if request.method in DIALOG_METHODS and request.to.tag is None:
-            self._record_route(outgoing, token)
+            self._record_route(outgoing, flow)
         strip_internal(outgoing)
         self._proxy.forward_outward(outgoing, flow, transaction)
 
@@ -53,15 +55,15 @@ class InsideRequests:
         """Forwards the ACK to a phone's 2xx; one without a flow is lost, as any ACK may be."""
         outgoing = request.copy()
         token = self._routes.take_own(outgoing)
-        if token is not None and decrement_max_forwards(outgoing):
+        flow = None if token is None else self._addresses.own_flow(token.flow)
+        if flow is not None and decrement_max_forwards(outgoing):
             strip_internal(outgoing)
-            self._proxy.forward_ack(outgoing, token.flow)
+            self._proxy.forward_ack(request, outgoing, flow)
 
-    def _record_route(self, request: Request, path: Token) -> None:
-        via = request.via
-        owner = self._callmanagers.instance_at(via.host, via.port or 0)
-        token = Token(TokenKind.DIALOG, path.flow, request.get(CALL_HEADER) or "", owner)
-        self._routes.record(request, token, path.flow.transport, is_inward=False)
+    def _record_route(self, request: Request, flow: Hop) -> None:
+        owner = self._callmanagers.instance_at(*listener_of(request.via))
+        token = Token(TokenKind.DIALOG, flow, request.get(CALL_HEADER) or "", owner)
+        self._routes.record(request, token, flow.transport, is_inward=False)
 
     def _answer_unrouted(self, transaction: ServerTransaction, request: Request) -> None:
         # A call manager that asks whether we live; anything else has nowhere to go.

@@ -1,7 +1,8 @@
 """Opens an edge's sockets.
 
-Outside listeners first: an outgoing connection counts as one of the first listener of its
-transport, and nothing that we open may pass for the inside.
+Outside listeners first: what comes on a connection that we open counts as come to the first
+listener of its transport, and must not pass for the inside. The Via of what we send there names
+the inside all the same (`is_home`), for call managers answer there when the connection is gone.
 """
 
 import errno
@@ -37,22 +38,30 @@ async def open_listeners(
     if tls is not None:
         outside.append((Hop("tls", settings.host, settings.tls_port), tls))
     for hop, context in outside:
-        addresses.add_outside(await _listen(node, hop, context, advertised))
+        addresses.add_outside(
+            await _listen(node, hop, context, advertised, is_shared=settings.shared_address)
+        )
     if has_network:
         inside = Hop("local", settings.name.lower(), 0)
         advertised = None
     else:
         inside = Hop("tcp", settings.inside_host, settings.inside_port)
         advertised = settings.inside_advertised_host or None
-    addresses.set_inside(await _listen(node, inside, None, advertised))
+    addresses.set_inside(await _listen(node, inside, None, advertised, is_home=True))
 
 
 async def _listen(
-    node: SipNode, hop: Hop, tls: ssl.SSLContext | None, advertised: str | None
+    node: SipNode,
+    hop: Hop,
+    tls: ssl.SSLContext | None,
+    advertised: str | None,
+    *,
+    is_shared: bool = False,
+    is_home: bool = False,
 ) -> Hop:
     what = f"The edge proxy ({hop.transport.upper()})"
     try:
-        return await node.listen(hop, tls, advertised)
+        return await node.listen(hop, tls, advertised, is_shared=is_shared, is_home=is_home)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(hop.host, hop.port, what) from error

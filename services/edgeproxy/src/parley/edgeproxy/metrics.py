@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from parley.service.metrics import Metrics, Registry
 
 REGISTRATION_CHANGES: Final = ("added", "refreshed", "removed", "expired")
-REFUSALS: Final = ("rate", "banned", "no_token", "loop")
+REFUSALS: Final = ("rate", "avalanche", "banned", "no_token", "loop")
 _OTHER: Final = "other"
 _METHODS: Final = frozenset(
     (
@@ -53,6 +53,9 @@ class EdgeMetrics:
         conflicts: bindings written again because another edge was faster.
         no_callmanager: requests that found no call manager.
         retries: requests sent to another call manager after one failed.
+        redirects: requests that a call manager sent on to the owner of the call.
+        rerouted: responses sent to another call manager than had asked.
+        repaired: bindings written again that shared state had lost.
         stray_responses: responses without transaction.
         events_dropped: events that the bus could not take.
         state_errors: readings and writings of shared state that failed.
@@ -79,6 +82,9 @@ class EdgeMetrics:
         self.conflicts = self._plain("state_conflicts", "Writes of bindings repeated.")
         self.no_callmanager = self._plain("no_callmanager", "Requests without call manager.")
         self.retries = self._plain("callmanager_retries", "Requests sent to another one.")
+        self.redirects = self._plain("callmanager_redirects", "Requests sent to the owner.")
+        self.rerouted = self._plain("responses_rerouted", "Responses sent to a successor.")
+        self.repaired = self._plain("bindings_repaired", "Bindings written again.")
         self.stray_responses = self._plain("stray_responses", "Responses to no transaction.")
         self.events_dropped = self._plain("events_dropped", "Events the bus did not take.")
         self.state_errors = self._plain("state_errors", "Failed uses of shared state.")

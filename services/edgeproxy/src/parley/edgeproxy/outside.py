@@ -20,16 +20,17 @@ from parley.edgeproxy.borders import (
     strip_credentials,
     strip_foreign,
 )
+from parley.edgeproxy.derivation import Derivation
+from parley.edgeproxy.forwarding import Forwarding
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.peers import TrustedPeers
-from parley.edgeproxy.proxy import Forwarding, Proxy
+from parley.edgeproxy.proxy import Proxy
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.tenants import Tenants
 from parley.edgeproxy.token import Token, TokenKind
 from parley.model.tenant import TenantSnapshot
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.ids import Ids
 from parley.sip.message import Request
 from parley.sip.transaction import ServerTransaction
 from parley.sip.uri import SipUri
@@ -39,7 +40,6 @@ ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO
 ACCEPT: Final = "application/sdp"
 SUPPORTED: Final = "path, outbound"
 MAX_VIAS: Final = 70
-_CALL_ID_BYTES: Final = 12
 
 _UNSERVED: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -70,7 +70,7 @@ class OutsideParts:
     authenticator: Authenticator
     tenants: Tenants
     peers: TrustedPeers
-    ids: Ids
+    derivation: Derivation
     metrics: EdgeMetrics
 
 
@@ -84,7 +84,7 @@ class OutsideRequests:
         self._authenticator = parts.authenticator
         self._tenants = parts.tenants
         self._peers = parts.peers
-        self._ids = parts.ids
+        self._derivation = parts.derivation
         self._metrics = parts.metrics
 
     def on_dialog_request(self, transaction: ServerTransaction, request: Request) -> None:
@@ -117,7 +117,7 @@ class OutsideRequests:
             self._metrics.refused["no_token"].inc()
         elif decrement_max_forwards(outgoing):
             self._enter_dialog(outgoing, request, token)
-            self._proxy.ack_inward(outgoing, token.owner, token.call_id)
+            self._proxy.ack_inward(request, outgoing, token)
 
     def on_options(self, transaction: ServerTransaction) -> None:
         """Tells what we can do; the same whoever asks and whoever is asked about."""
@@ -176,7 +176,7 @@ class OutsideRequests:
     def _start_call(
         self, transaction: ServerTransaction, outgoing: Request, caller: "Caller | PeerCaller"
     ) -> None:
-        call_id = self._ids.token(_CALL_ID_BYTES)
+        call_id = self._derivation.call_id(transaction.request)
         source = _source_of(outgoing)
         uri = outgoing.uri
         if isinstance(uri, SipUri) and self._addresses.is_own_host(uri):

@@ -1,18 +1,25 @@
 """Stateful forwarding between phones and call managers (RFC 3261 16).
 
 One server transaction, one client transaction: the edge never forks, a call manager does. The
-link between both is the `Forwarding` that both transactions carry as their `user`; nothing else
-remembers it, so it ends with them. Responses go back as they come (16.7): 100 stays here, every
-2xx to an INVITE passes, retransmitted ones too. Towards call managers a failure to reach one, or
-its 503, leads to the next; towards phones the answer names what is gone (430 RFC 5626, 480, 408).
+link between both is the `Forwarding` that both transactions carry as their `user`. Responses go
+back as they come (16.7): 100 stays here, every 2xx to an INVITE passes, retransmitted ones too.
+
+Towards call managers no single one counts. A request whose call manager cannot be reached, says
+nothing for `SILENCE_S`, or is reported gone, goes on to another one with the same branch, so that
+to the call it is the same request; a 503 that names the owner of the call leads there, any other
+503 to a new call leads to the next. Towards phones the answer names what is gone (430 RFC 5626,
+480, 408).
 """
 
 from asyncio import Event
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections import deque
+from collections.abc import Collection
+from typing import Final
 
-from parley.edgeproxy.borders import strip_foreign, strip_internal
+from parley.edgeproxy.borders import OWNER_HEADER, strip_foreign, strip_internal
 from parley.edgeproxy.callmanagers import CallManagers, Candidate
+from parley.edgeproxy.derivation import Derivation
+from parley.edgeproxy.forwarding import Forwarding, Sender
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.routes import OWN_ROUTES, Routes
 from parley.edgeproxy.token import Token, TokenKind
@@ -22,65 +29,25 @@ from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import ClientTransaction, ServerTransaction
 
-MAX_ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 4
+MAX_REDIRECTS: Final = 3
+SILENCE_S: Final = 0.6
+"""A call manager that lives says 100 to an INVITE, or answers, long before."""
+REDIRECT_PAUSE_S: Final = 0.1
 RETRY_AFTER_S: Final = "2"
-
-
-class Sender(Protocol):
-    """What a proxy needs of a `SipNode`."""
-
-    def send_request(self, request: Request, hop: Hop, user: object = None) -> ClientTransaction:
-        """Starts a client transaction."""
-        ...
-
-    def respond(self, transaction: ServerTransaction, response: Response) -> None:
-        """Answers a request."""
-        ...
-
-    def cancel(
-        self, transaction: ClientTransaction, headers: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """Gives an INVITE up."""
-        ...
-
-    def send(self, message: Request | Response, hop: Hop) -> None:
-        """Sends without a transaction; a request gets our Via."""
-        ...
-
-
-@dataclass(slots=True)
-class Forwarding:
-    """A request on its way through this edge.
-
-    Attributes:
-        is_inward: towards a call manager.
-        client: the transaction towards the next hop; None before it is sent.
-        call_id: our id of the call; what call managers are chosen by.
-        owner: the call manager it should go to; empty for a new call.
-        new_from: the caller's flow when no call manager has this call yet, so any may have it.
-        tried: instances that were sent it.
-        is_pending: no final answer yet; counted by the proxy for draining.
-    """
-
-    server: ServerTransaction
-    is_inward: bool
-    client: ClientTransaction | None = None
-    call_id: str = ""
-    owner: str = ""
-    new_from: Hop | None = None
-    tried: tuple[str, ...] = ()
-    is_pending: bool = False
+_NO_CALL_MANAGER: Final = (503, "No Call Manager", (("retry-after", RETRY_AFTER_S),))
 
 
 class Proxy:
-    """Forwards requests, responses, CANCEL and ACK."""
+    """Forwards requests, responses, CANCEL and ACK; `check` is called every tenth of a second."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wiring, by keyword
         self,
         *,
         sender: Sender,
         routes: Routes,
         callmanagers: CallManagers,
+        derivation: Derivation,
         clock: Clock,
         ids: Ids,
         metrics: EdgeMetrics,
@@ -88,12 +55,17 @@ class Proxy:
         self._sender = sender
         self._routes = routes
         self._callmanagers = callmanagers
+        self._derivation = derivation
         self._clock = clock
         self._ids = ids
         self._metrics = metrics
         self._pending = 0
         self._idle = Event()
         self._idle.set()
+        self._inward: dict[Forwarding, None] = {}
+        # (when it must have been heard, the forwarding, what it was sent by)
+        self._unheard: deque[tuple[float, Forwarding, ClientTransaction]] = deque()
+        self._paused: list[tuple[float, Forwarding, Request, Candidate]] = []
 
     async def wait_idle(self) -> None:
         """Returns when no forwarded request waits for its answer."""
@@ -123,45 +95,55 @@ class Proxy:
             request: ours to change, without our Via.
             forwarding: with call id, and owner unless it is new.
         """
-        candidate = self._pick(forwarding)
+        candidate = self._first(forwarding)
         if candidate is None:
             self._metrics.no_callmanager.inc()
-            self.respond(
-                forwarding.server, 503, "No Call Manager", (("retry-after", RETRY_AFTER_S),)
-            )
-            return
-        self._send_inward(request, candidate, forwarding)
+            self.respond(forwarding.server, *_NO_CALL_MANAGER)
+        else:
+            self._send_inward(request, candidate, forwarding)
 
     def forward_outward(self, request: Request, hop: Hop, server: ServerTransaction) -> None:
         """Sends a prepared request to a phone over its flow."""
         self._send(request, hop, Forwarding(server, is_inward=False))
 
-    def forward_ack(self, request: Request, hop: Hop) -> None:
-        """Sends the ACK to a 2xx on, statelessly (16.11): it has no transaction."""
-        self._sender.send(request, hop)
+    def forward_ack(self, received: Request, request: Request, hop: Hop) -> None:
+        """Sends an ACK on, statelessly (16.11): it has no transaction.
 
-    def ack_inward(self, request: Request, owner: str, call_id: str) -> None:
+        Args:
+            received: as it came.
+            request: what goes on.
+            hop: where.
+        """
+        self._sender.send(request, hop, self._derivation.branch(received))
+
+    def ack_inward(self, received: Request, request: Request, token: Token) -> None:
         """Sends the ACK to a 2xx to the call's owner; without any call manager it is lost."""
-        candidate = self._callmanagers.owner_or_successor(owner, call_id, self._clock.now())
+        candidate = self._callmanagers.owner_or_successor(
+            token.owner, token.call_id, self._clock.now()
+        )
         if candidate is not None:
-            self.forward_ack(request, candidate.hop)
+            self.forward_ack(received, request, candidate.hop)
 
     def on_cancel(self, server: ServerTransaction, request: Request) -> None:
         """Passes a CANCEL on, its Reason with it (RFC 3326)."""
         forwarding = server.user
-        if isinstance(forwarding, Forwarding) and forwarding.client is not None:
-            reasons = tuple([("reason", text) for text in request.get_all("reason")])
-            self._sender.cancel(forwarding.client, reasons)
-        else:
+        if not isinstance(forwarding, Forwarding):
             self.respond(server, 487)
+            return
+        forwarding.reasons = tuple([("reason", text) for text in request.get_all("reason")])
+        if forwarding.client is not None:
+            self._sender.cancel(forwarding.client, forwarding.reasons)
 
     def on_response(self, client: ClientTransaction, response: Response) -> None:
         """Passes a response back (16.7)."""
         forwarding = client.user
         status = response.status
-        if status == 100 or not isinstance(forwarding, Forwarding):
+        if not isinstance(forwarding, Forwarding):
             return
-        if status == 503 and forwarding.new_from is not None and self._retry(client, forwarding):
+        forwarding.is_heard = True
+        if status == 100:
+            return
+        if status == 503 and forwarding.is_inward and self._is_sent_on(client, response):
             return
         if status >= 200:
             self._settle(forwarding)
@@ -174,46 +156,61 @@ class Proxy:
             strip_foreign(response)
         self._sender.respond(forwarding.server, response)
 
-    def on_stray_response(self, response: Response, *, is_inside: bool) -> None:
-        """Passes on a 2xx to an INVITE whose transaction is gone, as after a restart of this edge.
-
-        RFC 6026 7 forbids to forward strays at large, for that makes a reflector. A call manager is
-        trusted; from a phone only what goes on to a live call manager passes.
-        """
-        if response.cseq.method != "INVITE" or not 200 <= response.status < 300:
-            return
-        response.remove_first_value("via")
-        if not response.has("via"):
-            return
-        via = response.via
-        if is_inside:
-            strip_internal(response)
-        elif self._callmanagers.is_address(via.host, via.port or 0):
-            strip_foreign(response)
-        else:
-            return
-        port = via.rport or via.sent_by_port
-        if via.transport == "local":
-            port = via.port or 0
-        self._sender.send(response, Hop(via.transport, via.received or via.host, port))
-
     def on_failure(self, client: ClientTransaction, cause: str) -> None:
         """Answers for a next hop that did not (16.8, 16.9)."""
         forwarding = client.user
         if not isinstance(forwarding, Forwarding):
             return
-        if client.is_cancelled:
-            self._settle(forwarding)
-            self.respond(forwarding.server, 487)
-            return
         if forwarding.is_inward:
-            self._callmanagers.mark_unreachable(forwarding.tried[-1], self._clock.now())
-            if cause == "transport" and self._retry(client, forwarding):
+            if cause == "transport" or not forwarding.is_heard:
+                self._callmanagers.mark_unreachable(forwarding.tried[-1], self._clock.now())
+            if cause == "transport" and self._replace(client, forwarding):
                 return
         self._settle(forwarding)
+        if client.is_cancelled or forwarding.reasons is not None:
+            self.respond(forwarding.server, 487)
+            return
         status = _failure_status(client, forwarding, cause)
         if status is not None:
             self.respond(forwarding.server, status)
+
+    def check(self) -> None:
+        """Sends on what a call manager was silent about, and what was to wait a moment."""
+        now = self._clock.now()
+        unheard = self._unheard
+        while unheard and unheard[0][0] <= now:
+            _, forwarding, client = unheard.popleft()
+            if forwarding.client is client and not forwarding.is_heard:
+                self._leave(forwarding, client, now)
+        if self._paused:
+            due = [one for one in self._paused if one[0] <= now]
+            self._paused = [one for one in self._paused if one[0] > now]
+            for _, forwarding, request, candidate in due:
+                if forwarding.is_pending:
+                    self._send_inward(request, candidate, forwarding)
+
+    def on_gone(self, instances: Collection[str]) -> None:
+        """Sends on what call managers have not answered that are not reported any more."""
+        now = self._clock.now()
+        for forwarding in list(self._inward):
+            client = forwarding.client
+            if client is not None and forwarding.tried[-1] in instances:
+                self._leave(forwarding, client, now)
+
+    def on_inside_closed(self, flow: Hop) -> None:
+        """Learns that a connection to a call manager is gone: it most probably is, too."""
+        instance = self._callmanagers.instance_at(flow.host, flow.port)
+        if instance:
+            self._callmanagers.mark_unreachable(instance, self._clock.now())
+
+    def _leave(self, forwarding: Forwarding, client: ClientTransaction, now: float) -> None:
+        """Gives up on the present call manager, if there is another one."""
+        candidate = self._next(forwarding)
+        if candidate is None:
+            return
+        self._callmanagers.mark_unreachable(forwarding.tried[-1], now)
+        self._sender.abandon(client)
+        self._send_again(client.request, candidate, forwarding)
 
     def _settle(self, forwarding: Forwarding) -> None:
         if forwarding.is_pending:
@@ -221,55 +218,111 @@ class Proxy:
             # Nothing is left to cancel. Responses still find the way back through the client's
             # transaction; without these two links no cycle is left to the garbage collector.
             forwarding.server.user = forwarding.client = None
+            self._inward.pop(forwarding, None)
             self._pending -= 1
             if not self._pending:
                 self._idle.set()
 
     def _send_inward(self, request: Request, target: Candidate, forwarding: Forwarding) -> None:
         forwarding.tried += (target.instance,)
+        forwarding.is_heard = False
         flow = forwarding.new_from
         if flow is not None:
             # Written last: the token names the call manager that gets the call.
             token = Token(TokenKind.DIALOG, flow, forwarding.call_id, target.instance)
             self._routes.record(request, token, flow.transport, is_inward=True)
-        self._send(request, target.hop, forwarding)
+        self._inward[forwarding] = None
+        client = self._send(request, target.hop, forwarding)
+        if forwarding.client is client:
+            self._unheard.append((self._clock.now() + SILENCE_S, forwarding, client))
+            if forwarding.reasons is not None:
+                self._sender.cancel(client, forwarding.reasons)
 
-    def _send(self, request: Request, hop: Hop, forwarding: Forwarding) -> None:
+    def _send(self, request: Request, hop: Hop, forwarding: Forwarding) -> ClientTransaction:
         server = forwarding.server
         server.user = forwarding
+        forwarding.client = None
         if not forwarding.is_pending:
             forwarding.is_pending = True
+            forwarding.branch = self._derivation.branch(server.request)
             self._pending += 1
             self._idle.clear()
         # A transport may fail at once, so the link has to stand before the request is sent.
-        client = self._sender.send_request(request, hop, forwarding)
+        try:
+            client = self._sender.send_request(request, hop, forwarding, branch=forwarding.branch)
+        except ValueError:
+            # The peer has used a branch again while the old request is still known.
+            client = self._sender.send_request(request, hop, forwarding)
         if not client.is_terminated:
             forwarding.client = client
+        return client
 
-    def _pick(self, forwarding: Forwarding) -> Candidate | None:
-        tried = forwarding.tried
-        if len(tried) >= MAX_ATTEMPTS:
-            return None
+    def _first(self, forwarding: Forwarding) -> Candidate | None:
         now = self._clock.now()
         if forwarding.new_from is not None:
-            return self._callmanagers.choose(forwarding.call_id, now, tried)
-        return self._callmanagers.owner_or_successor(
-            forwarding.owner, forwarding.call_id, now, tried
-        )
+            return self._callmanagers.choose(forwarding.call_id, now)
+        return self._callmanagers.owner_or_successor(forwarding.owner, forwarding.call_id, now)
 
-    def _retry(self, client: ClientTransaction, forwarding: Forwarding) -> bool:
-        """Sends the same request to another call manager; False when none is left."""
-        candidate = None if forwarding.server.is_answered else self._pick(forwarding)
-        if candidate is None:
+    def _next(self, forwarding: Forwarding) -> Candidate | None:
+        """Names who takes the call over when the present call manager is out of reach."""
+        if forwarding.server.is_answered or len(forwarding.tried) >= MAX_ATTEMPTS:
+            return None
+        return self._callmanagers.successor(forwarding.call_id, self._clock.now(), forwarding.tried)
+
+    def _replace(self, client: ClientTransaction, forwarding: Forwarding) -> bool:
+        candidate = self._next(forwarding)
+        if candidate is not None:
+            self._send_again(client.request, candidate, forwarding)
+        return candidate is not None
+
+    def _is_sent_on(self, client: ClientTransaction, response: Response) -> bool:
+        """Follows a 503; False when it is the answer."""
+        forwarding = client.user
+        if not isinstance(forwarding, Forwarding) or forwarding.server.is_answered:
             return False
-        request = client.request.copy()
+        owner = response.get(OWNER_HEADER)
+        if owner:
+            return self._redirect(client, forwarding, owner)
+        if forwarding.new_from is None or len(forwarding.tried) >= MAX_ATTEMPTS:
+            return False
+        candidate = self._callmanagers.choose(
+            forwarding.call_id, self._clock.now(), forwarding.tried
+        )
+        if candidate is not None:
+            self._send_again(client.request, candidate, forwarding)
+        return candidate is not None
+
+    def _redirect(self, client: ClientTransaction, forwarding: Forwarding, owner: str) -> bool:
+        now = self._clock.now()
+        forwarding.redirects += 1
+        candidate = self._callmanagers.find(owner) or self._callmanagers.successor(
+            forwarding.call_id, now
+        )
+        if candidate is None or forwarding.redirects > MAX_REDIRECTS:
+            return False
+        self._metrics.redirects.inc()
+        forwarding.owner = owner
+        if candidate.instance != owner or self._callmanagers.is_suspect(owner, now):
+            # The one that failed just now, or one that we have not heard of yet.
+            forwarding.client = None
+            request = self._bared(client.request, forwarding)
+            self._paused.append((now + REDIRECT_PAUSE_S, forwarding, request, candidate))
+        else:
+            self._send_again(client.request, candidate, forwarding)
+        return True
+
+    def _send_again(self, sent: Request, target: Candidate, forwarding: Forwarding) -> None:
+        self._metrics.retries.inc()
+        self._send_inward(self._bared(sent, forwarding), target, forwarding)
+
+    def _bared(self, sent: Request, forwarding: Forwarding) -> Request:
+        """Returns a request that was sent without what we wrote for its receiver."""
+        request = sent.copy()
         request.remove_first_value("via")
         if forwarding.new_from is not None:
             for _ in range(OWN_ROUTES):
                 request.remove_first_value("record-route")
-        self._metrics.retries.inc()
-        self._send_inward(request, candidate, forwarding)
-        return True
+        return request
 
 
 def _failure_status(client: ClientTransaction, forwarding: Forwarding, cause: str) -> int | None:

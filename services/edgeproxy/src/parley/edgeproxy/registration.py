@@ -6,7 +6,7 @@ from typing import Final
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Answer, Authenticator, Caller
 from parley.edgeproxy.events import RegistrationEvents
-from parley.edgeproxy.proxy import Sender
+from parley.edgeproxy.forwarding import Sender
 from parley.edgeproxy.register_request import Refused, RegisterRequest, read_register
 from parley.edgeproxy.registrar import (
     Accepted,

@@ -54,11 +54,11 @@ class Routes:
 
         Args:
             request: about to be forwarded.
-            token: the phone's flow, the call and its owner.
+            token: the phone's flow here, the call and its owner.
             transport: what the phone uses.
             is_inward: towards a call manager.
         """
-        text = self._codec.encode(token)
+        text = self._codec.encode(token._replace(flow=self._addresses.shared_flow(token.flow)))
         inside = self._addresses.inside_route(text)
         outside = self._addresses.outside_route(text, transport)
         lower, upper = (outside, inside) if is_inward else (inside, outside)
@@ -69,7 +69,8 @@ class Routes:
         """Returns the Path value by which call managers reach a phone (RFC 3327)."""
         path = self._paths.get(flow)
         if path is None:
-            token = self._codec.encode(Token(TokenKind.PATH, flow))
+            shared = self._addresses.shared_flow(flow)
+            token = self._codec.encode(Token(TokenKind.PATH, shared))
             path = self._addresses.inside_route(token)
             if len(self._paths) >= MAX_PATHS:
                 del self._paths[next(iter(self._paths))]

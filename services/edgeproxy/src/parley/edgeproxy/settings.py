@@ -37,7 +37,7 @@ class EdgeSettings(Settings):
     Attributes:
         name: of this edge, stable over restarts and unlike any other edge's; its instance id is the
             name and a random incarnation, its host name in a `LocalNetwork` is the name itself.
-        zone: where it runs, for discovery.
+        zone: where it runs; call managers of the same zone are preferred.
         log_level: debug, info, warning, error.
         host: local address of the outside listeners.
         advertised_host: what phones call us by when that is not `host`.
@@ -46,6 +46,8 @@ class EdgeSettings(Settings):
         tls_port: outside TLS port, used when a certificate is given.
         tls_certificate: PEM file with the certificate and its chain.
         tls_key: PEM file with its key.
+        shared_address: other edges on this machine listen on the same addresses and ports, which
+            must be fixed then; the kernel gives each phone to one of them.
         inside_host: local address of the inside TCP listener; not to be reached from outside.
         inside_advertised_host: what call managers call us by when that is not `inside_host`.
         inside_port: its port; in one process with the call manager there is no such listener.
@@ -63,6 +65,12 @@ class EdgeSettings(Settings):
         source_rate: requests a second that one address may keep up; 0: no limit.
         source_burst: requests that it may send at once.
         unlimited_sources: networks without that limit.
+        register_rate: registrations a second, of all phones together, that are let through for
+            long, challenges aside; the rest gets 503 and comes again, spread over some seconds.
+            0: no limit.
+        register_burst: how many more at once.
+        drain_rate: connections of phones that are closed a second when the edge is to end.
+        drain_timeout_s: seconds that requests under way get at the end.
         auth_failures: failed authentications within `auth_window_s` that ban an address; 0: never.
         auth_user_failures: the same for one user at one address.
         auth_window_s: see there.
@@ -81,6 +89,7 @@ class EdgeSettings(Settings):
     tls_port: int = Field(5061, ge=0, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    shared_address: bool = False
     inside_host: str = "127.0.0.1"
     inside_advertised_host: str = ""
     inside_port: int = Field(5070, ge=0, le=65535)
@@ -99,6 +108,10 @@ class EdgeSettings(Settings):
         "127.0.0.0/8",
         "::1/128",
     )
+    register_rate: float = Field(5000.0, ge=0)
+    register_burst: float = Field(10000.0, ge=1)
+    drain_rate: float = Field(500.0, gt=0)
+    drain_timeout_s: float = Field(30.0, ge=0)
     auth_failures: int = Field(100, ge=0)
     auth_user_failures: int = Field(6, ge=0)
     auth_window_s: float = Field(60.0, gt=0)
@@ -110,6 +123,8 @@ class EdgeSettings(Settings):
             raise ValueError("min_expires_s, default_expires_s and max_expires_s must ascend")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key must be set together")
+        if self.shared_address and not (self.udp_port and self.tcp_port and self.tls_port):
+            raise ValueError("shared_address needs ports other than 0")
         secret = self.secret.get_secret_value()
         if secret and len(secret) < MIN_SECRET_CHARS:
             raise ValueError(f"secret must have at least {MIN_SECRET_CHARS} characters")

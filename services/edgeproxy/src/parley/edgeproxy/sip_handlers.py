@@ -13,7 +13,9 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.avalanche import Avalanche, retry_after
 from parley.edgeproxy.eager import run_eagerly
+from parley.edgeproxy.forwarding import Sender
 from parley.edgeproxy.guard import SourceLimiter
 from parley.edgeproxy.inside import InsideRequests
 from parley.edgeproxy.metrics import EdgeMetrics
@@ -21,15 +23,24 @@ from parley.edgeproxy.outside import OutsideRequests
 from parley.edgeproxy.proxy import RETRY_AFTER_S, Proxy
 from parley.edgeproxy.raw_text import make_response_text, make_text
 from parley.edgeproxy.registration import RegisterRequests
+from parley.edgeproxy.strays import Strays
 from parley.model.errors import DomainError
 from parley.service.clock import Clock
 from parley.service.tasks import TaskOwner
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Message, Request, Response
-from parley.sip.transaction import ClientTransaction, FailureCause, ServerTransaction
+from parley.sip.message import Message, Request, Response, response_to
+from parley.sip.transaction import (
+    ClientTransaction,
+    FailureCause,
+    ServerTransaction,
+    response_hop,
+)
 
 _logger = structlog.stdlib.get_logger(__name__)
+
+MAX_WAITING: Final = 2000
+"""Requests that wait for shared state; more come when it is slower than the phones."""
 
 _TRY_LATER: Final = (("retry-after", RETRY_AFTER_S),)
 
@@ -44,6 +55,8 @@ class EdgeParts:
     registers: RegisterRequests
     addresses: EdgeAddresses
     limiter: SourceLimiter
+    avalanche: Avalanche
+    strays: Strays
     tasks: TaskOwner
     clock: Clock
     metrics: EdgeMetrics
@@ -53,23 +66,48 @@ class EdgeHandler:
     """Implements `parley.siptransport.SipHandler`.
 
     Attributes:
-        is_draining: new calls are refused; what runs goes on, and phones may register.
+        is_refusing: new calls are refused; what runs goes on, and phones may register.
     """
 
     def __init__(self) -> None:
-        self.is_draining = False
+        self.is_refusing = False
 
-    def attach(self, parts: EdgeParts) -> None:
+    def attach(self, parts: EdgeParts, sender: Sender) -> None:
         """Connects the parts, which need the node, which needs this handler; before it listens."""
+        self._sender = sender
         self._proxy = parts.proxy
         self._inside = parts.inside
         self._outside = parts.outside
         self._registers = parts.registers
         self._addresses = parts.addresses
         self._limiter = parts.limiter
+        self._avalanche = parts.avalanche
+        self._strays = parts.strays
         self._tasks = parts.tasks
         self._clock = parts.clock
         self._metrics = parts.metrics
+
+    def admits(self, request: Request) -> bool:
+        """Implements `NodePolicy.admits`: a flood makes no transactions.
+
+        Silence for what a forged source could make us amplify; an INVITE is told, for a phone that
+        calls too often should hear why it fails.
+        """
+        if self._is_inside(request) or self._is_admitted(request):
+            return True
+        self._metrics.refused["rate"].inc()
+        if request.method == "INVITE":
+            response = response_to(request, 503, headers=_TRY_LATER)
+            self._sender.send(response, response_hop(request))
+        return False
+
+    def follows(self, request: Request) -> bool:
+        """Implements `NodePolicy.follows`: a call manager's successor gets the responses."""
+        return self._is_inside(request)
+
+    def reroute(self, response: Response, failed: Hop) -> Hop | None:
+        """Implements `NodePolicy.reroute`."""
+        return self._strays.reroute(response, failed)
 
     def on_request(self, transaction: ServerTransaction, request: Request) -> None:
         """Takes a new request."""
@@ -80,17 +118,14 @@ class EdgeHandler:
                 self._inside.on_request(transaction, request)
                 return
             self._metrics.count_request("outside", method)
-            if not self._is_admitted(request):
-                self._refuse_flood(transaction)
-                return
             make_text(request)
             if method == "REGISTER":
-                self._run(transaction, self._registers.on_register(transaction, request))
+                self._on_register(transaction, request)
             elif request.to.tag is not None:
                 self._outside.on_dialog_request(transaction, request)
             elif method == "OPTIONS" and self._outside.is_for_us(request):
                 self._outside.on_options(transaction)
-            elif self.is_draining and method == "INVITE":
+            elif self.is_refusing and method == "INVITE":
                 self._proxy.respond(transaction, 503, "Draining", _TRY_LATER)
             else:
                 self._run(transaction, self._outside.on_new_request(transaction, request))
@@ -128,7 +163,7 @@ class EdgeHandler:
         try:
             if not is_inside:
                 make_response_text(response)
-            self._proxy.on_stray_response(response, is_inside=is_inside)
+            self._strays.on_stray(response, is_inside=is_inside)
         except RemoteProtocolError:
             return
 
@@ -140,7 +175,8 @@ class EdgeHandler:
             self._proxy.on_failure(transaction, cause)
 
     def on_flow_closed(self, flow: Hop) -> None:
-        """Nothing to do: bindings keep naming the flow, and its next use is answered by 430."""
+        """Bindings keep naming a phone's flow, and its next use is answered by 430."""
+        self._proxy.on_inside_closed(flow)
 
     def _is_inside(self, message: Message) -> bool:
         return self._addresses.is_inside(message.listener)
@@ -149,12 +185,17 @@ class EdgeHandler:
         source = request.source
         return source is not None and self._limiter.admit(source.host, self._clock.now())
 
-    def _refuse_flood(self, transaction: ServerTransaction) -> None:
-        self._metrics.refused["rate"].inc()
-        # Silence for what a forged source could make us amplify; an INVITE has to be ended, or it
-        # would stay with a 100.
-        if transaction.is_invite:
-            self._proxy.respond(transaction, 503, None, _TRY_LATER)
+    def _on_register(self, transaction: ServerTransaction, request: Request) -> None:
+        # A challenge is cheap; what proves itself is written to shared state.
+        if not request.has("authorization") or self._has_room():
+            self._run(transaction, self._registers.on_register(transaction, request))
+            return
+        self._metrics.refused["avalanche"].inc()
+        pause = retry_after(request.call_id)
+        self._proxy.respond(transaction, 503, None, (("retry-after", pause),))
+
+    def _has_room(self) -> bool:
+        return len(self._tasks) < MAX_WAITING and self._avalanche.admit(self._clock.now())
 
     def _run(self, transaction: ServerTransaction, work: Coroutine[Any, Any, None]) -> None:
         run_eagerly(self._answered(transaction, work), self._tasks, "sip request")
@@ -169,7 +210,8 @@ class EdgeHandler:
         except BackingError as error:
             self._metrics.state_errors.inc()
             _logger.warning("backing service failed", reason=repr(error))
-            self._proxy.respond(transaction, 503, None, _TRY_LATER)
+            pause = retry_after(transaction.request.call_id)
+            self._proxy.respond(transaction, 503, None, (("retry-after", pause),))
         except DomainError as error:
             self._proxy.respond(transaction, error.sip_status, None, _TRY_LATER)
         except Exception:

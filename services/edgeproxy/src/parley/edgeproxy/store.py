@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from parley.backing.state.base import State
+from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.register_request import Refused
 from parley.edgeproxy.registrar import Accepted, StoredBinding
@@ -43,9 +44,10 @@ def index_key(tenant: TenantId) -> str:
 class Registrations:
     """All bindings of all tenants."""
 
-    def __init__(self, state: State, metrics: EdgeMetrics) -> None:
+    def __init__(self, state: State, metrics: EdgeMetrics, memory: BindingMemory) -> None:
         self._state = state
         self._metrics = metrics
+        self._memory = memory
         self._listed_tenants: set[TenantId] = set()
 
     async def update(
@@ -65,7 +67,7 @@ class Registrations:
             if not isinstance(outcome, Accepted) or not outcome.is_changed:
                 return outcome
             version = 0 if found is None else found.version
-            if await self._write(key, outcome.bindings, version, wall_s):
+            if await self._write(tenant, aor, outcome.bindings, version, wall_s):
                 await self._index(tenant, aor, current, outcome.bindings)
                 return outcome
             self._metrics.conflicts.inc()
@@ -94,13 +96,29 @@ class Registrations:
         else:
             await self._unlist(tenant, aor)
 
+    def forget_lists(self) -> None:
+        """Forgets which tenants were listed: shared state may have forgotten it, too."""
+        self._listed_tenants.clear()
+
     async def _write(
-        self, key: str, bindings: Sequence[StoredBinding], version: int, wall_s: float
+        self,
+        tenant: TenantId,
+        aor: str,
+        bindings: Sequence[StoredBinding],
+        version: int,
+        wall_s: float,
     ) -> bool:
         # No bindings left: a time to live of 0 removes the key, under the same compare-and-set.
         last = max([one.expires_at for one in bindings], default=0.0)
         ttl_s = last - wall_s + GRACE_S if bindings else 0.0
-        return await self._state.put_if_version(key, _encode(bindings), version, ttl_s) is not None
+        data = _encode(bindings)
+        if await self._state.put_if_version(binding_key(aor), data, version, ttl_s) is None:
+            return False
+        if bindings:
+            self._memory.remember(tenant, aor, data)
+        else:
+            self._memory.forget(aor)
+        return True
 
     async def _index(
         self,

@@ -1,0 +1,83 @@
+"""Bindings that this edge wrote last, kept to write them again when shared state forgot them.
+
+Shared state may lose its last writes when a replica takes over. What an edge acknowledged must
+not be lost with them, or a phone is out of reach until it registers again: when state says that
+it may have forgotten something, the edge goes through its memory and puts back what is missing or
+older, a bit at a time. A binding that a phone took out through another edge meanwhile may come
+back that way; it ends with its expiry, and a call to it fails like any call to a phone that left.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from parley.edgeproxy.registrar import Accepted, StoredBinding
+from parley.model.ids import TenantId
+
+MAX_AORS: Final = 100_000
+
+_decode = msgspec.json.Decoder(list[StoredBinding]).decode
+
+
+class BindingMemory:
+    """AORs with the bytes written last, oldest write first; bounded."""
+
+    __slots__ = ("_size", "_written")
+
+    def __init__(self, size: int = MAX_AORS) -> None:
+        self._size = size
+        self._written: dict[str, tuple[TenantId, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+    def remember(self, tenant: TenantId, aor: str, data: bytes) -> None:
+        """Notes what was written for an AOR."""
+        written = self._written
+        # A new place in the order for each write costs more than it is worth: phones refresh
+        # about as often as each other.
+        if aor not in written and len(written) >= self._size:
+            del written[next(iter(written))]
+        written[aor] = (tenant, data)
+
+    def forget(self, aor: str) -> None:
+        """Notes that an AOR has no binding any more."""
+        self._written.pop(aor, None)
+
+    def aors(self) -> list[str]:
+        """Lists what is remembered."""
+        return list(self._written)
+
+    def recall(self, aor: str, wall_s: float) -> tuple[TenantId, list[StoredBinding]] | None:
+        """Returns tenant and bindings that have not run out; forgets an AOR without any."""
+        found = self._written.get(aor)
+        if found is None:
+            return None
+        tenant, data = found
+        live = [one for one in _decode(data) if one.expires_at > wall_s]
+        if not live:
+            del self._written[aor]
+            return None
+        return tenant, live
+
+
+def merged(current: Sequence[StoredBinding], remembered: Sequence[StoredBinding]) -> Accepted:
+    """Puts back what is missing or older: a binding of the same contact that ends earlier."""
+    outcome = Accepted(list(current))
+    places = {_name(one): at for at, one in enumerate(current)}
+    for one in remembered:
+        at = places.get(_name(one))
+        if at is None:
+            outcome.bindings.append(one)
+            outcome.added.append(one)
+        elif outcome.bindings[at].expires_at < one.expires_at:
+            outcome.bindings[at] = one
+            outcome.refreshed.append(one)
+    return outcome
+
+
+def _name(one: StoredBinding) -> tuple[str, int | None]:
+    if one.reg_id is not None and one.instance_id is not None:
+        return one.instance_id, one.reg_id
+    return one.contact, None

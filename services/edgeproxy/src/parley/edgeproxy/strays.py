@@ -1,0 +1,123 @@
+"""Responses without a transaction here, and responses whose way back is gone.
+
+A response belongs to the call, not to the process that asked. Its Vias tell where to: a call
+manager's names the service, the listener of the instance, and by its branch the call. The
+instance gets it as long as it can be reached, then the successor that rendezvous hashing names,
+which makes the transaction again from the call's snapshot.
+
+RFC 6026 7 forbids to forward strays at large, for that makes a reflector. A call manager is
+trusted. From a phone only what carries the branch that we derive for the next Via passes: the
+request was forwarded by one of us, which is gone (`derivation.py`).
+"""
+
+from typing import Final
+
+from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.borders import strip_foreign, strip_internal
+from parley.edgeproxy.callmanagers import CallManagers, Candidate
+from parley.edgeproxy.derivation import Derivation, call_of, next_via
+from parley.edgeproxy.forwarding import Sender
+from parley.edgeproxy.metrics import EdgeMetrics
+from parley.service.clock import Clock
+from parley.sip.errors import ProtocolError
+from parley.sip.hop import Hop
+from parley.sip.message import Response
+from parley.sip.via import Via
+from parley.siptransport.policy import by_via
+from parley.siptransport.vias import OWN_HOST, listener_of
+
+MAX_REROUTES: Final = 3
+_MAX_REMEMBERED: Final = 4096
+
+
+class Strays:
+    """Finds ways for responses."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        callmanagers: CallManagers,
+        derivation: Derivation,
+        addresses: EdgeAddresses,
+        clock: Clock,
+        metrics: EdgeMetrics,
+    ) -> None:
+        self._sender = sender
+        self._callmanagers = callmanagers
+        self._derivation = derivation
+        self._addresses = addresses
+        self._clock = clock
+        self._metrics = metrics
+        # What could not be delivered lately -> how often it was tried again.
+        self._reroutes: dict[tuple[str | None, str, int], int] = {}
+
+    def on_stray(self, response: Response, *, is_inside: bool) -> None:
+        """Passes on a response that matches no transaction of ours, if it may.
+
+        Raises:
+            RemoteProtocolError: a Via is malformed.
+        """
+        if response.status == 100:
+            return
+        if is_inside:
+            via = next_via(response)
+            if via is not None:
+                strip_internal(response)
+                self._sender.send(response, _way_to_phone(via))
+            return
+        top = response.via
+        if not self._addresses.is_own_sent_by(top.host, top.sent_by_port):
+            return
+        if not self._derivation.is_own(response):
+            return
+        via = next_via(response)
+        candidate = None if via is None else self._receiver(via)
+        if candidate is not None:
+            strip_foreign(response)
+            self._sender.send(response, candidate.hop)
+
+    def reroute(self, response: Response, failed: Hop) -> Hop | None:
+        """Implements `NodePolicy.reroute`."""
+        try:
+            via = response.via
+            key = (via.branch, response.cseq.method, response.status)
+            if not self._is_callmanagers(via):
+                return by_via(response, failed)
+        except ProtocolError:
+            return None
+        count = self._reroutes.pop(key, 0)
+        if count >= MAX_REROUTES:
+            return None
+        if len(self._reroutes) >= _MAX_REMEMBERED:
+            del self._reroutes[next(iter(self._reroutes))]
+        self._reroutes[key] = count + 1
+        if not failed.flow:
+            instance = self._callmanagers.instance_at(failed.host, failed.port)
+            self._callmanagers.mark_unreachable(instance, self._clock.now())
+        candidate = self._receiver(via)
+        if candidate is None:
+            return None
+        self._metrics.rerouted.inc()
+        return candidate.hop
+
+    def _is_callmanagers(self, via: Via) -> bool:
+        return (
+            OWN_HOST in via.params
+            or bool(call_of(via))
+            or self._callmanagers.at(*listener_of(via)) is not None
+        )
+
+    def _receiver(self, via: Via) -> Candidate | None:
+        now = self._clock.now()
+        candidate = self._callmanagers.at(*listener_of(via))
+        if candidate is not None and not self._callmanagers.is_suspect(candidate.instance, now):
+            return candidate
+        call_id = call_of(via)
+        return self._callmanagers.successor(call_id, now) if call_id else candidate
+
+
+def _way_to_phone(via: Via) -> Hop:
+    port = via.rport or via.sent_by_port
+    if via.transport == "local":
+        port = via.port or 0
+    return Hop(via.transport, via.received or via.host, port)

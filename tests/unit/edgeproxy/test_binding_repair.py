@@ -1,0 +1,185 @@
+"""Bindings that shared state forgot are written again."""
+
+import asyncio
+
+import pytest
+
+from parley.backing.errors import BackingUnavailable
+from parley.backing.state.base import Versioned
+from parley.backing.state.embedded import EmbeddedState
+from parley.edgeproxy.binding_memory import BindingMemory, merged
+from parley.edgeproxy.binding_repair import BindingRepair
+from parley.edgeproxy.metrics import EdgeMetrics
+from parley.edgeproxy.register_request import ContactRequest, RegisterRequest
+from parley.edgeproxy.registrar import Accepted, RegistrarLimits, StoredBinding, decide
+from parley.edgeproxy.store import TENANTS_KEY, Registrations, binding_key, index_key
+from parley.model.ids import InstanceId, TenantId
+from parley.service.metrics import Registry
+from parley.testkit.clock import FakeClock
+
+TENANT = TenantId("t1")
+AOR = "1001@demo.test"
+
+
+class ForgetfulState(EmbeddedState):
+    """Says on demand that it does not answer, and tells of writes.
+
+    Attributes:
+        failures: how many more readings fail.
+        is_written: set by each write with a version.
+    """
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock, None)
+        self.failures = 0
+        self.is_written = asyncio.Event()
+
+    async def put_if_version(
+        self, key: str, value: bytes, version: int, ttl_s: float | None = None
+    ) -> int | None:
+        written = await super().put_if_version(key, value, version, ttl_s)
+        self.is_written.set()
+        return written
+
+    async def get_versioned(self, key: str) -> Versioned | None:
+        if self.failures:
+            self.failures -= 1
+            raise BackingUnavailable("away")
+        return await super().get_versioned(key)
+
+
+class Desk:
+    """One edge's registrations and what it remembers of them."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.state = ForgetfulState(self.clock)
+        self.metrics = EdgeMetrics(Registry())
+        self.memory = BindingMemory()
+        self.registrations = Registrations(self.state, self.metrics, self.memory)
+        self.repair = BindingRepair(self.memory, self.registrations, self.clock, self.metrics)
+
+    async def register(self, uri: str, expires_s: int = 600, aor: str = AOR, cseq: int = 1) -> None:
+        wall_s = self.clock.wall_s()
+        contacts = (ContactRequest(uri, expires_s),)
+        wanted = RegisterRequest(f"sip:{aor}", uri, cseq, "192.0.2.1", InstanceId("e1"), contacts)
+        outcome = await self.registrations.update(
+            TENANT, aor, wall_s, lambda current: decide(current, wanted, wall_s, RegistrarLimits())
+        )
+        assert isinstance(outcome, Accepted)
+
+    async def forget(self, aor: str = AOR) -> None:
+        await self.state.delete(binding_key(aor), index_key(TENANT), TENANTS_KEY)
+
+    async def contacts(self, aor: str = AOR) -> dict[str, float]:
+        return {one.contact: one.expires_at for one in await self.registrations.load(aor)}
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_a_forgotten_binding_is_written_again_with_its_index(desk: Desk) -> None:
+    await desk.register("sip:a@192.0.2.1")
+    before = await desk.contacts()
+    await desk.forget()
+    desk.repair.begin()
+
+    assert await desk.repair.run_round() == 1
+    assert await desk.contacts() == before
+    assert await desk.registrations.due(TENANT, desk.clock.wall_s() + 601, 10) == [AOR]
+    await desk.register("sip:b@192.0.2.2", aor="1002@demo.test")
+    assert await desk.registrations.tenants() == [TENANT]
+
+
+async def test_what_is_there_is_left_alone(desk: Desk) -> None:
+    await desk.register("sip:a@192.0.2.1")
+
+    assert await desk.repair.run_round() == 0
+
+
+async def test_an_older_binding_is_replaced_and_a_newer_one_kept(desk: Desk) -> None:
+    await desk.register("sip:a@192.0.2.1")
+    old = await desk.state.get(binding_key(AOR))
+    assert old is not None
+    desk.clock.advance(60)
+    await desk.register("sip:a@192.0.2.1", cseq=2)
+    newer = await desk.contacts()
+    await desk.state.put(binding_key(AOR), old)
+
+    assert await desk.repair.run_round() == 1
+    assert await desk.contacts() == newer
+    other = Registrations(desk.state, desk.metrics, BindingMemory())
+    desk.clock.advance(60)
+    desk.registrations, here = other, desk.registrations
+    await desk.register("sip:a@192.0.2.1", cseq=3)
+    desk.registrations = here
+    assert await desk.repair.run_round() == 0
+
+
+async def test_what_ran_out_or_was_taken_out_does_not_come_back(desk: Desk) -> None:
+    await desk.register("sip:a@192.0.2.1")
+    await desk.register("sip:a@192.0.2.1", expires_s=0, cseq=2)
+    await desk.register("sip:b@192.0.2.2", aor="1002@demo.test")
+    desk.clock.advance(601)
+    await desk.forget("1002@demo.test")
+
+    assert await desk.repair.run_round() == 0
+    assert await desk.contacts() == {}
+    assert len(desk.memory) == 0
+
+
+async def test_a_store_that_does_not_answer_is_asked_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.edgeproxy.binding_repair.RETRY_S", 0.0)
+    await desk.register("sip:a@192.0.2.1")
+    await desk.forget()
+    desk.state.failures = 3
+
+    assert await desk.repair.run_round() == 1
+
+
+async def test_a_round_is_done_for_each_time_state_forgot(desk: Desk) -> None:
+    running = asyncio.ensure_future(desk.repair.run())
+    try:
+        for number in range(2):
+            await desk.register("sip:a@192.0.2.1", cseq=number + 1)
+            await desk.forget()
+            desk.state.is_written.clear()
+            desk.repair.begin()
+            async with asyncio.timeout(5):
+                await desk.state.is_written.wait()
+            assert await desk.contacts()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+def test_the_memory_is_bounded() -> None:
+    memory = BindingMemory(2)
+    for number in range(3):
+        memory.remember(TENANT, f"{number}", b"[]")
+
+    assert memory.aors() == ["1", "2"]
+
+
+def test_a_flow_of_outbound_is_known_by_its_instance() -> None:
+    def binding(contact: str, expires_at: float) -> StoredBinding:
+        return StoredBinding(
+            aor=f"sip:{AOR}",
+            contact=contact,
+            path=[],
+            expires_at=expires_at,
+            instance_id="<urn:uuid:1>",
+            reg_id=1,
+            call_id="c",
+            cseq=1,
+            user_agent="",
+            edge=InstanceId("e1"),
+            source="192.0.2.1",
+        )
+
+    outcome = merged([binding("sip:new@192.0.2.2", 20.0)], [binding("sip:old@192.0.2.1", 10.0)])
+    assert not outcome.is_changed
