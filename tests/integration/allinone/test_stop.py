@@ -79,7 +79,7 @@ def test_a_call_that_dies_with_the_process_gets_its_one_record_at_the_next_start
     [record] = installation.wait_for("cdrs")
     assert record["call_id"] == live["call_id"]
     assert (record["caller"], record["callee"]) == ("1001", "1002")
-    assert_lost(record, "owner-lost")
+    assert_lost(record, "lost")
     assert installation.get("calls") == []
     end(child)
 

@@ -65,7 +65,7 @@ class FakeMedia:
         self.sessions: set[str] = set()
         self.is_away = False
         self.gate: asyncio.Event | None = None
-        self.tell: MediaEventCallback = lambda event: None
+        self.tell: list[MediaEventCallback] = []
 
     async def execute(self, command: Command) -> Reply:
         self.commands.append(command)
@@ -92,10 +92,11 @@ class FakeMedia:
         return Reply(command.session_id, True, legs=legs)
 
     def on_event(self, callback: MediaEventCallback) -> None:
-        self.tell = callback
+        self.tell.append(callback)
 
     def say(self, event: MediaEvent) -> None:
-        self.tell(event)
+        for tell in self.tell:
+            tell(event)
 
     async def start(self) -> None:
         """Nothing to connect."""
@@ -111,15 +112,23 @@ class Phone:
         self.world = world
         self.number = number
         self.place = place
+        self.call_id = ""
+        self.to: Hop = world.manager_hop
         self.handler = RecordingHandler()
         self.node = SipNode(
             world.clock, RandomIds(), self.handler, world.timers, network=world.network
         )
-        self.route = f"<sip:token@{place};transport=local;lr>"
+        self.route = ""
         self.contact = f"<sip:{number}@192.0.2.9:5060>"
         self.dialog: Dialog | None = None
         self.invite: Request | None = None
         self.transaction: ServerTransaction | None = None
+
+    async def listen(self) -> None:
+        """Opens the edge's inside address."""
+        hop = await self.node.listen(self.world.place_of(self.place))
+        where = f"{hop.host}:{hop.port}" if hop.port else hop.host
+        self.route = f"<sip:token@{where};transport={hop.transport};lr>"
 
     # --- calling ---------------------------------------------------------------------------
 
@@ -133,7 +142,8 @@ class Phone:
         request.add("call-id", ids.token())
         request.add("cseq", "1 INVITE")
         request.add("contact", self.contact)
-        request.add("x-parley-call", ids.token())
+        self.call_id = ids.token()
+        request.add("x-parley-call", self.call_id)
         request.add("x-parley-tenant", self.world.tenant)
         request.add("x-parley-source", "127.0.0.1")
         request.add("p-asserted-identity", f"<sip:{self.number}@{DOMAIN}>")
@@ -150,17 +160,20 @@ class Phone:
         return self.send(self.invite)
 
     def send(self, request: Request) -> ClientTransaction:
-        return self.node.send_request(request, self.world.manager_hop)
+        return self.node.send_request(request, self.to)
 
     async def response(self) -> Response:
         while True:
             event = await self.handler.next(ResponseReceived)
             if event.response.status != 100:
-                if event.response.status == 200 and event.response.cseq.method == "INVITE":
-                    assert self.invite is not None
-                    if self.dialog is None:
-                        self.dialog = Dialog.uac(self.invite, event.response)
+                is_answer = event.response.cseq.method == "INVITE" and event.response.status == 200
+                if is_answer and self.dialog is None:
+                    self.dialog = self.dialog_of(event.response)
                 return event.response
+
+    def dialog_of(self, answer: Response) -> Dialog:
+        assert self.invite is not None
+        return Dialog.uac(self.invite, answer)
 
     def ack(self, body: bytes = b"", cseq: int = 1) -> None:
         assert self.dialog is not None
@@ -168,7 +181,8 @@ class Phone:
         if body:
             ack.add("content-type", "application/sdp")
             ack.body = body
-        self.node.send(ack, self.world.manager_hop)
+        ack.add("x-parley-call", self.call_id)
+        self.node.send(ack, self.to)
 
     # --- answering -------------------------------------------------------------------------
 
@@ -185,6 +199,9 @@ class Phone:
         if request.method == "INVITE" and 100 < status < 300:
             response.add("contact", self.contact)
             response.add("record-route", self.route)
+            self.call_id = (
+                self.call_id or (request.via.branch or "").split("-", 1)[-1].rsplit("-", 2)[0]
+            )
             if request.to.tag is None:
                 routed = request.copy()
                 routed.add("record-route", self.route)
@@ -196,13 +213,16 @@ class Phone:
 
     # --- talking ---------------------------------------------------------------------------
 
-    def ask(self, method: str, body: bytes = b"", content_type: str = "application/sdp") -> None:
+    def ask(
+        self, method: str, body: bytes = b"", content_type: str = "application/sdp"
+    ) -> ClientTransaction:
         assert self.dialog is not None
         request = self.dialog.new_request(method)
+        request.add("x-parley-call", self.call_id)
         if body:
             request.add("content-type", content_type)
             request.body = body
-        self.send(request)
+        return self.send(request)
 
 
 class World:
@@ -211,7 +231,7 @@ class World:
     def __init__(self, backing: Backing, directory: TenantDirectory, stack: AsyncExitStack) -> None:
         self.backing = backing
         self.directory = directory
-        self.network = LocalNetwork()
+        self.network: LocalNetwork | None = LocalNetwork()
         self.clock = SystemClock()
         self.ids = RandomIds()
         self.registry = Registry()
@@ -223,25 +243,31 @@ class World:
         self.seen: list[str] = []
         self._stack = stack
 
-    async def start_manager(self, media: Any = None, **values: object) -> CallManager:
+    async def start_manager(
+        self, media: Any = None, backing: Backing | None = None, **values: object
+    ) -> CallManager:
         manager = create_app(
-            CallManagerSettings.load(**{"hang_up_s": 0.05, **values}),
-            self.backing,
+            CallManagerSettings.load(**{"hang_up_s": 0.05, "port": 0, **values}),
+            backing or self.backing,
             self.directory,
             media or self.media,
             self.clock,
             RandomIds(),
             self.network,
-            self.registry,
+            Registry() if backing else self.registry,
         )
         await manager.start()
         self._stack.push_async_callback(manager.aclose)
         return manager
 
+    def place_of(self, name: str) -> Hop:
+        """Where an edge's inside listener goes: a name on the local network, or a free port."""
+        return Hop("tcp", "127.0.0.1", 0) if self.network is None else Hop("local", name, 0)
+
     async def phone(self, number: str, place: str | None = None) -> Phone:
         """Makes a phone; `register` makes it reachable."""
         phone = Phone(self, number, place or f"phone-{number}")
-        await phone.node.listen(Hop("local", phone.place, 0))
+        await phone.listen()
         self._stack.push_async_callback(phone.node.aclose)
         return phone
 

@@ -231,6 +231,7 @@ async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
     assert ann.invite is not None
     again = ann.invite.copy()
     again.remove("via")
+    again.set("x-parley-call", "another")
     ann.send(again)
     assert (await ann.response()).status == 482
     for expected, headers in (

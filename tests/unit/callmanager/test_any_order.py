@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: one CDR, nobody left behind."""
+"""Whatever happens in whatever order, whoever dies on the way: one CDR, nobody left behind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,33 +9,38 @@ from hypothesis import strategies as st
 
 from parley.callmanager.actions import CancelRequest, MediaPurpose, SendResponse
 from parley.callmanager.ending import SHUT_DOWN
-from parley.callmanager.routing import Echo
+from parley.callmanager.routing import Decision, Echo
 from parley.model.media import MediaTimedOut
 from parley.sip.message import Request
+
+from .stage import OFFER
+from .stage import targets as make_targets
+from .succession import At, Succession
 
 STATUSES = (100, 180, 183, 200, 302, 430, 480, 486, 487, 491, 503, 603)
 METHODS = ("BYE", "INVITE", "UPDATE", "INFO", "MESSAGE", "OPTIONS", "REFER")
 
+NAMES = (
+    "respond",
+    "respond",
+    "respond",
+    "fail",
+    "cancel",
+    "ack",
+    "caller",
+    "callee",
+    "media",
+    "time",
+    "timeout",
+    "relay",
+    "relay",
+    "stop",
+    "break_",
+)
+
 steps = st.lists(
     st.tuples(
-        st.sampled_from(
-            (
-                "respond",
-                "respond",
-                "respond",
-                "fail",
-                "cancel",
-                "ack",
-                "caller",
-                "callee",
-                "media",
-                "time",
-                "timeout",
-                "relay",
-                "stop",
-                "break_",
-            )
-        ),
+        st.sampled_from(NAMES),
         st.integers(0, 11),
         st.integers(0, 11),
     ),
@@ -51,7 +56,7 @@ class Chaos:
         self.bodies = bodies
         self.cseq = {"a": 1, "b": 0}
         self.transactions: list[object] = []
-        self.finals: dict[int, int] = {}
+        self.finals: dict[str, int] = {}
 
     def step(self, name: str, one: int, two: int) -> None:
         handler: Callable[[int, int], None] = getattr(self, name)
@@ -70,11 +75,11 @@ class Chaos:
 
     def is_legal(self, sent: Any, status: int) -> bool:
         """What a transaction lets pass: one final response, but any number of 2xx to an INVITE."""
-        final = self.finals.get(sent.key)
+        final = self.finals.get(sent.branch)
         if final is not None:
             return sent.request.method == "INVITE" and final < 300 and 200 <= status < 300
         if status >= 200:
-            self.finals[sent.key] = status
+            self.finals[sent.branch] = status
         return True
 
     def cancel(self, one: int, two: int) -> None:
@@ -107,7 +112,9 @@ class Chaos:
     def media(self, one: int, two: int) -> None:
         stage = self.stage
         stage.silent = {list(MediaPurpose)[one % len(MediaPurpose)]}
-        stage.refuse = {list(MediaPurpose)[two % len(MediaPurpose)]} - {MediaPurpose.CLOSE}
+        # A session that a relay will not close is not ours to lose.
+        closing = {MediaPurpose.CLOSE, MediaPurpose.CLOSE_OLD}
+        stage.refuse = {list(MediaPurpose)[two % len(MediaPurpose)]} - closing
         if stage.waiting_media and one % 2:
             stage.reply(stage.waiting_media.pop(0))
 
@@ -120,8 +127,14 @@ class Chaos:
         self.stage.feed(self.stage.call.receive_server_failure, transaction, cause)
 
     def relay(self, one: int, two: int) -> None:
-        if one > 8:
-            self.stage.feed(self.stage.call.receive_media_event, MediaTimedOut("call1", "a"))
+        stage = self.stage
+        successor = f"r{len(stage.relays) + 1}"
+        if one > 10:
+            stage.feed(stage.call.receive_media_event, MediaTimedOut("call1", "a"))
+        elif one > 5:
+            stage.lose_relay(successor)
+        elif one > 2:
+            stage.drain_relay(successor)
 
     def stop(self, one: int, two: int) -> None:
         if one > 9:
@@ -186,6 +199,87 @@ def assert_finals_given(stage: Any, chaos: Chaos) -> None:
         assert len(finals) == 1
     keys = [action.key for action in stage.log if isinstance(action, CancelRequest)]
     assert len(keys) == len(set(keys))
+
+
+class Mortal(Chaos):
+    """The same while owners die, between two steps or in the middle of one."""
+
+    def step(self, name: str, one: int, two: int) -> None:
+        super().step(name, one, two)
+        self.succeed()
+
+    def succeed(self) -> None:
+        if self.stage.is_dead:
+            self.stage.take_over()
+
+    def die(self, one: int, two: int) -> None:
+        if one % 2:
+            self.stage.kill = At(nth=two // 2 + 1)
+        elif not self.stage.ended:
+            self.stage.take_over((0.1, 1.0, 10.0, 60.0)[two % 4])
+
+    def talk(self) -> None:
+        """Brings the call to the conversation."""
+        for sent in self.initial()[:1]:
+            self.finals[sent.branch] = 200
+            self.stage.answer(sent, 200, self.bodies[0])
+        self.stage.ack(self.bodies[0])
+
+    def fail(self, one: int, two: int) -> None:
+        sent = self.pick(one)
+        if sent is not None and self.stage.is_live(sent):
+            super().fail(one, two)
+
+    def cancel(self, one: int, two: int) -> None:
+        if one % 2 or not self.transactions:
+            self.stage.cancel()
+        else:
+            self.stage.give_up(self.transactions[two % len(self.transactions)])
+
+    def relay(self, one: int, two: int) -> None:
+        if one > 8:
+            self.stage.feed(self.stage.call.receive_media_event, MediaTimedOut("call1", "a"))
+
+    def settle(self) -> None:
+        self.stage.kill = None
+        super().settle()
+
+
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    kind=st.sampled_from(("one", "three", "no offer", "echo", "flows")),
+    talks=st.booleans(),
+    script=st.lists(
+        st.tuples(
+            st.sampled_from((*NAMES, "die", "die", "die", "die")),
+            st.integers(0, 11),
+            st.integers(0, 11),
+        ),
+        max_size=25,
+    ),
+)
+def test_whoever_dies_in_whatever_order_of_events_nobody_notices(
+    tools: tuple[Any, Any, Any], kind: str, talks: bool, script: list[tuple[str, int, int]]
+) -> None:
+    _, sdp, targets = tools
+    stage, bodies = make(kind, succession, sdp, targets)
+    chaos = Mortal(stage, bodies)
+    if talks:
+        chaos.talk()
+    for name, one, two in script:
+        chaos.step(name, one, two)
+    chaos.settle()
+    assert stage.ended == 1
+    assert stage.sessions == set()
+    assert all(leg.is_closed for leg in stage.call.parts.legs())
+    assert not stage.call.out.deadlines
+    stage.assert_consistent()
+
+
+def succession(count: int = 1, body: bytes = OFFER, decision: Decision | None = None) -> Succession:
+    return Succession(decision or make_targets(count), body)
 
 
 @pytest.fixture

@@ -108,11 +108,41 @@ def test_a_second_change_of_the_same_party_gets_500_and_retry_after(
     assert response.get("retry-after") == "3"
 
 
-def test_a_change_while_our_200_is_unacknowledged_waits(play: Any, make_sdp: Any) -> None:
+def test_a_change_while_the_other_side_owes_an_ack_waits(play: Any, make_sdp: Any) -> None:
     stage = play()
     stage.answer(stage.requests("INVITE")[0], 200, make_sdp("192.0.2.2"))
     crossing = stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5010))
     assert statuses(stage, crossing) == [491]
+
+
+def test_a_new_offer_of_a_party_stands_for_its_ack_that_got_lost(play: Any, make_sdp: Any) -> None:
+    stage = play()
+    stage.answer(stage.requests("INVITE")[0], 200, make_sdp("192.0.2.2"))
+    hold = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5010))
+    assert statuses(stage, hold) == [200]
+    again = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4020), cseq=3)
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5010))
+    assert statuses(stage, again) == [200]
+
+
+def test_an_earlier_ack_that_comes_again_is_not_taken_for_a_later_one(
+    talking: Any, make_sdp: Any
+) -> None:
+    stage = talking
+    transaction = stage.caller_sends("INVITE")
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5010))
+    stage.ack(cseq=1)
+    assert stage.requests("BYE") == []
+    stage.ack(make_sdp("192.0.2.1", 4010), cseq=2)
+    assert statuses(stage, transaction) == [200]
+    assert stage.acks[-1].request.cseq.number == re_invite(stage).request.cseq.number
+    assert b"m=audio 30000" in stage.acks[-1].request.body
+
+
+def test_an_ack_that_brings_the_answer_is_not_spared(play: Any, make_sdp: Any) -> None:
+    stage = play(body=b"")
+    stage.answer(stage.requests("INVITE")[0], 200, make_sdp("192.0.2.2"))
     early = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
     assert statuses(stage, early) == [500]
 

@@ -6,7 +6,7 @@ from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.ending import SHUT_DOWN
 from parley.callmanager.routing import NOT_FOUND
 from parley.model.call import CallResult, EndedBy
-from parley.model.media import CloseSession, MediaTimedOut, SessionLost
+from parley.model.media import CloseSession, MediaTimedOut
 
 
 def test_a_refused_number_is_told_and_recorded(play: Any) -> None:
@@ -178,9 +178,16 @@ def test_silence_on_the_media_ends_the_call_with_its_reason(talking: Any) -> Non
     assert stage.records[0].termination.result is CallResult.LOST
 
 
-def test_a_lost_session_ends_the_call(talking: Any) -> None:
+def test_a_session_that_no_relay_takes_back_ends_the_call_after_half_a_minute(talking: Any) -> None:
     stage = talking
-    stage.feed(stage.call.receive_media_event, SessionLost("call1"))
+    stage.refuse = {MediaPurpose.REOPEN}
+    stage.lose_relay("r2")
+    stage.sessions.clear()
+    for _ in range(290):
+        stage.pass_time(0.1)
+    assert stage.requests("BYE") == []
+    for _ in range(20):
+        stage.pass_time(0.1)
     for bye in stage.requests("BYE"):
         stage.answer(bye, 200)
     assert stage.records[0].termination.reason == "media-lost"

@@ -5,6 +5,7 @@ import sys
 from parley.backing.directory import TenantDirectory
 from parley.backing.factory import create_backing
 from parley.backing.media.grpc import GrpcMediaControl
+from parley.backing.media.relay_view import RelayView
 from parley.backing.settings import BackingSettings
 from parley.callmanager.app import create_app
 from parley.callmanager.settings import CallManagerSettings
@@ -22,7 +23,12 @@ async def _serve(settings: CallManagerSettings, backing_settings: BackingSetting
     backing = create_backing(backing_settings, clock)
     await backing.start()
     directory = TenantDirectory(backing.db, backing.bus)
-    media = GrpcMediaControl(settings.media_relays, ids.instance(settings.name))
+    media = GrpcMediaControl(
+        settings.media_relays,
+        ids.instance(settings.name),
+        view=RelayView(backing.discovery, backing.state),
+        zone=settings.zone,
+    )
     try:
         await directory.start()
         await media.start()
@@ -33,7 +39,7 @@ async def _serve(settings: CallManagerSettings, backing_settings: BackingSetting
             settings.health_port,
             name="The call manager's health port",
         )
-        return await run((manager, health))
+        return await run((manager, health), drain_timeout_s=settings.drain_timeout_s)
     finally:
         await media.aclose()
         await directory.aclose()

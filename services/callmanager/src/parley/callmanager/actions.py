@@ -15,7 +15,10 @@ from parley.sip.message import Request, Response
 
 
 class MediaPurpose(Enum):
-    """Why a media command was given, so that its reply finds its way."""
+    """Why a media command was given, so that its reply finds its way.
+
+    `ADOPT` goes out once after a takeover: from then on the relay refuses the former owner.
+    """
 
     OPEN = "open"
     EARLY = "early"
@@ -23,15 +26,25 @@ class MediaPurpose(Enum):
     OFFER_AGAIN = "offer-again"
     ANSWER_AGAIN = "answer-again"
     ACK_ANSWER = "ack-answer"
+    ADOPT = "adopt"
+    REOPEN = "reopen"
+    MOVE = "move"
+    MOVED = "moved"
+    CLOSE_OLD = "close-old"
     CLOSE = "close"
 
 
 class SendRequest(Struct, frozen=True):
-    """Start a client transaction; `key` names it in what comes back."""
+    """Start a client transaction; `key` names it in what comes back.
+
+    Attributes:
+        branch: of its Via, magic cookie included (`branches.py`).
+    """
 
     key: int
     request: Request
     hop: Hop
+    branch: str
 
 
 class CancelRequest(Struct, frozen=True):

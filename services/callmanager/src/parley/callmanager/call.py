@@ -9,43 +9,44 @@ what an event means in its state. Until the answer `establishment.py` decides, c
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from parley.callmanager import teardown
+from msgspec import Raw
+
+from parley.callmanager import in_dialog, rehoming, teardown
 from parley.callmanager.actions import END_CALL, BindDialog, MediaPurpose
-from parley.callmanager.call_events import Disconnect, Fail
+from parley.callmanager.branches import read_branch
+from parley.callmanager.call_events import Fail
 from parley.callmanager.call_setup import CallSetup
-from parley.callmanager.callee_leg import CalleeLeg
 from parley.callmanager.caller_leg import CallerLeg
 from parley.callmanager.echo import Echo
 from parley.callmanager.ending import (
     BROKEN,
     CALLER_LOST,
     MAX_DURATION,
-    MEDIA_LOST,
     MEDIA_TIMEOUT,
     NO_ACK,
     NO_ANSWER,
     Ending,
-    failed_by_callee,
+    cancelled,
+    refused_caller,
 )
 from parley.callmanager.establishment import Establishment
 from parley.callmanager.journal import Journal
-from parley.callmanager.leg import Leg, LegContext, LegState
-from parley.callmanager.media_session import MediaPhase, MediaSession
+from parley.callmanager.leg import Leg, LegContext
+from parley.callmanager.media_session import MediaSession
 from parley.callmanager.outputs import Deadline, Outputs, Purpose
 from parley.callmanager.parts import OVER, CallParts, CallState
 from parley.callmanager.pass_through import PassThrough
 from parley.callmanager.re_invite import Renegotiation
+from parley.callmanager.rehoming import Rehoming
 from parley.callmanager.routing import Decision, Refuse, RingTargets
-from parley.callmanager.sip_profile import ACCEPT, ALLOW, SipProfile
-from parley.model.call import CallResult, EndedBy
+from parley.callmanager.sip_profile import ACCEPT, SipProfile
+from parley.model.call import EndedBy
 from parley.model.ids import SessionId
-from parley.model.media import MediaEvent, MediaTimedOut, Reply
+from parley.model.media import MediaEvent, MediaTimedOut, Reply, ReplyError, SessionLost
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request, Response
 
-_NOBODY: tuple[Purpose | None, str] = (None, "")
-"""A request that is over: a late response changes nothing."""
-_SINGLE_ANSWER = frozenset((Purpose.PASSED_ON, Purpose.BYE))
+_SINGLE_ANSWER = frozenset((Purpose.PASSED_ON, Purpose.BYE, Purpose.CANCEL))
 _CHANGES = frozenset((MediaPurpose.OFFER_AGAIN, MediaPurpose.ANSWER_AGAIN))
 
 
@@ -55,24 +56,43 @@ class Call:
     Attributes:
         parts: what the call is made of, its state included.
         out: its outputs.
+        setup: its constants.
+        context: what its legs share.
+        establishment: decides until the answer.
+        changes: of the answered session.
+        passed: requests that go on to the other party as they are.
+        rehoming: moves to another relay.
+        encoded_invite: the caller's INVITE as the snapshots hold it, kept by `snapshot.py`.
     """
 
-    __slots__ = ("_changes", "_establishment", "_passed", "out", "parts", "setup")
+    __slots__ = (
+        "changes",
+        "context",
+        "encoded_invite",
+        "establishment",
+        "out",
+        "parts",
+        "passed",
+        "rehoming",
+        "setup",
+    )
 
     def __init__(self, setup: CallSetup, now: float, wall_s: float) -> None:
         parties = setup.parties
         self.setup = setup
-        self.out = Outputs()
+        self.encoded_invite: tuple[Request, Raw] | None = None
+        self.out = Outputs(parties.call_id, setup.epoch)
         contact = f"<sip:{parties.call_id}@{setup.domain}>"
         profile = SipProfile(parties.call_id, contact, setup.product)
-        context = LegContext(self.out, profile, setup.ids)
+        self.context = context = LegContext(self.out, profile, setup.ids)
         caller = CallerLeg(setup.transaction, setup.request, parties.caller, context, now)
         journal = Journal(parties, now, wall_s)
         media = MediaSession(SessionId(parties.call_id), setup.epoch)
         self.parts = CallParts(self.out, journal, media, caller)
-        self._establishment = Establishment(self.parts, setup, context)
-        self._changes: Renegotiation | Echo = Renegotiation(self.parts)
-        self._passed = PassThrough(self.parts)
+        self.establishment = Establishment(self.parts, setup, context)
+        self.changes: Renegotiation | Echo = Renegotiation(self.parts)
+        self.passed = PassThrough(self.parts)
+        self.rehoming = Rehoming(self.parts, setup.ids, setup.media_timeout_s)
 
     @property
     def state(self) -> CallState:
@@ -85,24 +105,24 @@ class Call:
         self.parts.journal.start()
         self.out.actions.append(BindDialog(caller.sip_call_id, caller.tag, caller.id))
         self._end_if(self._begin(decision, now), now)
-        self._check_done()
+        self._finish_step(now)
 
     def _begin(self, decision: Decision, now: float) -> Ending | None:
         caller = self.parts.caller
         try:
             caller.open_dialog()
         except RemoteProtocolError as error:
-            return _refused_caller(error.status, "bad-request")
+            return refused_caller(error.status, "bad-request")
         event = caller.try_event()
         if isinstance(decision, Refuse):
             return Ending(decision.result, decision.reason, EndedBy.PLATFORM, decision.status)
         if isinstance(event, Fail):
             headers = (("accept", ACCEPT),) if event.status == 415 else ()
-            return _refused_caller(event.status, "bad-offer", headers)
+            return refused_caller(event.status, "bad-offer", headers)
         if isinstance(decision, RingTargets):
-            return self._establishment.begin_ringing(decision, now)
-        self._changes = echo = Echo(self.parts, self.setup.media_timeout_s)
-        return self._establishment.begin_echo(echo)
+            return self.establishment.begin_ringing(decision, now)
+        self.changes = echo = Echo(self.parts, self.setup.media_timeout_s)
+        return self.establishment.begin_echo(echo)
 
     # --- SIP in ----------------------------------------------------------------------------
 
@@ -111,73 +131,101 @@ class Call:
         leg = self.parts.leg(leg_id)
         if leg is None or leg.dialog is None or (leg.is_closed and request.method != "BYE"):
             self.parts.caller.respond(transaction, request, 481)
-            return
-        handler = self._REQUESTS.get(request.method)
-        status = leg.check_request(request)
-        if status is not None:
-            leg.respond(transaction, request, status)
-        elif handler is None:
-            leg.respond(transaction, request, 405, headers=(("allow", ALLOW),))
-        else:
-            handler(self, leg, transaction, request, now)
-            self._check_done()
+        elif not in_dialog.adopt(self, leg, transaction, request):
+            in_dialog.receive(self, leg, transaction, request, now)
+            self._finish_step(now)
+
+    def receive_repeated_invite(self, transaction: Any, request: Request, now: float) -> None:
+        """Takes the caller's INVITE that came again by another way, or to us from a predecessor.
+
+        The newest transaction is answered from now on, at once when there is something to say.
+        """
+        self.parts.caller.receive_again(transaction, request)
 
     def receive_cancel(self, transaction: Any, request: Request, now: float) -> None:
         """Takes a CANCEL of the INVITE of this transaction; it is answered already."""
         caller = self.parts.caller
-        if transaction is not caller.transaction:
-            self._changes.cancel(transaction)
+        if not caller.is_asked_by(transaction):
+            self.changes.cancel(transaction)
         elif not caller.is_answered:
-            self._end_if(_cancelled("cancelled", caller.disconnect_event(request)), now)
-        self._check_done()
+            self._end_if(cancelled("cancelled", caller.disconnect_event(request).reasons), now)
+        self._finish_step(now)
 
     def receive_ack(self, leg_id: str, ack: Request, now: float) -> None:
         """Takes the ACK to a 2xx of ours."""
         leg = self.parts.leg(leg_id)
-        if leg is None or leg.unacked is None:
+        if leg is None or not leg.waits_for(ack):
             return
         if leg.owes_bye is not None:
             leg.settle_bye()
             return
-        leg.unacked = None
+        leg.acknowledged()
         callee = self.parts.callee
         if leg is self.parts.caller and callee is not None and callee.owes_ack:
-            ending = self._establishment.receive_ack(ack)
+            ending = self.establishment.receive_ack(ack)
         else:
-            ending = self._changes.receive_ack(leg, ack)
+            ending = self.changes.receive_ack(leg, ack)
         self._end_if(ending, now)
-        self._check_done()
+        self._finish_step(now)
 
     def receive_response(self, key: int, response: Response, now: float) -> None:
         """Takes a response to the request that was sent with this key."""
-        purpose, leg_id = self.out.requests.get(key, _NOBODY)
+        sent = self.out.requests.get(key)
+        if sent is None:
+            # A request that is over: a late response changes nothing.
+            return
+        purpose, leg_id = sent.purpose, sent.leg
         if response.status >= 200 and purpose in _SINGLE_ANSWER:
             del self.out.requests[key]
         if purpose is Purpose.INVITE:
-            ending = self._establishment.receive_response(leg_id, response, now)
+            ending = self.establishment.receive_response(leg_id, response, now)
             self._end_if(ending, now)
         elif purpose is Purpose.RENEGOTIATION:
-            self._end_if(self._changes.receive_response(key, response), now)
+            self._end_if(self.changes.receive_response(key, response), now)
+        elif purpose is Purpose.REHOMING:
+            self._end_if(self.rehoming.phones.receive_response(key, response, now), now)
         elif purpose is Purpose.PASSED_ON:
-            self._passed.receive_response(key, response)
+            self.passed.receive_response(key, response)
         elif purpose is Purpose.BYE and response.status >= 200:
-            self._close_leg(leg_id, now)
-        self._check_done()
+            teardown.close_leg(self.parts, leg_id, now)
+        elif purpose is Purpose.CANCEL and response.status >= 300:
+            teardown.close_cancelled(self.parts, leg_id, now)
+        self._finish_step(now)
+
+    def receive_stray(self, response: Response, now: float) -> None:
+        """Takes a response without a client transaction whose branch names this call.
+
+        It answers a request of a predecessor, or repeats a 2xx. (When its transaction can be made
+        again it belongs there: `SipNode.redeliver` first.)
+        """
+        branch = read_branch(response.via.branch or "")
+        if branch is None or response.cseq.method == "CANCEL":
+            return
+        sent = self.out.requests.get(branch.key)
+        if sent is not None and sent.epoch == branch.epoch:
+            self.receive_response(branch.key, response, now)
 
     def receive_failure(self, key: int, cause: str, now: float) -> None:
         """Takes the end of a request that got no answer; `cause` is `timeout` or `transport`."""
-        purpose, leg_id = self.out.requests.pop(key, _NOBODY)
+        sent = self.out.requests.pop(key, None)
+        if sent is None:
+            return
+        purpose, leg_id = sent.purpose, sent.leg
         status = 408 if cause == "timeout" else 503
         if purpose is Purpose.INVITE:
-            ending = self._establishment.receive_failure(leg_id, status, cause, now)
+            ending = self.establishment.receive_failure(leg_id, status, cause, now)
             self._end_if(ending, now)
         elif purpose is Purpose.RENEGOTIATION:
-            self._end_if(self._changes.receive_failure(key, status), now)
+            self._end_if(self.changes.receive_failure(key, status), now)
+        elif purpose is Purpose.REHOMING:
+            self._end_if(self.rehoming.phones.receive_failure(key), now)
         elif purpose is Purpose.PASSED_ON:
-            self._passed.receive_failure(key, status)
+            self.passed.receive_failure(key, status)
         elif purpose is Purpose.BYE:
-            self._close_leg(leg_id, now)
-        self._check_done()
+            teardown.close_leg(self.parts, leg_id, now)
+        elif purpose is Purpose.CANCEL:
+            teardown.close_cancelled(self.parts, leg_id, now)
+        self._finish_step(now)
 
     def receive_server_failure(self, transaction: Any, cause: str, now: float) -> None:
         """Takes the failure of a transaction of the other side: no ACK, or no way back."""
@@ -189,42 +237,7 @@ class Call:
                     self._end_if(NO_ACK, now)
         elif transaction is caller.transaction and not caller.is_answered:
             self._end_if(CALLER_LOST, now)
-        self._check_done()
-
-    # --- requests within a dialog ----------------------------------------------------------
-
-    def _on_bye(self, leg: Leg, transaction: Any, request: Request, now: float) -> None:
-        if self.parts.state in OVER:
-            leg.respond(transaction, request, 200)
-            leg.close(now)
-            return
-        event = leg.disconnect_event(request)
-        is_caller = leg is self.parts.caller
-        if self.parts.journal.answered_at is not None:
-            by = EndedBy.CALLER if is_caller else EndedBy.CALLEE
-            ending = Ending(CallResult.ANSWERED, "hangup", by, 200, event.reasons)
-        else:
-            ending = _cancelled("hangup", event) if is_caller else failed_by_callee(480)
-        self._end(ending, now, (leg, transaction, request))
-
-    def _on_change(self, leg: Leg, transaction: Any, request: Request, now: float) -> None:
-        if self.parts.state is CallState.ANSWERED:
-            self._changes.receive_request(leg, transaction, request, now)
-        elif self.parts.state in OVER:
-            leg.respond(transaction, request, 481)
-        else:
-            # RFC 3261 14.2, RFC 3311 5.2: the first offer has no answer yet.
-            leg.respond(transaction, request, 500, headers=(("retry-after", "2"),))
-
-    def _on_passed(self, leg: Leg, transaction: Any, request: Request, now: float) -> None:
-        if self.parts.state is CallState.ANSWERED:
-            self._passed.receive_request(leg, transaction, request)
-        else:
-            leg.respond(transaction, request, 481 if self.parts.state in OVER else 480)
-
-    def _on_options(self, leg: Leg, transaction: Any, request: Request, now: float) -> None:
-        headers = (("allow", ALLOW), ("accept", ACCEPT))
-        leg.respond(transaction, request, 200, headers=headers)
+        self._finish_step(now)
 
     # --- media -----------------------------------------------------------------------------
 
@@ -233,26 +246,43 @@ class Call:
         if purpose is MediaPurpose.CLOSE:
             self.parts.media.receive_closed(reply)
             teardown.write_record(self.parts)
+        elif purpose in rehoming.PURPOSES:
+            self._end_if(self.rehoming.receive_media(purpose, reply, now), now)
+            for interrupted in self.rehoming.take_interrupted():
+                self.receive_media(interrupted, reply, now)
         elif self.parts.state in OVER:
             teardown.receive_late_media(self.parts, reply)
+        elif purpose is MediaPurpose.ADOPT:
+            self._receive_adopted(reply, now)
+        elif self.rehoming.interrupts(purpose, reply, now):
+            pass  # It goes on when the session is open elsewhere.
         elif purpose in _CHANGES or (
             purpose is MediaPurpose.ACK_ANSWER and not self._is_callee_unacknowledged()
         ):
-            self._end_if(self._changes.receive_media(purpose, reply, now), now)
+            self._end_if(self.changes.receive_media(purpose, reply, now), now)
         else:
-            self._end_if(self._establishment.receive_media(purpose, reply, now), now)
-        self._check_done()
+            self._end_if(self.establishment.receive_media(purpose, reply, now), now)
+        self._finish_step(now)
+
+    def _receive_adopted(self, reply: Reply | None, now: float) -> None:
+        """The session of a call that was taken over is there, or lost like any other."""
+        media = self.parts.media
+        is_stale = reply is not None and reply.error is ReplyError.STALE_EPOCH
+        # Stale: somebody has claimed the call from us; our next write will find out.
+        if not media.receive_opened(reply) and not is_stale:
+            detail = "no relay" if reply is None else reply.detail
+            self.receive_media_event(SessionLost(media.session_id, detail), now)
 
     def _is_callee_unacknowledged(self) -> bool:
         return self.parts.callee is not None and self.parts.callee.owes_ack
 
     def receive_media_event(self, event: MediaEvent, now: float) -> None:
-        """Takes what the relay says by itself: silence, or that the session is gone."""
+        """Takes what the relay says by itself: silence, or that the session is or will be gone."""
         if isinstance(event, MediaTimedOut):
             self._end_if(MEDIA_TIMEOUT, now)
-        elif self.parts.media.phase is MediaPhase.OPEN:
-            self._end_if(MEDIA_LOST, now)
-        self._check_done()
+        elif self.parts.state not in OVER:
+            self.rehoming.receive_event(event, now)
+        self._finish_step(now)
 
     # --- time ------------------------------------------------------------------------------
 
@@ -266,7 +296,7 @@ class Call:
         for kind in due:
             if self.out.deadlines.pop(kind, None) is not None:
                 self._TIMEOUTS[kind](self, now)
-        self._check_done()
+        self._finish_step(now)
 
     def _on_ring_timeout(self, now: float) -> None:
         self._end_if(NO_ANSWER, now)
@@ -278,6 +308,9 @@ class Call:
         self.out.write()
         self.out.publish()
 
+    def _on_rehome(self, now: float) -> None:
+        self.rehoming.is_active = True  # `_finish_step` settles.
+
     def _on_linger(self, now: float) -> None:
         teardown.force(self.parts, now)
 
@@ -286,7 +319,7 @@ class Call:
     def terminate(self, ending: Ending, now: float) -> None:
         """Ends the call from outside: shutdown, or an administrator."""
         self._end_if(ending, now)
-        self._check_done()
+        self._finish_step(now)
 
     def abort(self, now: float) -> None:
         """Something broke inside: ends the call, or what of it can still be ended."""
@@ -303,62 +336,44 @@ class Call:
 
     def _end_if(self, ending: Ending | None, now: float) -> None:
         if ending is not None and self.parts.state not in OVER:
-            self._end(ending, now)
+            self.end(ending, now)
 
-    def _end(
+    def end(
         self, ending: Ending, now: float, asked: tuple[Leg, Any, Request] | None = None
     ) -> None:
+        """Ends the call.
+
+        Args:
+            ending: why.
+            now: in seconds.
+            asked: leg, transaction and BYE of the party that hung up.
+        """
         self.parts.state = CallState.ENDING
         teardown.begin(self.parts, ending, now)
         self.out.write()
         if asked is not None:
             leg, transaction, request = asked
             leg.respond(transaction, request, 200)
-            self._leave(leg, ending, now)
-        self._changes.abort()
-        self._passed.abort()
+            teardown.leave(self.parts, leg, ending, now)
+        self.changes.abort()
+        self.passed.abort()
+        self.rehoming.abort()
         teardown.release(self.parts, ending, now)
         teardown.release_media(self.parts)
 
-    def _leave(self, leg: Leg, ending: Ending, now: float) -> None:
-        """Closes the leg that hung up; what it still waits for it gets."""
-        caller = self.parts.caller
-        if leg is caller and not caller.is_answered:
-            caller.reject(ending.sip_status, (), (), now)
-        elif isinstance(leg, CalleeLeg) and leg.owes_ack:
-            leg.confirm()
-        leg.close(now)
-
-    def _close_leg(self, leg_id: str, now: float) -> None:
-        leg = self.parts.leg(leg_id)
-        if leg is not None and leg.state is LegState.CLOSING:
-            leg.close(now)
-
-    def _check_done(self) -> None:
+    def _finish_step(self, now: float) -> None:
+        self.parts.now = now
+        if self.rehoming.is_active and self.parts.state not in OVER:
+            self.rehoming.settle(self.changes, now)
         if self.parts.state is CallState.ENDING and teardown.is_done(self.parts):
             self.parts.state = CallState.ENDED
             self.out.deadlines.clear()
             self.out.actions.append(END_CALL)
 
-    _REQUESTS: ClassVar[dict[str, Callable[["Call", Leg, Any, Request, float], None]]] = {
-        "BYE": _on_bye,
-        "INVITE": _on_change,
-        "UPDATE": _on_change,
-        "INFO": _on_passed,
-        "MESSAGE": _on_passed,
-        "OPTIONS": _on_options,
-    }
     _TIMEOUTS: ClassVar[dict[Deadline, Callable[["Call", float], None]]] = {
         Deadline.RING: _on_ring_timeout,
         Deadline.DURATION: _on_max_duration,
         Deadline.JOIN_WRITE: _on_join_write,
+        Deadline.REHOME: _on_rehome,
         Deadline.LINGER: _on_linger,
     }
-
-
-def _refused_caller(status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> Ending:
-    return Ending(CallResult.FAILED, reason, EndedBy.CALLER, status, (), headers)
-
-
-def _cancelled(reason: str, event: Disconnect) -> Ending:
-    return Ending(CallResult.CANCELLED, reason, EndedBy.CALLER, 487, event.reasons)

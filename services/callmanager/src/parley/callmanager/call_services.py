@@ -1,14 +1,25 @@
 """The outside of the calls: what every mailbox works with."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from parley.backing.media.base import MediaControl
 from parley.callmanager.actions import MediaCommand, WriteSnapshot
 from parley.callmanager.calls import Calls
+from parley.callmanager.custody import Leave, MakeSure
+from parley.callmanager.edges import Edges
 from parley.callmanager.events import CallEvents
+from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.store import CallStore
+from parley.model.ids import CallId
 from parley.service.clock import Clock
 from parley.service.tasks import TaskOwner
+from parley.sip.transaction import ServerTransaction
 from parley.siptransport.node import SipNode
+
+Input = tuple[Callable[..., None], tuple[Any, ...]]
+"""A method of a call and its arguments, the time left out."""
 
 
 class CallServices:
@@ -17,6 +28,9 @@ class CallServices:
     Attributes:
         waiting: types of actions that cannot be carried out on the spot; a media control that
             never waits says so by `is_immediate`, as the state port does.
+        on_unread: told the inputs that a dropped call has not looked at.
+        on_unanswered: told the transactions to which a dropped call, or one handed over, owes a
+            final response.
     """
 
     def __init__(  # noqa: PLR0913 - wiring, by keyword
@@ -27,6 +41,8 @@ class CallServices:
         store: CallStore,
         events: CallEvents,
         calls: Calls,
+        keeper: LeaseKeeper,
+        edges: Edges,
         clock: Clock,
         tasks: TaskOwner,
         metrics: CallManagerMetrics,
@@ -36,11 +52,17 @@ class CallServices:
         self.store = store
         self.events = events
         self.calls = calls
+        self.keeper = keeper
+        self.edges = edges
         self.clock = clock
         self.tasks = tasks
         self.metrics = metrics
+        self.on_unread: Callable[[CallId, Sequence[Input]], None] = lambda call_id, inputs: None
+        self.on_unanswered: Callable[[CallId, Sequence[ServerTransaction]], None] = (
+            lambda call_id, asked: None
+        )
         self.waiting: set[type] = set()
         if not store.is_immediate:
-            self.waiting.add(WriteSnapshot)
+            self.waiting.update((WriteSnapshot, MakeSure, Leave))
         if not getattr(media, "is_immediate", False):
             self.waiting.add(MediaCommand)

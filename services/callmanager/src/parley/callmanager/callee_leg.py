@@ -3,6 +3,7 @@
 from typing import Final
 
 from parley.callmanager.call_events import Connect, Fail, Ring
+from parley.callmanager.errors import InvariantBroken
 from parley.callmanager.invite import InviteTemplate, next_hop
 from parley.callmanager.leg import Leg, LegContext, LegState
 from parley.callmanager.outputs import Purpose
@@ -12,7 +13,7 @@ from parley.callmanager.party_description import (
     read_description,
 )
 from parley.callmanager.routing import Target
-from parley.callmanager.sip_profile import hop_of
+from parley.callmanager.sip_profile import DEFAULT_MAX_FORWARDS, hop_of
 from parley.sip.dialog import Dialog
 from parley.sip.errors import ProtocolError, RemoteProtocolError
 from parley.sip.message import Message, Request, Response
@@ -31,16 +32,19 @@ class CalleeLeg(Leg):
         early: the description of the phone's early media.
         is_cancelled: it was given up; a late 2xx is hung up again.
         owes_ack: its 2xx is not acknowledged yet (a write or the caller's answer comes first).
+        ack_body: what the ACK to its 2xx held, for repeated ones.
+        request: the INVITE, once it was made.
+        is_inherited: the INVITE left from another instance and has no transaction here.
     """
 
     __slots__ = (
-        "_ack_body",
-        "_invite",
+        "ack_body",
         "early",
         "is_cancelled",
+        "is_inherited",
         "key",
         "owes_ack",
-        "tag",
+        "request",
         "target",
     )
 
@@ -56,8 +60,9 @@ class CalleeLeg(Leg):
         self.early: PartyDescription | None = None
         self.is_cancelled = False
         self.owes_ack = False
-        self._ack_body = b""
-        self._invite: Request
+        self.ack_body = b""
+        self.is_inherited = False
+        self.request: Request | None = None
 
     def invite(self, template: InviteTemplate, body: bytes) -> bool:
         """Sends the INVITE; False when the phone's registration cannot be used."""
@@ -66,8 +71,8 @@ class CalleeLeg(Leg):
             hop = next_hop(self.target)
         except ProtocolError:
             return False
+        self.request = request
         self.key = self._out.send_request(request, hop, Purpose.INVITE, self.id)
-        self._invite = request
         return True
 
     def receive_response(self, response: Response) -> Ring | Connect | Fail | None:
@@ -90,7 +95,7 @@ class CalleeLeg(Leg):
             if self.dialog is not None:
                 self._receive_another_2xx(self.dialog, response)
                 return None
-            self.dialog = Dialog.uac(self._invite, response)
+            self.dialog = Dialog.uac(self._invited(), response)
         except RemoteProtocolError as error:
             # Without a usable Contact there is no dialog: neither ACK nor BYE could reach it.
             return Fail(self.id, BAD_GATEWAY, str(error))
@@ -107,18 +112,19 @@ class CalleeLeg(Leg):
         if response.to.tag != dialog.id.remote_tag:
             self._end_stranger(response)
         elif not self.owes_ack:
-            self.acknowledge(INVITE_CSEQ, self._ack_body)
+            self.acknowledge(INVITE_CSEQ, self.ack_body)
 
     def _end_stranger(self, response: Response) -> None:
-        stranger = Dialog.uac(self._invite, response)
+        stranger = Dialog.uac(self._invited(), response)
         hop = hop_of(stranger.next_hop_uri)
+        self._out.write()
         self._out.send_ack(stranger.new_ack(INVITE_CSEQ), hop)
         self._out.send_request(stranger.new_request("BYE"), hop, Purpose.BYE, "")
 
     def confirm(self, body: bytes = b"") -> None:
         """Sends the ACK that is owed."""
         self.owes_ack = False
-        self._ack_body = body
+        self.ack_body = body
         self.acknowledge(INVITE_CSEQ, body)
 
     def give_up(self, reason: str | None, now: float) -> None:
@@ -129,7 +135,29 @@ class CalleeLeg(Leg):
             self.close(now)
         elif self.state is LegState.INVITED:
             self.state = LegState.CLOSING
-            self._out.cancel(self.key, reason)
+            if self.is_inherited:
+                self.cancel_inherited(reason)
+            else:
+                self._out.cancel(self.key, reason)
+
+    def cancel_inherited(self, reason: str | None) -> None:
+        """Cancels an INVITE whose transaction was another instance's."""
+        invite = self._invited()
+        cancel = Request("CANCEL", invite.uri_text)
+        cancel.copy_lines("route", invite)
+        cancel.add("max-forwards", str(DEFAULT_MAX_FORWARDS))
+        for name in ("from", "to", "call-id"):
+            cancel.copy_lines(name, invite)
+        cancel.add("cseq", f"{INVITE_CSEQ} CANCEL")
+        if reason:
+            cancel.add("reason", reason)
+        if self.key is not None:
+            self._out.send_cancel(self.key, cancel, self.id)
+
+    def _invited(self) -> Request:
+        if self.request is None:
+            raise InvariantBroken(f"leg {self.id} got a response without a request")
+        return self.request
 
 
 def _description(message: Message) -> PartyDescription | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId
@@ -10,6 +10,11 @@ from parley.sip.message import Message, Request
 
 if TYPE_CHECKING:
     from parley.callmanager.mailbox import Mailbox
+
+_MANY_ENDED: Final = 4096
+_AT_ONCE: Final = 100
+_PAUSE_S: Final = 0.005
+_PAUSES: Final = 200
 
 InviteKey = tuple[str, str | None, int]
 
@@ -34,6 +39,7 @@ class Calls:
         self._by_id: dict[CallId, Mailbox] = {}
         self._by_dialog: dict[tuple[str, str], LegAddress] = {}
         self._by_invite: dict[InviteKey, CallId] = {}
+        self._ended: dict[CallId, None] = {}
         self._pending: set[CallId] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -61,22 +67,53 @@ class Calls:
         self._metrics.started.inc()
         self._metrics.calls.inc()
 
+    def adopt(self, call_id: CallId, mailbox: "Mailbox", request: Request) -> None:
+        """A call was taken over; `request` is the INVITE that made it."""
+        self._by_id[call_id] = mailbox
+        self._by_invite[invite_key(request)] = call_id
+        self._ended.pop(call_id, None)
+        self._idle.clear()
+        self._metrics.calls.inc()
+
     def remove(self, call_id: CallId, request: Request) -> None:
         """The call is over, or was not admitted."""
         self._pending.discard(call_id)
-        self._by_invite.pop(invite_key(request), None)
+        key = invite_key(request)
+        if self._by_invite.get(key) == call_id:
+            del self._by_invite[key]
         if self._by_id.pop(call_id, None) is not None:
             self._metrics.calls.dec()
         if not self._by_id and not self._pending:
             self._idle.set()
 
+    def note_end(self, call_id: CallId) -> None:
+        """The call ended here, in order: what still comes for it needs no search in state."""
+        self._ended[call_id] = None
+        if len(self._ended) > _MANY_ENDED:
+            del self._ended[next(iter(self._ended))]
+
+    def has_ended(self, call_id: CallId) -> bool:
+        """Says whether a call ended here a short while ago."""
+        return call_id in self._ended
+
+    def is_pending(self, call_id: CallId) -> bool:
+        """Says whether a call is being admitted."""
+        return call_id in self._pending
+
+    @property
+    def pending_count(self) -> int:
+        """Calls that are being admitted."""
+        return len(self._pending)
+
     def bind(self, sip_call_id: str, local_tag: str, address: LegAddress) -> None:
         """In-dialog messages with this Call-ID and tag are for that leg."""
         self._by_dialog[sip_call_id, local_tag] = address
 
-    def unbind(self, sip_call_id: str, local_tag: str) -> None:
-        """No more."""
-        self._by_dialog.pop((sip_call_id, local_tag), None)
+    def unbind(self, sip_call_id: str, local_tag: str, mailbox: "Mailbox") -> None:
+        """No more, unless the leg is another mailbox's by now."""
+        address = self._by_dialog.get((sip_call_id, local_tag))
+        if address is not None and address.mailbox is mailbox:
+            del self._by_dialog[sip_call_id, local_tag]
 
     def get(self, call_id: CallId) -> "Mailbox | None":
         """The call of this id."""
@@ -85,6 +122,18 @@ class Calls:
     def find(self, message: Message) -> LegAddress | None:
         """The leg that an in-dialog request is for."""
         return self._by_dialog.get((message.call_id, message.to.tag or ""))
+
+    async def look_at_all(self) -> None:
+        """Lets every call find out whether it is still ours, some at a time."""
+        mailboxes = list(self._by_id.values())
+        for start in range(0, len(mailboxes), _AT_ONCE):
+            batch = mailboxes[start : start + _AT_ONCE]
+            for mailbox in batch:
+                mailbox.look_again()
+            for _ in range(_PAUSES):
+                if not any(mailbox.is_busy for mailbox in batch):
+                    break
+                await asyncio.sleep(_PAUSE_S)
 
     async def wait_idle(self) -> None:
         """Returns when there is no call."""

@@ -3,11 +3,11 @@
 It answers every offer with plain audio as offered; without an offer it offers G.711 with DTMF.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, Ending
-from parley.callmanager.leg import Leg
+from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.parts import CallParts
 from parley.callmanager.party_description import (
     DescriptionRefused,
@@ -37,15 +37,27 @@ a=sendrecv
 """.replace("\n", "\r\n")
 
 
-class Echo:
-    """The other party of an echo call: same face as `Renegotiation`."""
+class Change(NamedTuple):
+    """A change that the caller asked for."""
 
-    __slots__ = ("_parts", "_pending", "_timeout_s")
+    transaction: Any
+    request: Request
+    offer: PartyDescription
+
+
+class Echo:
+    """The other party of an echo call: same face as `Renegotiation`.
+
+    Attributes:
+        pending: a re-INVITE or UPDATE whose answer waits for the relay.
+    """
+
+    __slots__ = ("_parts", "_timeout_s", "pending")
 
     def __init__(self, parts: CallParts, media_timeout_s: float) -> None:
         self._parts = parts
         self._timeout_s = media_timeout_s
-        self._pending: tuple[Any, Request, PartyDescription] | None = None
+        self.pending: Change | None = None
 
     def open(self) -> Ending | None:
         """Asks for the session; ends the call when nothing that is offered can be echoed."""
@@ -69,7 +81,7 @@ class Echo:
         except DescriptionRefused as refused:
             leg.respond(transaction, request, refused.status)
             return
-        if self._pending is not None or leg.unacked is not None:
+        if self.pending is not None or not leg.presume_ack():
             headers = (("retry-after", str(request.cseq.number % 10)),)
             leg.respond(transaction, request, 500, headers=headers)
         elif offer is None:
@@ -79,8 +91,22 @@ class Echo:
         elif not self._specs(offer):
             leg.respond(transaction, request, NOT_ACCEPTABLE)
         else:
-            self._pending = (transaction, request, offer)
+            self.pending = Change(transaction, request, offer)
             self._update(MediaPurpose.ANSWER_AGAIN, offer)
+
+    def adopt(self, leg: Leg, transaction: Any, request: Request) -> bool:
+        """Takes the change under way when it comes again; False when it is another."""
+        pending = self.pending
+        if pending is None or not is_repeated(pending.request, request):
+            return False
+        self._parts.out.supersede(pending.transaction, pending.request, transaction)
+        self.pending = Change(transaction, request, pending.offer)
+        return True
+
+    def resume(self) -> None:
+        """After a takeover: asks the relay again what the predecessor got no answer to."""
+        if self.pending is not None:
+            self._update(MediaPurpose.ANSWER_AGAIN, self.pending.offer)
 
     def receive_ack(self, leg: Leg, ack: Request) -> Ending | None:
         """The ACK holds the caller's answer when our 2xx held an offer."""
@@ -100,12 +126,16 @@ class Echo:
     ) -> Ending | None:
         """Answers when the relay knows the new address."""
         is_done = self._parts.media.receive_opened(reply)
-        pending = self._pending
-        self._pending = None
+        pending = self.pending
+        self.pending = None
         if not is_done:
             if pending is not None:
-                self._parts.caller.respond(pending[0], pending[1], 500)
+                self._parts.out.write()
+                self._parts.caller.respond(pending.transaction, pending.request, 500)
             return MEDIA_UNAVAILABLE
+        if purpose is MediaPurpose.ACK_ANSWER:
+            # What the ACK brought stands nowhere else; the phone will not repeat it for ever.
+            self._parts.out.join_write(now)
         if purpose is MediaPurpose.ANSWER_AGAIN and pending is not None:
             transaction, request, offer = pending
             self._parts.caller.remote = offer
@@ -129,9 +159,9 @@ class Echo:
 
     def abort(self) -> None:
         """The call ends while the relay is asked."""
-        if self._pending is not None:
-            transaction, request, _ = self._pending
-            self._pending = None
+        if self.pending is not None:
+            transaction, request, _ = self.pending
+            self.pending = None
             self._parts.caller.respond(transaction, request, 487)
 
     def _specs(self, description: PartyDescription) -> list[StreamSpec]:

@@ -54,6 +54,8 @@ BAD_CONTACT = Ending(CallResult.FAILED, "unusable-registration", EndedBy.PLATFOR
 SHUT_DOWN = Ending(
     CallResult.LOST, "shutdown", EndedBy.PLATFORM, 503, ('SIP;cause=503;text="Shutting down"',)
 )
+LOST = Ending(CallResult.LOST, "lost", EndedBy.PLATFORM, 503)
+"""Its owner died when nobody was there to take it over."""
 BROKEN = Ending(CallResult.FAILED, "internal-error", EndedBy.PLATFORM, 500)
 
 _RESULTS: Final = {
@@ -89,3 +91,13 @@ def failed_by_callee(status: int) -> Ending:
     told = 480 if 300 <= status < 400 else _TOLD.get(status, status)
     reason = _REASONS.get(result, f"sip-{status}")
     return Ending(result, reason, EndedBy.CALLEE, told)
+
+
+def refused_caller(status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> Ending:
+    """The end of a call whose INVITE cannot be used."""
+    return Ending(CallResult.FAILED, reason, EndedBy.CALLER, status, (), headers)
+
+
+def cancelled(reason: str, reasons: tuple[str, ...]) -> Ending:
+    """The end of a call that its caller gave up; with the Reason values it gave."""
+    return Ending(CallResult.CANCELLED, reason, EndedBy.CALLER, 487, reasons)

@@ -15,6 +15,10 @@ class Fenced(CallManagerError):
     """Another call manager owns the call now: drop it in silence (no response, BYE or CDR)."""
 
 
+class AlreadyThere(Fenced):
+    """A new call turned out to be one that is in state: it is taken over, or its owner's."""
+
+
 class MalformedSnapshot(CallManagerError):
     """A stored snapshot cannot be read, or is of a version this program does not know."""
 

@@ -41,25 +41,36 @@ from parley.model.media import LEG_A, LEG_B, LegSpec, Reply, SessionMode
 from parley.sdp.offer_answer import answer_matches_offer
 from parley.sip.message import Request, Response
 
-JOIN_WRITE_S: Final = 0.2
-"""How long what need not be written at once waits for a write that goes out anyway."""
 MAX_BRANCHES: Final = 50
 """Branches of one call, alternates included."""
 
 
 class Establishment:
-    """The first half of a call's life."""
+    """The first half of a call's life.
 
-    __slots__ = ("_context", "_early_leg", "_echo", "_parts", "_ring", "_setup", "_timeout_s")
+    Attributes:
+        early_leg: id of the phone whose early media is heard.
+        ring_timeout_s: seconds that phones ring.
+    """
+
+    __slots__ = (
+        "_context",
+        "_echo",
+        "_parts",
+        "_ring",
+        "_setup",
+        "early_leg",
+        "ring_timeout_s",
+    )
 
     def __init__(self, parts: CallParts, setup: CallSetup, context: LegContext) -> None:
         self._parts = parts
         self._setup = setup
         self._context = context
         self._echo: Echo | None = None
-        self._early_leg: str | None = None
+        self.early_leg: str | None = None
         self._ring: Ring | None = None
-        self._timeout_s = 0.0
+        self.ring_timeout_s = 0.0
 
     # --- the beginning ---------------------------------------------------------------------
 
@@ -67,6 +78,10 @@ class Establishment:
         """Answers the call ourselves as soon as the relay is ready."""
         self._echo = echo
         return echo.open()
+
+    def take_up_echo(self, echo: Echo) -> None:
+        """The call is one that a predecessor answered itself."""
+        self._echo = echo
 
     def begin_ringing(self, decision: RingTargets, now: float) -> Ending | None:
         """Asks for the media of both legs; without an offer rings the phones at once."""
@@ -77,7 +92,7 @@ class Establishment:
         )
         parts.fork = Fork(decision.callee, template, self._context)
         parts.fork.add(targets, now)
-        self._timeout_s = decision.timeout_s
+        self.ring_timeout_s = decision.timeout_s
         remote = parts.caller.remote
         if remote is None:
             return self._send_invites(now)
@@ -93,7 +108,7 @@ class Establishment:
     def _send_invites(self, now: float) -> Ending | None:
         fork = self._fork()
         self._parts.state = CallState.TRYING
-        self._parts.out.set_deadline(Deadline.RING, now + self._timeout_s)
+        self._parts.out.set_deadline(Deadline.RING, now + self.ring_timeout_s)
         self._invite(list(fork.branches.values()), now)
         self._parts.out.publish()
         return BAD_CONTACT if fork.is_over else None
@@ -129,10 +144,10 @@ class Establishment:
         if parts.state is CallState.TRYING:
             parts.state = CallState.RINGING
             parts.journal.ring(now)
-            parts.out.set_deadline(Deadline.JOIN_WRITE, now + JOIN_WRITE_S)
+            parts.out.join_write(now)
         sdp, caller = event.sdp, parts.caller
         # Early media: the first phone that sends some is heard (RFC 3960 leaves the choice).
-        if sdp is None or caller.remote is None or self._early_leg not in (None, leg.id):
+        if sdp is None or caller.remote is None or self.early_leg not in (None, leg.id):
             caller.ring(event.status, event.reason, b"")
         elif leg.remote is not None and leg.remote.body == sdp.body:
             caller.ring(event.status, event.reason, caller.told.body)
@@ -143,7 +158,7 @@ class Establishment:
         return None
 
     def _relay_early_media(self, leg: CalleeLeg, event: Ring, sdp: PartyDescription) -> None:
-        self._early_leg, self._ring, leg.remote = leg.id, event, sdp
+        self.early_leg, self._ring, leg.remote = leg.id, event, sdp
         media = self._parts.media
         legs = [LegSpec(LEG_B, sdp.specs(leg.learn_from, None, media.indexes))]
         self._parts.out.command(MediaPurpose.EARLY, media.update(legs))
@@ -151,30 +166,44 @@ class Establishment:
     def _on_connect(self, leg: CalleeLeg, event: CallEvent, now: float) -> Ending | None:
         parts = self._parts
         if parts.state not in UNANSWERED_BY_ALL or leg.is_cancelled:
-            teardown.hang_up_late(leg, (ANSWERED_ELSEWHERE,), now)
+            teardown.hang_up_late(parts, leg, (ANSWERED_ELSEWHERE,), now)
             return None
         parts.state = CallState.ANSWERING
         parts.callee = leg
         leg.answered_at = now
         parts.out.clear_deadline(Deadline.RING)
-        offer, answer = parts.caller.remote, leg.remote
+        return self._prepare_answer(leg)
+
+    def _prepare_answer(self, leg: CalleeLeg) -> Ending | None:
+        """Tells the relay what the phone answered."""
+        media = self._parts.media
+        offer, answer = self._parts.caller.remote, leg.remote
         if answer is None or (offer and not answer_matches_offer(offer.sdp, answer.sdp)):
             return BAD_ANSWER
         if offer is not None:
-            command = parts.media.update(self._both_legs(leg, offer, answer))
-            parts.out.command(MediaPurpose.ANSWER, command)
+            command = media.update(self._both_legs(leg, offer, answer))
+            self._parts.out.command(MediaPurpose.ANSWER, command)
         else:
             offered = answer.specs(leg.learn_from, None)
             legs = [LegSpec(LEG_A, unanswered(offered)), LegSpec(LEG_B, offered)]
             self._open(MediaPurpose.ANSWER, legs)
         return None
 
+    def resume(self) -> Ending | None:
+        """After a takeover: asks the relay again what the predecessor got no answer to."""
+        callee = self._parts.callee
+        if callee is not None and self._parts.state is CallState.ANSWERING:
+            return self._prepare_answer(callee)
+        if callee is not None and callee.owes_ack and self._parts.caller.remote is not None:
+            self._pass_ack_on(callee)
+        return None
+
     def _on_fail(self, leg: CalleeLeg, event: CallEvent, now: float) -> Ending | None:
         leg.close(now)
         if self._parts.state not in UNANSWERED_BY_ALL or not isinstance(event, Fail):
             return None
-        if self._early_leg == leg.id:
-            self._early_leg = None
+        if self.early_leg == leg.id:
+            self.early_leg = None
         fork = self._fork()
         alternate = fork.receive_failure(event)
         if alternate is not None and len(fork.branches) < MAX_BRANCHES:
@@ -225,8 +254,9 @@ class Establishment:
     def _on_ack_answer_ready(self, now: float) -> Ending | None:
         callee, caller = self._parts.callee, self._parts.caller
         if callee is not None and caller.remote is not None:
-            streams = self._parts.media.streams(LEG_B)
-            callee.confirm(callee.told.relay(caller.remote.sdp, streams))
+            body = callee.told.relay(caller.remote.sdp, self._parts.media.streams(LEG_B))
+            self._parts.out.write()
+            callee.confirm(body)
         return None
 
     # --- the answer ------------------------------------------------------------------------
@@ -248,7 +278,7 @@ class Establishment:
 
     def receive_ack(self, ack: Request) -> Ending | None:
         """The caller's answer, when it made no offer: the phone still waits for its ACK."""
-        callee, caller, media = self._parts.callee, self._parts.caller, self._parts.media
+        callee, caller = self._parts.callee, self._parts.caller
         try:
             answer = read_description(ack)
         except DescriptionRefused:
@@ -262,9 +292,15 @@ class Establishment:
         ):
             return BAD_ACK_ANSWER
         caller.remote = answer
-        command = media.update(self._both_legs(callee, answer, offer))
-        self._parts.out.command(MediaPurpose.ACK_ANSWER, command)
+        self._pass_ack_on(callee)
         return None
+
+    def _pass_ack_on(self, callee: CalleeLeg) -> None:
+        """Tells the relay the caller's answer; then the phone gets it in its ACK."""
+        answer, offer = self._parts.caller.remote, callee.remote
+        if answer is not None and offer is not None:
+            command = self._parts.media.update(self._both_legs(callee, answer, offer))
+            self._parts.out.command(MediaPurpose.ACK_ANSWER, command)
 
     def _both_legs(
         self, callee: CalleeLeg, caller_said: PartyDescription, callee_said: PartyDescription

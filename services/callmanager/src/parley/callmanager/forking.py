@@ -23,15 +23,17 @@ class Fork:
 
     Attributes:
         branches: in the order in which they were tried.
+        failures: statuses of those that came to nothing.
+        template: makes their INVITEs.
     """
 
-    __slots__ = ("_context", "_failures", "_party", "_template", "branches")
+    __slots__ = ("_context", "_party", "branches", "failures", "template")
 
     def __init__(self, party: str, template: InviteTemplate, context: LegContext) -> None:
         self._party = party
-        self._template = template
+        self.template = template
         self._context = context
-        self._failures: list[int] = []
+        self.failures: list[int] = []
         self.branches: dict[str, CalleeLeg] = {}
 
     def add(self, targets: Iterable[Target], now: float) -> list[CalleeLeg]:
@@ -54,8 +56,8 @@ class Fork:
         """Sends the INVITEs with the caller's offer, its media at the relay."""
         for leg in branches:
             body = leg.told.relay(offer.sdp, streams) if offer is not None else b""
-            if not leg.invite(self._template, body):
-                self._failures.append(_SILENT)
+            if not leg.invite(self.template, body):
+                self.failures.append(_SILENT)
                 leg.close(now)
 
     def receive_failure(self, event: Fail) -> Target | None:
@@ -64,7 +66,7 @@ class Fork:
         if event.alternate and alternates:
             first, *rest = alternates
             return Target(first.contact, first.route, first.source, first.edge, tuple(rest))
-        self._failures.append(event.status)
+        self.failures.append(event.status)
         return None
 
     @property
@@ -74,10 +76,10 @@ class Fork:
 
     def best_failure(self) -> int:
         """The status that says most (RFC 3261 16.7 step 6): 6xx first, else the lowest class."""
-        decisive = [status for status in self._failures if status >= 600]
+        decisive = [status for status in self.failures if status >= 600]
         if decisive:
             return decisive[0]
-        return min(self._failures, key=_preference, default=_SILENT)
+        return min(self.failures, key=_preference, default=_SILENT)
 
     def give_up_others(self, winner: CalleeLeg | None, reason: str | None, now: float) -> None:
         """Cancels every branch but the winner that has not ended."""

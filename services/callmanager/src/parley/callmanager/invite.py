@@ -65,9 +65,13 @@ def breadth_of(request: Request) -> int:
 
 
 class InviteTemplate:
-    """Makes the INVITEs of all branches of one call."""
+    """Makes the INVITEs of all branches of one call.
 
-    __slots__ = ("_breadth", "_call_id", "_identity", "_max_forwards", "_original", "_profile")
+    Attributes:
+        breadth: what each branch may still fork (RFC 5393).
+    """
+
+    __slots__ = ("_call_id", "_identity", "_max_forwards", "_original", "_profile", "breadth")
 
     def __init__(
         self, original: Request, identity: CallIdentity, profile: SipProfile, branches: int
@@ -75,7 +79,7 @@ class InviteTemplate:
         self._call_id = profile.call_id
         given = original.max_forwards
         self._max_forwards = DEFAULT_MAX_FORWARDS if given is None else max(given - 1, 0)
-        self._breadth = max(1, breadth_of(original) // max(1, branches))
+        self.breadth = max(1, breadth_of(original) // max(1, branches))
         self._identity = identity
         self._original = original
         self._profile = profile
@@ -90,8 +94,8 @@ class InviteTemplate:
         for route in target.route:
             request.add("route", route)
         request.add("max-forwards", str(self._max_forwards))
-        if self._breadth < DEFAULT_MAX_BREADTH:
-            request.add("max-breadth", str(self._breadth))
+        if self.breadth < DEFAULT_MAX_BREADTH:
+            request.add("max-breadth", str(self.breadth))
         request.add("from", f"{self._identity.from_};tag={tag}")
         request.add("to", self._identity.to)
         request.add("call-id", sip_call_id)

@@ -118,9 +118,13 @@ class Journal:
         self._progress(CallUpdated, now)
 
     def end(self, termination: Termination, now: float) -> None:
-        """The call is over; the record follows when the media has been counted."""
+        """The call is over; the record follows when the media has been counted.
+
+        An `ended_at` that is known already stays: of a lost call it is in the past.
+        """
         self.termination = termination
-        self.ended_at = now
+        if self.ended_at is None:
+            self.ended_at = now
 
     def close(self, legs: Sequence[Leg], stats: Sequence[StreamStats]) -> None:
         """Writes the CDR, the first time only."""
@@ -210,12 +214,15 @@ class Journal:
             edge=leg.edge,
             started_at=self._wall(leg.started_at),
             answered_at=self._wall_or_none(leg.answered_at),
-            ended_at=self._wall(ended_at if leg.ended_at is None else leg.ended_at),
+            ended_at=self._wall(ended_at if leg.ended_at is None else min(leg.ended_at, ended_at)),
             sip_status=leg.sip_status,
+            media_note=leg.media_note,
         )
 
     def _wall(self, at: float) -> datetime:
-        return datetime.fromtimestamp(self._wall_base + at, UTC)
+        # Rounded so that a time told by a predecessor is the same when we tell it: the way over
+        # another machine's monotonic clock costs a fraction of a microsecond.
+        return datetime.fromtimestamp(round(self._wall_base + at, 5), UTC)
 
     def _wall_or_none(self, at: float | None) -> datetime | None:
         return None if at is None else self._wall(at)

@@ -66,7 +66,10 @@ class Leg:
         told: our descriptions towards this phone.
         remote: the phone's description in force.
         unacked: transaction of a 2xx of ours that waits for its ACK.
+        unacked_request: the INVITE or re-INVITE that this 2xx answered.
         owes_bye: a BYE that must wait for that ACK (RFC 3261 15).
+        owes_move: it was told ports of a relay that the call has left, and is to be told the new.
+        media_note: why its media does not flow, for the record; empty as a rule.
     """
 
     __slots__ = (
@@ -80,7 +83,9 @@ class Leg:
         "id",
         "learn_from",
         "media_leg",
+        "media_note",
         "owes_bye",
+        "owes_move",
         "party",
         "remote",
         "sip_call_id",
@@ -90,6 +95,7 @@ class Leg:
         "tag",
         "told",
         "unacked",
+        "unacked_request",
     )
 
     def __init__(
@@ -104,7 +110,10 @@ class Leg:
         self.remote: PartyDescription | None = None
         self.state = LegState.INVITED
         self.unacked: Any = None
+        self.unacked_request: Request | None = None
         self.owes_bye: Sequence[str] | None = None
+        self.owes_move = False
+        self.media_note = ""
         self.tag = context.ids.token()
         self.sip_call_id = ""
         self.contact = ""
@@ -131,7 +140,7 @@ class Leg:
         if self.state is not LegState.CLOSED:
             self.state = LegState.CLOSED
             self.owes_bye = None
-            self.unacked = None
+            self.acknowledged()
             if self.ended_at is None:
                 self.ended_at = now
 
@@ -169,11 +178,36 @@ class Leg:
 
     def settle_bye(self) -> None:
         """The ACK came, or will not come: sends the BYE that is owed."""
-        self.unacked = None
+        self.acknowledged()
         reasons = self.owes_bye
         if reasons is not None:
             self.owes_bye = None
             self._bye(reasons)
+
+    def acknowledged(self) -> None:
+        """No 2xx of ours waits for an ACK any more."""
+        self.unacked = self.unacked_request = None
+
+    def waits_for(self, ack: Request) -> bool:
+        """Whether this is the ACK to the 2xx that has none; not one to an earlier 2xx, repeated."""
+        unacked = self.unacked_request
+        return unacked is not None and ack.cseq.number == unacked.cseq.number
+
+    def presume_ack(self) -> bool:
+        """Takes a new offer of the phone for the ACK to our 2xx; False when that ACK must be seen.
+
+        Who offers anew has our 2xx (RFC 3261 14.1); the ACK was lost, or told to a predecessor that
+        died before its next write. It cannot be spared when it brings the answer to our offer.
+        """
+        unacked = self.unacked_request
+        if unacked is None:
+            return True
+        # A first INVITE is restored without its body; `remote` tells whether it had an offer.
+        was_offered_by_us = self.remote is None or (unacked.to.tag is not None and not unacked.body)
+        if was_offered_by_us or self.owes_bye is not None:
+            return False
+        self.acknowledged()
+        return True
 
     def _bye(self, reasons: Sequence[str]) -> None:
         bye = self.new_request("BYE")
@@ -231,13 +265,33 @@ class Leg:
 
     def accept(self, transaction: Any, request: Request, body: bytes) -> None:
         """Answers a re-INVITE or UPDATE with 200 and a description."""
+        is_invite = request.method == "INVITE"
+        if is_invite:
+            self.unacked, self.unacked_request = transaction, request
+        self._out.respond(transaction, self._acceptance(request, body), until_ack=is_invite)
+
+    def accept_again(self) -> None:
+        """Gives the 2xx that has no ACK once more, to whatever transaction waits for it now."""
+        if self.unacked_request is not None:
+            response = self._acceptance(self.unacked_request, self.told.body)
+            self._out.respond(self.unacked, response, until_ack=True)
+
+    def adopt(self, transaction: Any, request: Request) -> bool:
+        """Takes the request whose 2xx has no ACK when it comes again; False when it is another."""
+        unacked = self.unacked_request
+        if unacked is None or not is_repeated(unacked, request):
+            return False
+        if transaction is not self.unacked:
+            self._out.supersede(self.unacked, unacked, transaction)
+            self.unacked, self.unacked_request = transaction, request
+            self.accept_again()
+        return True
+
+    def _acceptance(self, request: Request, body: bytes) -> Response:
         response = response_to(request, 200)
         self._present(response)
         set_body(response, body)
-        is_invite = request.method == "INVITE"
-        if is_invite:
-            self.unacked = transaction
-        self._out.respond(transaction, response, until_ack=is_invite)
+        return response
 
     def _present(self, response: Response) -> None:
         response.add("contact", self._profile.contact)
@@ -248,3 +302,8 @@ class Leg:
         if self.dialog is None:
             raise InvariantBroken(f"leg {self.id} has no dialog")
         return self.dialog
+
+
+def is_repeated(known: Request, request: Request) -> bool:
+    """Whether a request within the same dialog is one that is known, come again."""
+    return request.method == known.method and request.cseq.number == known.cseq.number

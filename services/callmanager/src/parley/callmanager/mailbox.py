@@ -29,25 +29,22 @@ from parley.callmanager.actions import (
     WriteSnapshot,
 )
 from parley.callmanager.call import Call
-from parley.callmanager.call_services import CallServices
-from parley.callmanager.calls import LegAddress
-from parley.callmanager.errors import Fenced
-from parley.callmanager.snapshot import encode_invite, encode_snapshot
+from parley.callmanager.call_services import CallServices, Input
+from parley.callmanager.call_sip import CallSip
+from parley.callmanager.custody import LEAVE, MAKE_SURE, Custody, Leave, MakeSure
+from parley.callmanager.errors import AlreadyThere, Fenced
 from parley.model.call import CallRecord, EndedBy
+from parley.model.ids import CallId
 from parley.model.media import Reply
-from parley.sip.transaction import ClientTransaction, Reliable2xx
-from parley.sip.transaction_tables import State
+from parley.sip.transaction import ClientTransaction, ServerTransaction
 
 MAX_QUEUED: Final = 200
 """Inputs that may wait; a call has a few messages in flight, a flood has more."""
 _HOPELESS: Final = 4
 """Breaks of one call after which not even its record can be saved."""
-_MANY_TRANSACTIONS: Final = 16
 _TIMER_SLACK_S: Final = 0.005
 
 _logger = structlog.stdlib.get_logger(__name__)
-
-Input = tuple[Callable[..., None], tuple[Any, ...]]
 
 
 class Mailbox:
@@ -57,48 +54,92 @@ class Mailbox:
         "_actions",
         "_armed_at",
         "_breaks",
-        "_dialogs",
+        "_custody",
         "_inputs",
-        "_invite",
         "_is_busy",
-        "_is_over",
-        "_is_stored",
-        "_is_written",
+        "_is_leaving",
         "_last_publishing",
-        "_repeats",
         "_services",
+        "_sip",
         "_timer",
-        "_transactions",
         "call",
+        "is_over",
     )
 
     def __init__(self, call: Call, services: CallServices) -> None:
         self.call = call
+        self.is_over = False
         self._services = services
+        self._sip = CallSip(services)
+        self._custody = Custody(call, services.store, services.keeper)
         self._inputs: deque[Input] = deque()
-        self._actions: deque[Action] = deque()
+        self._actions: deque[Action | MakeSure | Leave] = deque()
         self._breaks = 0
         self._is_busy = False
-        self._is_over = False
-        self._is_stored = False
-        self._is_written = False
-        self._invite = encode_invite(call.setup.request)
-        self._transactions: dict[int, ClientTransaction] = {}
-        self._repeats: list[Reliable2xx] = []
-        self._dialogs: list[BindDialog] = []
+        self._is_leaving = False
         self._last_publishing: asyncio.Task[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = 0.0
 
+    @property
+    def call_id(self) -> CallId:
+        """The call's id."""
+        return self.call.setup.parties.call_id
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an action of it waits."""
+        return self._is_busy
+
     def post(self, function: Callable[..., None], *arguments: Any) -> None:
         """Feeds an input: a method of the call and its arguments, the time left out."""
-        if self._is_over:
+        if self.is_over:
             return
         if len(self._inputs) >= MAX_QUEUED:
             self._services.metrics.overflows.inc()
             return
         self._inputs.append((function, arguments))
-        if not self._is_busy:
+        self._wake()
+
+    def begin_restored(self) -> None:
+        """Starts a call whose record was just claimed: does what it owes."""
+        self._custody.adopt()
+        self._actions.extend(self.call.out.take())
+        self._wake()
+
+    def look_again(self) -> None:
+        """Finds out whether the call is still ours, before it acts again."""
+        self.post(_nothing)
+
+    def leave(self) -> None:
+        """Hands the call over: after its present step it is written and forgotten, in silence."""
+        self._is_leaving = True
+        self._wake()
+
+    def drop(self) -> None:
+        """Another instance owns the call: no response, no BYE, no CDR (takeover).
+
+        What came for the call and was not looked at yet goes to its owner.
+        """
+        if self.is_over:
+            return
+        self._services.metrics.fenced.inc()
+        unread = list(self._inputs)
+        unanswered = self._sip.unanswered()
+        self._forget()
+        self._services.on_unanswered(self.call_id, unanswered)
+        self._services.on_unread(self.call_id, unread)
+
+    def note_asked(self, transaction: ServerTransaction) -> None:
+        """A request comes to the call; whoever acts for it owes a final response."""
+        self._sip.note_asked(transaction)
+
+    def retry(self, key: int, failed: ClientTransaction) -> bool:
+        """Sends a request by another edge when its connection failed; False when there is none."""
+        return not self.is_over and self._sip.retry(self, key, failed)
+
+    def _wake(self) -> None:
+        if not self._is_busy and not self.is_over:
             self._is_busy = True
             self._run_now()
 
@@ -107,21 +148,27 @@ class Mailbox:
     def _run_now(self) -> None:
         """Works off everything that needs no waiting; a task does the rest."""
         try:
-            while not self._is_over:
+            while not self.is_over:
                 while self._actions:
                     action = self._actions[0]
                     kind = type(action)
                     if kind in self._services.waiting:
-                        name = f"call {self.call.parts.journal.parties.call_id}"
+                        name = f"call {self.call_id}"
                         self._services.tasks.spawn(self._run_waiting(), name=name)
                         return
                     self._actions.popleft()
                     self._NOW[kind](self, action)
-                if not self._inputs:
+                if self._inputs:
+                    if self._custody.is_sure():
+                        self._step(*self._inputs.popleft())
+                    else:
+                        self._actions.append(MAKE_SURE)
+                elif self._is_leaving:
+                    self._actions.append(LEAVE)
+                else:
                     break
-                self._step(*self._inputs.popleft())
-        except Fenced:
-            self._drop()
+        except Fenced as error:
+            self._give_up(error)
         except Exception as error:  # noqa: BLE001 - root of a call; `_break` logs
             self._break(error)
             return
@@ -133,15 +180,15 @@ class Mailbox:
         try:
             action = self._actions.popleft()
             await self._WAITING[type(action)](self, action)
-        except Fenced:
-            self._drop()
+        except Fenced as error:
+            self._give_up(error)
         except Exception as error:  # noqa: BLE001 - root of a call; `_break` logs
             self._break(error)
             return
         self._run_now()
 
     def _step(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        self._is_written = False
+        self._custody.is_written = False
         function(*arguments, self._services.clock.now())
         self._actions.extend(self.call.out.take())
 
@@ -176,49 +223,12 @@ class Mailbox:
         except Exception as error:  # noqa: BLE001 - root of a call; `_break` logs
             self._break(error)
 
-    def _drop(self) -> None:
-        """Another instance owns the call: no response, no BYE, no CDR (takeover)."""
-        self._services.metrics.fenced.inc()
-        self._forget()
+    def _give_up(self, error: Fenced) -> None:
+        if isinstance(error, AlreadyThere):
+            _logger.info("call is in state already", call_id=self.call_id)
+        self.drop()
 
     # --- actions ---------------------------------------------------------------------------
-
-    def _send_request(self, action: SendRequest) -> None:
-        request = action.request
-        transaction = self._services.node.send_request(request, action.hop, (self, action.key))
-        if request.method == "INVITE":
-            self._keep_for_cancel(action.key, transaction)
-
-    def _keep_for_cancel(self, key: int, transaction: ClientTransaction) -> None:
-        kept = self._transactions
-        if len(kept) >= _MANY_TRANSACTIONS:
-            over = [old for old, each in kept.items() if each.state is State.TERMINATED]
-            for old in over:
-                del kept[old]
-        kept[key] = transaction
-
-    def _cancel(self, action: CancelRequest) -> None:
-        transaction = self._transactions.get(action.key)
-        if transaction is not None:
-            self._services.node.cancel(transaction, action.headers)
-
-    def _send_ack(self, action: SendAck) -> None:
-        self._services.node.send(action.request, action.hop)
-
-    def _respond(self, action: SendResponse) -> None:
-        node = self._services.node
-        if not action.until_ack:
-            node.respond(action.transaction, action.response)
-            return
-        repeat = node.respond_until_ack(action.transaction, action.response)
-        if repeat is not None:
-            self._repeats = [repeat]
-
-    def _bind(self, action: BindDialog) -> None:
-        self._dialogs.append(action)
-        self._services.calls.bind(
-            action.sip_call_id, action.local_tag, LegAddress(self, action.leg)
-        )
 
     def _publish(self, _: PublishEvents) -> None:
         services, journal = self._services, self.call.parts.journal
@@ -231,26 +241,32 @@ class Mailbox:
 
     def _write_now(self, _: WriteSnapshot) -> None:
         # Several barriers of one step see the same state: one write serves them all.
-        if not self._is_written:
-            store = self._services.store
-            if not store.now(self._write()):
-                raise Fenced
+        if not self._custody.is_written:
+            run_now(self._custody.write())
 
     async def _write_waiting(self, _: WriteSnapshot) -> None:
-        if not self._is_written and not await self._write():
-            raise Fenced
+        if not self._custody.is_written:
+            await self._custody.write()
 
-    async def _write(self) -> bool:
-        store, setup = self._services.store, self.call.setup
-        parties = setup.parties
-        self._is_written = True
-        snapshot = encode_snapshot(self.call, setup.epoch, self._invite)
-        if self._is_stored:
-            return await store.write(parties.call_id, setup.epoch, snapshot)
-        self._is_stored = True
-        journal = self.call.parts.journal
-        started_s = journal.wall_s(journal.started_at)
-        return await store.create(parties.call_id, parties.tenant_id, started_s, snapshot)
+    def _make_sure_now(self, _: MakeSure) -> None:
+        run_now(self._custody.make_sure())
+
+    async def _make_sure_waiting(self, _: MakeSure) -> None:
+        await self._custody.make_sure()
+
+    def _leave_now(self, _: Leave) -> None:
+        run_now(self._custody.write())
+        self._part()
+
+    async def _leave_waiting(self, _: Leave) -> None:
+        await self._custody.write()
+        self._part()
+
+    def _part(self) -> None:
+        self._services.metrics.handed_over.inc()
+        unanswered = self._sip.unanswered()
+        self._forget()
+        self._services.on_unanswered(self.call_id, unanswered)
 
     def _command_now(self, action: MediaCommand) -> None:
         run_now(self._command(action))
@@ -264,6 +280,7 @@ class Mailbox:
             _logger.warning("no media relay", call_id=parties.call_id, reason=str(error))
         if reply is not None and not reply.ok:
             _logger.warning("relay refused", session=reply.session_id, reason=reply.detail)
+        await self._custody.ensure()
         # The reply's actions come before what was queued behind the command.
         rest = list(self._actions)
         self._actions.clear()
@@ -283,50 +300,45 @@ class Mailbox:
         self._finish(is_safe=is_safe and publishing.result())
 
     def _finish(self, *, is_safe: bool) -> None:
-        if self._is_over:
+        if self.is_over:
             return
-        services, setup, record = self._services, self.call.setup, self.call.parts.journal.record
-        if is_safe and self._is_stored:
-            parties, epoch = setup.parties, setup.epoch
-            deleting = services.store.delete(parties.call_id, parties.tenant_id, epoch)
+        services, record = self._services, self.call.parts.journal.record
+        if is_safe:
+            deleting = self._custody.delete()
             if services.store.is_immediate:
-                services.store.now(deleting)
+                run_now(deleting)
             else:
                 services.tasks.spawn(deleting, name="ended call leaves state")
+        else:
+            services.events.finish_later(self.call.parts.journal, self._custody.delete)
+        services.calls.note_end(self.call_id)
         if record is not None:
             services.metrics.count_end(record.termination, record.duration_s)
             _log_end(record)
         self._forget()
 
-    def _unbind(self) -> None:
-        for dialog in self._dialogs:
-            self._services.calls.unbind(dialog.sip_call_id, dialog.local_tag)
-        self._dialogs.clear()
-
     def _forget(self) -> None:
         """Gives back everything that the call held."""
-        self._is_over = True
+        self.is_over = True
         self._is_busy = False
         self._inputs.clear()
         self._actions.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for repeat in self._repeats:
-            repeat.stop()
-        self._unbind()
+        self._sip.release(self)
         setup = self.call.setup
         self._services.calls.remove(setup.parties.call_id, setup.request)
-        self._transactions.clear()
         # The only way back from what the call holds to this mailbox: without it no reference cycle
         # is left, and the call's memory is free when its last transaction ends.
-        setup.transaction.user = None
+        if setup.transaction is not None:
+            setup.transaction.user = None
 
     # --- time ------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """Arms one timer for the earliest deadline; a later one may find the timer early."""
-        if self._is_over:
+        if self.is_over:
             return
         due = self.call.next_timeout()
         if due is None or (self._timer is not None and self._armed_at <= due):
@@ -342,20 +354,28 @@ class Mailbox:
         self.post(self.call.handle_timeout)
 
     _NOW: ClassVar[dict[type, Callable[["Mailbox", Any], None]]] = {
-        SendRequest: _send_request,
-        CancelRequest: _cancel,
-        SendAck: _send_ack,
-        SendResponse: _respond,
-        BindDialog: _bind,
+        SendRequest: lambda self, action: self._sip.send_request(self, action),
+        CancelRequest: lambda self, action: self._sip.cancel(action),
+        SendAck: lambda self, action: self._sip.send_ack(self, action),
+        SendResponse: lambda self, action: self._sip.respond(action),
+        BindDialog: lambda self, action: self._sip.bind(self, action),
         PublishEvents: _publish,
         WriteSnapshot: _write_now,
         MediaCommand: _command_now,
         EndCall: _end,
+        MakeSure: _make_sure_now,
+        Leave: _leave_now,
     }
     _WAITING: ClassVar[dict[type, Callable[["Mailbox", Any], Any]]] = {
         MediaCommand: _command,
         WriteSnapshot: _write_waiting,
+        MakeSure: _make_sure_waiting,
+        Leave: _leave_waiting,
     }
+
+
+def _nothing(_: float) -> None:
+    """An input without effect: what comes with every input happens."""
 
 
 def _log_end(record: CallRecord) -> None:

@@ -18,8 +18,19 @@ class CallManagerMetrics:
         self.calls = metrics.gauge("calls", "Calls owned now.")
         self.started = metrics.counter("calls_started", "Calls taken.")
         self.refused = metrics.counter("calls_refused", "INVITEs refused without a call.")
+        self.redirected = metrics.counter(
+            "requests_redirected", "Requests sent to the instance that owns their call."
+        )
         self.broken = metrics.counter("calls_broken", "Calls ended by a broken invariant.")
         self.fenced = metrics.counter("calls_fenced", "Calls dropped: another instance owns them.")
+        self.taken_over = metrics.counter("calls_taken_over", "Calls taken from other instances.")
+        self.handed_over = metrics.counter("calls_handed_over", "Calls left to other instances.")
+        self.unreadable = metrics.counter(
+            "calls_not_restored", "Claimed calls whose snapshot could not be brought to life."
+        )
+        self.stale_bindings = metrics.counter(
+            "stale_bindings", "Extensions looked up in memory while shared state was away."
+        )
         self.overflows = metrics.counter("mailbox_overflows", "Inputs dropped by full mailboxes.")
         self.unprotected_writes = metrics.counter(
             "unprotected_writes", "Snapshot operations that shared state did not take."

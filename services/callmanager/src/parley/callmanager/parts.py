@@ -6,6 +6,7 @@ from typing import Final
 
 from parley.callmanager.callee_leg import CalleeLeg
 from parley.callmanager.caller_leg import CallerLeg
+from parley.callmanager.ending import Ending
 from parley.callmanager.forking import Fork
 from parley.callmanager.journal import Journal
 from parley.callmanager.leg import Leg
@@ -36,13 +37,27 @@ class CallParts:
         state: of the call; set by `Call` and `Establishment` only.
         fork: the callee's phones; None when the call is answered by ourselves.
         callee: the phone that answered.
+        ending: why the call ends, once it does.
+        now: when the last input came.
     """
 
-    __slots__ = ("callee", "caller", "fork", "journal", "media", "out", "state")
+    __slots__ = (
+        "callee",
+        "caller",
+        "ending",
+        "fork",
+        "journal",
+        "media",
+        "now",
+        "out",
+        "state",
+    )
 
     def __init__(
         self, out: Outputs, journal: Journal, media: MediaSession, caller: CallerLeg
     ) -> None:
+        self.now = journal.started_at
+        self.ending: Ending | None = None
         self.state = CallState.OPENING
         self.out = out
         self.journal = journal

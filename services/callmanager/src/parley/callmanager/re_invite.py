@@ -6,12 +6,12 @@ addresses with the answer, so an exchange that fails changes nothing. An exchang
 in the 2xx has its answer in the ACK.
 """
 
-from enum import Enum
 from typing import Any, Final
 
 from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, PHONE_LOST, Ending
-from parley.callmanager.leg import Leg
+from parley.callmanager.exchange import Exchange, Phase
+from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.outputs import Purpose
 from parley.callmanager.parts import CallParts
 from parley.callmanager.party_description import (
@@ -29,80 +29,19 @@ _GONE: Final = frozenset((408, 481))
 _PASSED_WITH_FAILURE: Final = ("retry-after", "warning")
 
 
-class Phase(Enum):
-    """How far an exchange is."""
-
-    PREPARING = "preparing"
-    SENT = "sent"
-    ANSWERING = "answering"
-    AWAITING_ACK = "awaiting-ack"
-    ACK_ANSWERING = "ack-answering"
-
-
-class Exchange:
-    """One re-INVITE or UPDATE under way from `origin` to `target`.
+class Renegotiation:
+    """The exchange of a call, if there is one.
 
     Attributes:
-        offer: None when the target is to make it, in its 2xx; `answer` is the other description.
-        cseq: of the request to the target, for its ACK.
+        orphans: keys of INVITEs whose repeated or late 2xx is acknowledged with this CSeq and body.
     """
 
-    __slots__ = (
-        "answer",
-        "cseq",
-        "key",
-        "offer",
-        "origin",
-        "phase",
-        "request",
-        "target",
-        "transaction",
-    )
-
-    def __init__(
-        self,
-        origin: Leg,
-        target: Leg,
-        transaction: Any,
-        request: Request,
-        offer: PartyDescription | None,
-    ) -> None:
-        self.origin = origin
-        self.target = target
-        self.transaction = transaction
-        self.request = request
-        self.offer = offer
-        self.answer: PartyDescription | None = None
-        self.phase = Phase.PREPARING
-        self.key = 0
-        self.cseq = 0
-
-    @property
-    def is_invite(self) -> bool:
-        """A re-INVITE, whose 2xx is acknowledged."""
-        return self.request.method == "INVITE"
-
-    @property
-    def is_unanswered(self) -> bool:
-        """The origin waits for our final response."""
-        return self.phase in (Phase.PREPARING, Phase.SENT, Phase.ANSWERING)
-
-    @property
-    def owes_ack(self) -> bool:
-        """The target's 2xx has not been acknowledged."""
-        return self.is_invite and self.phase not in (Phase.PREPARING, Phase.SENT)
-
-
-class Renegotiation:
-    """The exchange of a call, if there is one."""
-
-    __slots__ = ("_exchange", "_orphans", "_parts")
+    __slots__ = ("_parts", "exchange", "orphans")
 
     def __init__(self, parts: CallParts) -> None:
         self._parts = parts
-        self._exchange: Exchange | None = None
-        # INVITEs whose repeated or late 2xx is acknowledged with this CSeq and body.
-        self._orphans: dict[int, tuple[Leg, int, bytes]] = {}
+        self.exchange: Exchange | None = None
+        self.orphans: dict[int, tuple[Leg, int, bytes]] = {}
 
     # --- the origin's side -----------------------------------------------------------------
 
@@ -121,17 +60,47 @@ class Renegotiation:
             return
         if update.offer is None and request.method == "UPDATE":
             # A refresh of the target or of a timer; it says nothing to the other party.
+            self._parts.out.write()
             leg.accept(transaction, request, b"")
             return
-        self._exchange = exchange = Exchange(leg, target, transaction, request, update.offer)
+        self.exchange = exchange = Exchange(leg, target, transaction, request, update.offer)
         if update.offer is None or not self._add_streams(update.offer):
             self._send(exchange)
 
+    def adopt(self, leg: Leg, transaction: Any, request: Request) -> bool:
+        """Takes the request under way when it comes again; False when it is another."""
+        exchange = self.exchange
+        if (
+            exchange is None
+            or exchange.origin is not leg
+            or not exchange.is_unanswered
+            or not is_repeated(exchange.request, request)
+        ):
+            return False
+        self._parts.out.supersede(exchange.transaction, exchange.request, transaction)
+        exchange.transaction, exchange.request = transaction, request
+        return True
+
+    def resume(self) -> None:
+        """After a takeover: asks again what the predecessor got no answer to."""
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if exchange.phase is Phase.SENT:
+            self._parts.out.send_again(exchange.key)
+        elif exchange.phase is Phase.PREPARING:
+            if exchange.offer is None or not self._add_streams(exchange.offer):
+                self._send(exchange)
+        elif exchange.phase is Phase.ANSWERING:
+            self._go_on(exchange)
+        elif exchange.phase is Phase.ACK_ANSWERING:
+            self._tell_relay(MediaPurpose.ACK_ANSWER, exchange)
+
     def _refusal(self, leg: Leg, target: Leg | None) -> int | None:
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is not None:
             return 500 if exchange.origin is leg and exchange.is_unanswered else REQUEST_PENDING
-        if leg.unacked is not None:
+        if not leg.presume_ack():
             return 500
         if target is None or not target.is_up:
             return 481
@@ -161,7 +130,7 @@ class Renegotiation:
 
     def receive_ack(self, leg: Leg, ack: Request) -> Ending | None:
         """The ACK to our 2xx; it holds the answer when the 2xx held the offer."""
-        exchange = self._exchange
+        exchange = self.exchange
         if (
             exchange is None
             or exchange.phase is not Phase.AWAITING_ACK
@@ -178,7 +147,7 @@ class Renegotiation:
 
     def cancel(self, transaction: Any) -> None:
         """The origin gives its re-INVITE up."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is None or exchange.transaction is not transaction:
             return
         if exchange.phase is Phase.SENT:
@@ -193,7 +162,7 @@ class Renegotiation:
         status = response.status
         if status < 200:
             return None
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is None or exchange.key != key or exchange.phase is not Phase.SENT:
             self._acknowledge_again(key, status)
             return None
@@ -208,7 +177,7 @@ class Renegotiation:
 
     def receive_failure(self, key: int, status: int) -> Ending | None:
         """The target said nothing, or could not be reached (RFC 3261 12.2.1.2)."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is None or exchange.key != key:
             return None
         self._refuse(exchange, status)
@@ -226,7 +195,7 @@ class Renegotiation:
     def _refuse(
         self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        self._exchange = None
+        self.exchange = None
         self._parts.out.write()
         exchange.origin.respond(exchange.transaction, exchange.request, status, headers=headers)
 
@@ -239,14 +208,18 @@ class Renegotiation:
             return None
         exchange.answer = answer
         exchange.phase = Phase.ANSWERING
-        if offer is not None:
-            self._tell_relay(MediaPurpose.ANSWER_AGAIN, exchange)
-        elif not self._add_streams(answer):
-            self._offer_in_answer(exchange)
+        self._go_on(exchange)
         return None
 
+    def _go_on(self, exchange: Exchange) -> None:
+        """The target has answered: the relay comes next, then the origin."""
+        if exchange.offer is not None:
+            self._tell_relay(MediaPurpose.ANSWER_AGAIN, exchange)
+        elif exchange.answer is None or not self._add_streams(exchange.answer):
+            self._offer_in_answer(exchange)
+
     def _acknowledge_again(self, key: int, status: int) -> None:
-        orphan = self._orphans.get(key)
+        orphan = self.orphans.get(key)
         if orphan is not None and status < 300:
             leg, cseq, body = orphan
             leg.acknowledge(cseq, body)
@@ -257,7 +230,7 @@ class Renegotiation:
         self, purpose: MediaPurpose, reply: Reply | None, now: float
     ) -> Ending | None:
         """Goes on when the relay has done its part."""
-        exchange = self._exchange
+        exchange = self.exchange
         is_done = self._parts.media.receive_opened(reply)
         if exchange is None:
             return None
@@ -329,16 +302,16 @@ class Renegotiation:
     def _settle(self, exchange: Exchange, now: float) -> None:
         exchange.origin.remote = exchange.offer
         exchange.target.remote = exchange.answer
-        self._exchange = None
+        self.exchange = None
         is_held = any(leg.remote is not None and leg.remote.is_held for leg in self._parts.legs())
         self._parts.journal.update(now, is_held=is_held)
 
     def _acknowledge(self, exchange: Exchange, body: bytes) -> None:
         if exchange.is_invite:
-            for key in self._orphans:
+            for key in self.orphans:
                 self._parts.out.requests.pop(key, None)
-            self._orphans.clear()
-            self._orphans[exchange.key] = (exchange.target, exchange.cseq, body)
+            self.orphans.clear()
+            self.orphans[exchange.key] = (exchange.target, exchange.cseq, body)
             exchange.target.acknowledge(exchange.cseq, body)
 
     def _relayed(self, description: PartyDescription, leg: Leg) -> bytes:
@@ -348,8 +321,8 @@ class Renegotiation:
 
     def abort(self) -> None:
         """The call ends: nobody waits for an exchange any more."""
-        exchange = self._exchange
-        self._exchange = None
+        exchange = self.exchange
+        self.exchange = None
         if exchange is None:
             return
         if exchange.is_unanswered:
@@ -357,7 +330,7 @@ class Renegotiation:
         if exchange.owes_ack:
             exchange.target.acknowledge(exchange.cseq)
         elif exchange.is_invite and exchange.phase is Phase.SENT:
-            self._orphans[exchange.key] = (exchange.target, exchange.cseq, b"")
+            self.orphans[exchange.key] = (exchange.target, exchange.cseq, b"")
 
 
 def _description(message: Message) -> PartyDescription | None:

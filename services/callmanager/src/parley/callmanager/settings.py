@@ -18,11 +18,14 @@ class CallManagerSettings(Settings):
         advertised_host: what edges call us by when that is not `host`.
         port: of that listener; 0 picks one. In one process with the edges there is no listener.
         health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
-        media_relays: `host:port` of the gRPC relays, when it runs alone.
+        media_relays: `host:port` of media relays that do not register in discovery.
         max_calls: calls it owns at most; further ones get 503 and the edge picks another.
         max_branches: phones that one call rings at most.
         max_duration_s: seconds from answer after which a call is ended.
         load_interval_s: seconds between load reports.
+        lease_s: seconds after which the others take an instance that does not renew its lease for
+            dead; it is renewed three times as often.
+        drain_timeout_s: seconds that calls get to end or to find another owner at the end.
         hang_up_s: share of the drain time-out kept for hanging up what is still up, seconds.
     """
 
@@ -35,9 +38,11 @@ class CallManagerSettings(Settings):
     advertised_host: str = ""
     port: int = Field(5080, ge=0, le=65535)
     health_port: int = Field(9092, ge=0, le=65535)
-    media_relays: CommaList = ("127.0.0.1:7100",)
+    media_relays: CommaList = ()
     max_calls: int = Field(20_000, ge=1)
     max_branches: int = Field(20, ge=1, le=50)
     max_duration_s: float = Field(14_400.0, gt=0)
     load_interval_s: float = Field(1.0, gt=0)
+    lease_s: float = Field(1.0, ge=0.1, le=10)
+    drain_timeout_s: float = Field(30.0, ge=0)
     hang_up_s: float = Field(3.0, gt=0)

@@ -1,45 +1,46 @@
-"""What comes in from edges: finds the call of a message, or makes one of an INVITE."""
+"""What comes in from edges: finds the call of a message, or makes one of an INVITE.
 
-from collections.abc import Coroutine
-from typing import Any, Final
+A message for a call that is not here goes to `takeover.py` and comes back when the call is.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
-from parley.backing.state.base import run_now
+from parley.backing.errors import BackingError
+from parley.backing.state.base import Owned, run_now
+from parley.callmanager.absent import AbsentCalls, Admitted
 from parley.callmanager.admission import Admission
+from parley.callmanager.answers import Answers
+from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices
 from parley.callmanager.calls import Calls, LegAddress
 from parley.callmanager.errors import Draining, LoopDetected, TooManyCalls
 from parley.callmanager.mailbox import Mailbox
+from parley.callmanager.peers import PROBE_HEADER, STATE_HEADER, Peers, ProbeUser
+from parley.callmanager.routing import Decision
 from parley.callmanager.sip_profile import (
     ACCEPT,
     ALLOW,
     CALL_HEADER,
     SUPPORTED_METHODS,
 )
+from parley.callmanager.takeover import Takeovers
 from parley.model.errors import DomainError
 from parley.model.ids import CallId
 from parley.model.media import MediaEvent
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
-from parley.sip.message import Request, Response, response_to
+from parley.sip.message import Request, Response
 from parley.sip.transaction import ClientTransaction, ServerTransaction
 
-RETRY_AFTER_S: Final = "2"
 _CALL_ID_BYTES: Final = 12
 _UNCHECKED: Final = frozenset(("ACK", "CANCEL"))
 
 _logger = structlog.stdlib.get_logger(__name__)
-
-
-class Admitted:
-    """An INVITE's transaction before its call exists; remembers a CANCEL that came meanwhile."""
-
-    __slots__ = ("cancel",)
-
-    def __init__(self) -> None:
-        self.cancel: Request | None = None
 
 
 class CallManagerHandler:
@@ -55,13 +56,22 @@ class CallManagerHandler:
         self._services: CallServices
         self._admission: Admission
         self._calls: Calls
+        self._answers: Answers
+        self._absent: AbsentCalls
+        self._admitting: dict[CallId, Admitted] = {}
         self.is_draining = False
 
-    def attach(self, services: CallServices, admission: Admission) -> None:
+    def attach(
+        self, services: CallServices, admission: Admission, takeovers: Takeovers, peers: Peers
+    ) -> None:
         """Gives it what it works with; before the node listens."""
         self._services = services
         self._admission = admission
         self._calls = services.calls
+        self._answers = Answers(services.node, self._ids, services.metrics)
+        self._absent = AbsentCalls(
+            services, takeovers, peers, self._answers, self.on_request, self.on_ack
+        )
 
     # --- SipHandler ------------------------------------------------------------------------
 
@@ -70,9 +80,9 @@ class CallManagerHandler:
         try:
             self._dispatch(transaction, request)
         except RemoteProtocolError as error:
-            self._refuse(transaction, request, error.status)
+            self._answers.give(transaction, request, error.status)
         except DomainError as error:
-            self._refuse_call(transaction, request, error)
+            self._answers.refuse(transaction, request, error)
 
     def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
         """Takes the CANCEL of an INVITE or re-INVITE."""
@@ -86,26 +96,40 @@ class CallManagerHandler:
         """Takes the ACK to a 2xx."""
         address = self._calls.find(request)
         if address is None:
-            self._services.metrics.stray.inc()
+            self._absent.bring_ack(request)
         else:
             address.mailbox.post(address.mailbox.call.receive_ack, address.leg, request)
 
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
-        """Takes a response to a call's request."""
-        if isinstance(transaction.user, tuple):
-            mailbox, key = transaction.user
-            mailbox.post(mailbox.call.receive_response, key, response)
+        """Takes a response to a call's request, or to a probe."""
+        user = transaction.user
+        if isinstance(user, ProbeUser):
+            user.receive(response)
+        elif isinstance(user, tuple):
+            mailbox, key = user
+            if mailbox.is_over:
+                self._absent.receive_late(mailbox.call_id, key, response)
+            else:
+                mailbox.post(mailbox.call.receive_response, key, response)
 
     def on_stray_response(self, response: Response) -> None:
-        """A response of no transaction: its call is over."""
-        self._services.metrics.stray.inc()
+        """A response of no transaction: of a call that is over, or that has to be brought here."""
+        self._absent.receive_stray(response)
 
     def on_failure(self, transaction: ClientTransaction | ServerTransaction, cause: str) -> None:
         """Takes what came to nothing."""
         user = transaction.user
-        if isinstance(user, tuple):
+        if isinstance(user, ProbeUser):
+            user.fail()
+        elif isinstance(user, tuple):
             mailbox, key = user
-            mailbox.post(mailbox.call.receive_failure, key, cause)
+            is_retried = (
+                cause == "transport"
+                and isinstance(transaction, ClientTransaction)
+                and mailbox.retry(key, transaction)
+            )
+            if not is_retried:
+                mailbox.post(mailbox.call.receive_failure, key, cause)
         elif isinstance(user, Mailbox):
             user.post(user.call.receive_server_failure, transaction, cause)
 
@@ -125,7 +149,7 @@ class CallManagerHandler:
         if required and request.method not in _UNCHECKED:
             # RFC 3261 8.2.2.3: we support no extension that a peer could require.
             headers = tuple(("unsupported", option) for option in required)
-            self._refuse(transaction, request, 420, headers)
+            self._answers.give(transaction, request, 420, headers)
         elif request.to.tag is not None:
             self._receive_in_dialog(transaction, request)
         elif request.method == "INVITE":
@@ -136,51 +160,75 @@ class CallManagerHandler:
     def _receive_in_dialog(self, transaction: ServerTransaction, request: Request) -> None:
         address = self._calls.find(request)
         if address is None:
-            self._refuse(transaction, request, 481)
-            return
-        if request.method == "INVITE":
-            transaction.user = address.mailbox
-        self._post_request(address, transaction, request)
+            self._absent.bring_request(transaction, request)
+        else:
+            self._post_request(address, transaction, request)
 
     def _post_request(
         self, address: LegAddress, transaction: ServerTransaction, request: Request
     ) -> None:
         mailbox = address.mailbox
-        mailbox.post(mailbox.call.receive_request, address.leg, transaction, request)
+        mailbox.note_asked(transaction)
+        if request.method == "INVITE":
+            pending, transaction.user = transaction.user, mailbox
+            mailbox.post(mailbox.call.receive_request, address.leg, transaction, request)
+            self._cancel_if_asked(mailbox, transaction, pending)
+        else:
+            mailbox.post(mailbox.call.receive_request, address.leg, transaction, request)
 
     def _receive_other(self, transaction: ServerTransaction, request: Request) -> None:
-        if request.method == "OPTIONS":
+        if request.method == "OPTIONS" and request.has(PROBE_HEADER):
+            state = self._services.keeper.answer.value
+            self._answers.give(transaction, request, 200, ((STATE_HEADER, state),))
+        elif request.method == "OPTIONS":
             if self.is_draining:
                 raise Draining
             headers = (("allow", ALLOW), ("accept", ACCEPT))
-            self._refuse(transaction, request, 200, headers)
+            self._answers.give(transaction, request, 200, headers)
         elif request.method in SUPPORTED_METHODS:
             # BYE, INFO, UPDATE and their kin exist within a dialog only.
-            self._refuse(transaction, request, 481)
+            self._answers.give(transaction, request, 481)
         else:
-            self._refuse(transaction, request, 405, (("allow", ALLOW),))
+            self._answers.give(transaction, request, 405, (("allow", ALLOW),))
 
     # --- new calls -------------------------------------------------------------------------
 
     def _receive_invite(self, transaction: ServerTransaction, request: Request) -> None:
-        if self.is_draining:
+        call_id = CallId(request.get(CALL_HEADER) or self._ids.token(_CALL_ID_BYTES))
+        if self._is_repeated(call_id, transaction, request):
+            return
+        if self.is_draining or self._services.keeper.is_isolated:
             raise Draining
         if len(self._calls) >= self._max_calls:
             raise TooManyCalls
         if request.max_forwards == 0:
             raise LoopDetected("too many hops", sip_status=483)
-        call_id = CallId(request.get(CALL_HEADER) or self._ids.token(_CALL_ID_BYTES))
         if not self._calls.begin(call_id, request):
             raise LoopDetected("merged request")
-        pending = transaction.user = Admitted()
+        pending = transaction.user = self._admitting[call_id] = Admitted()
         admitting = self._admit(call_id, transaction, request, pending)
         if self._admission.is_immediate(request):
             run_now(admitting)
         else:
-            self._spawn(admitting)
+            self._services.tasks.spawn(admitting, name="admission of a call")
 
-    def _spawn(self, admitting: Coroutine[Any, Any, None]) -> None:
-        self._services.tasks.spawn(admitting, name="admission of a call")
+    def _is_repeated(
+        self, call_id: CallId, transaction: ServerTransaction, request: Request
+    ) -> bool:
+        """Takes an INVITE that came before by another way: the same id is the same call."""
+        mailbox = self._calls.get(call_id)
+        if mailbox is not None:
+            pending, transaction.user = transaction.user, mailbox
+            mailbox.note_asked(transaction)
+            mailbox.post(mailbox.call.receive_repeated_invite, transaction, request)
+            self._cancel_if_asked(mailbox, transaction, pending)
+            return True
+        first = self._admitting.get(call_id)
+        if first is None:
+            return False
+        transaction.user = first
+        first.copies.append((transaction, request))
+        return True
 
     async def _admit(
         self,
@@ -190,44 +238,65 @@ class CallManagerHandler:
         pending: Admitted,
     ) -> None:
         try:
-            call, decision = await self._admission.admit(call_id, transaction, request)
+            admitted, owned = await self._decide(call_id, transaction, request)
         except DomainError as error:
-            self._calls.remove(call_id, request)
-            self._refuse_call(transaction, request, error)
+            self._not_admitted(call_id, request)
+            self._answers.refuse(transaction, request, error)
             return
         except RemoteProtocolError as error:
-            self._calls.remove(call_id, request)
-            self._refuse(transaction, request, error.status)
+            self._not_admitted(call_id, request)
+            self._answers.give(transaction, request, error.status)
             return
         except BaseException:
-            self._calls.remove(call_id, request)
-            self._refuse(transaction, request, 500)
+            self._not_admitted(call_id, request)
+            self._answers.give(transaction, request, 500)
             raise
+        if owned is not None:
+            copies = self._stop_admitting(call_id, request)
+            for each in ((transaction, request), *copies):
+                self._absent.bring_request(*each)
+            return
+        call, decision = admitted
         mailbox = Mailbox(call, self._services)
         transaction.user = mailbox
+        del self._admitting[call_id]
         self._calls.add(call_id, mailbox)
+        mailbox.note_asked(transaction)
         mailbox.post(call.start, decision)
-        if pending.cancel is not None:
-            mailbox.post(call.receive_cancel, transaction, pending.cancel)
+        self._cancel_if_asked(mailbox, transaction, pending)
+        for copy in pending.copies:
+            self._is_repeated(call_id, *copy)
 
-    # --- answers ---------------------------------------------------------------------------
+    async def _decide(
+        self, call_id: CallId, transaction: ServerTransaction, request: Request
+    ) -> tuple[tuple[Call, Decision], Owned | None]:
+        """Admits, and looks whether the call is in state already, in one round trip."""
+        admitting = self._admission.admit(call_id, transaction, request)
+        looking = self._owner_of(call_id)
+        if self._admission.is_immediate(request):
+            return await admitting, await looking
+        admitted, owned = await asyncio.gather(admitting, looking)
+        return admitted, owned
 
-    def _refuse_call(
-        self, transaction: ServerTransaction, request: Request, error: DomainError
+    async def _owner_of(self, call_id: CallId) -> Owned | None:
+        try:
+            return await self._services.store.owner_of(call_id)
+        except (BackingError, TimeoutError):
+            return None
+
+    def _not_admitted(self, call_id: CallId, request: Request) -> None:
+        for transaction, copy in self._stop_admitting(call_id, request):
+            self._answers.give(transaction, copy, 482)
+
+    def _stop_admitting(
+        self, call_id: CallId, request: Request
+    ) -> Sequence[tuple[ServerTransaction, Request]]:
+        self._calls.remove(call_id, request)
+        pending = self._admitting.pop(call_id, None)
+        return () if pending is None else pending.copies
+
+    def _cancel_if_asked(
+        self, mailbox: Mailbox, transaction: ServerTransaction, pending: object
     ) -> None:
-        self._services.metrics.refused.inc()
-        is_busy = error.sip_status == 503
-        headers = (("retry-after", RETRY_AFTER_S),) if is_busy else ()
-        self._refuse(transaction, request, error.sip_status, headers)
-
-    def _refuse(
-        self,
-        transaction: ServerTransaction,
-        request: Request,
-        status: int,
-        headers: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        response = response_to(request, status, to_tag=self._ids.token())
-        for name, value in headers:
-            response.add(name, value)
-        self._services.node.respond(transaction, response)
+        if isinstance(pending, Admitted) and pending.cancel is not None:
+            mailbox.post(mailbox.call.receive_cancel, transaction, pending.cancel)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from parley.model.ids import CallId
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Message, Request
+from parley.sip.message import Message, Request, Response
 from parley.sip.name_addr import parse_name_addr
 from parley.sip.uri import SipUri, TelUri
 
@@ -87,6 +87,14 @@ def set_body(message: Message, body: bytes, content_type: str = ACCEPT) -> None:
     if body:
         message.add("content-type", content_type)
         message.body = body
+
+
+def with_vias_of(request: Request, response: Response) -> Response:
+    """The same response for another copy of its request, which came by another way."""
+    copy = response.copy()
+    copy.remove("via")
+    copy.copy_lines("via", request)
+    return copy
 
 
 def reasons_of(message: Message) -> tuple[str, ...]:

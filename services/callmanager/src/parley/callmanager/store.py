@@ -1,35 +1,66 @@
 """What the call manager keeps in shared state, in its own words.
 
 `call:{<call id>}` is the snapshot, owned by one instance with an epoch: a write of a former owner
-is fenced. `calls:{<tenant>}` is the index of a tenant's calls, scored by their start; it is written
-before the snapshot, so that no call is missing from it. `reg:{<user>@<domain>}`, an AOR without its
-scheme, belongs to the edges.
+is fenced. Two indexes name it: `calls:{<tenant>}`, scored by the start, for who lists calls, and
+`owned:{<instance>}` for who takes over from a dead instance. They are sent before the record, in
+the same turn of the loop, so that no call is missing from them and a call costs one round trip.
+`reg:{<user>@<domain>}`, an AOR without its scheme, belongs to the edges.
 
-While state is away calls go on in memory, unprotected: nobody can claim them then either.
+While state is away calls go on in memory, unprotected, and phones are found where they were last
+seen; when it is back, `mailbox.py` writes again what it could not.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from enum import Enum
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from parley.backing.errors import BackingError
-from parley.backing.state.base import State, run_now
+from parley.backing.state.base import Claimed, Owned, State, run_now
+from parley.callmanager.bindings_cache import BindingsCache
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.model.registration import Binding
 
-TIMEOUT_S: Final = 2.0
+TIMEOUT_S: Final = 1.0
+_MANY_OWED: Final = 10_000
 _T = TypeVar("_T")
 _decode_bindings = msgspec.json.Decoder(list[Binding]).decode
 
 
+class Written(Enum):
+    """What became of a write."""
+
+    DONE = "done"
+    FENCED = "fenced"
+    AWAY = "away"
+
+
+class Stored(Struct):
+    """What its owner knows of a call's record.
+
+    Attributes:
+        started_s: start of the call, Unix seconds; its place in the indexes.
+        generation: of the store at the last write that it took; 0: it never took one.
+    """
+
+    call_id: CallId
+    tenant_id: TenantId
+    started_s: float
+    epoch: int
+    generation: int = 0
+
+
 class CallStore:
-    """Snapshots, their index, and the bindings that calls need.
+    """Snapshots, their indexes, and the bindings that calls need.
 
     Attributes:
         is_immediate: no method ever waits, so that `run_now` may drive them.
+        generation: grows whenever state may have forgotten acknowledged writes.
+        is_away: says whether state is known not to answer; then writes are not even tried.
     """
 
     def __init__(
@@ -39,72 +70,179 @@ class CallStore:
         self._owner = owner
         self._ttl_s = ttl_s
         self._metrics = metrics
+        self._owned = owned_key(owner)
+        self._bindings = BindingsCache()
+        self._owed: dict[CallId, Stored] = {}
         self.is_immediate = state.is_immediate
+        self.generation = 1
+        self.is_away: Callable[[], bool] = lambda: False
+
+    def forget(self) -> None:
+        """State may have forgotten what it took."""
+        self.generation += 1
 
     async def bindings(self, aor: str) -> list[Binding]:
-        """Reads where an extension can be reached.
+        """Reads where an extension can be reached; while state is away, where it was last seen.
+
+        Raises:
+            BackingError: state did not answer, and this extension was not asked for lately.
+            TimeoutError: nor did it within the time-out.
+        """
+        try:
+            data = await self._bounded(self._state.get(f"reg:{{{aor}}}"))
+        except (BackingError, TimeoutError):
+            known = self._bindings.get(aor)
+            if known is None:
+                raise
+            self._metrics.stale_bindings.inc()
+            data = known
+        else:
+            self._bindings.keep(aor, data)
+        try:
+            return _decode_bindings(data) if data else []
+        except msgspec.MsgspecError:
+            # What an edge of another version wrote; the phones register again.
+            return []
+
+    # --- records of our own calls ----------------------------------------------------------
+
+    async def create(self, stored: Stored, snapshot: bytes) -> Written:
+        """Writes a call's first snapshot; fenced when the call exists already somewhere."""
+        epoch = await self._try(
+            lambda: self._indexed(
+                stored,
+                self._state.create_owned(_key(stored), self._owner, snapshot, self._ttl_s),
+            )
+        )
+        if isinstance(epoch, Written):
+            return epoch
+        return self._taken(stored, self.generation, is_taken=epoch == stored.epoch)
+
+    async def write(self, stored: Stored, snapshot: bytes) -> Written:
+        """Writes a snapshot, and once more what state may have forgotten of the call."""
+        generation = self.generation
+        if stored.generation == generation:
+            is_taken = await self._try(
+                lambda: self._state.put_owned(
+                    _key(stored), self._owner, stored.epoch, snapshot, self._ttl_s
+                )
+            )
+            if is_taken or generation == self.generation or isinstance(is_taken, Written):
+                return self._taken(stored, generation, is_taken=is_taken)
+        generation = self.generation
+        is_taken = await self._try(
+            lambda: self._indexed(
+                stored,
+                self._state.restore_owned(
+                    _key(stored), self._owner, stored.epoch, snapshot, self._ttl_s
+                ),
+            )
+        )
+        return self._taken(stored, generation, is_taken=is_taken)
+
+    async def delete(self, stored: Stored) -> None:
+        """Removes an ended call; what cannot be removed now is removed when state is back."""
+        done = await self._try(lambda: self._delete(stored))
+        if done is Written.AWAY and len(self._owed) < _MANY_OWED:
+            self._owed[stored.call_id] = stored
+
+    async def delete_owed(self) -> None:
+        """Removes the ended calls that could not be removed while state was away."""
+        owed, self._owed = self._owed, {}
+        for stored in owed.values():
+            await self.delete(stored)
+
+    def now(self, operation: Coroutine[Any, Any, _T]) -> _T:
+        """Drives one of the methods when `is_immediate`."""
+        return run_now(operation)
+
+    # --- records of whoever owns them ------------------------------------------------------
+
+    async def owner_of(self, call_id: CallId) -> Owned | None:
+        """Reads who owns a call; None when there is none.
 
         Raises:
             BackingError: state did not answer.
             TimeoutError: nor did it within the time-out.
         """
-        data = await self._bounded(self._state.get(f"reg:{{{aor}}}"))
-        if data is None:
-            return []
-        try:
-            return _decode_bindings(data)
-        except msgspec.MsgspecError:
-            # What an edge of another version wrote; the phones register again.
-            return []
+        return await self._bounded(self._state.owner_of(call_key(call_id)))
 
-    async def create(
-        self, call_id: CallId, tenant: TenantId, started_s: float, snapshot: bytes
-    ) -> bool:
-        """Writes a call's first snapshot; False when the call exists already somewhere."""
-        try:
-            await self._bounded(self._create(call_id, tenant, started_s, snapshot))
-        except _Exists:
-            return False
-        except (BackingError, TimeoutError):
-            self._metrics.unprotected_writes.inc()
-        return True
+    async def claim(self, call_id: CallId, epoch: int, started_s: float) -> Claimed | None:
+        """Makes a call ours if it still has this epoch; None: somebody was faster.
 
-    async def write(self, call_id: CallId, epoch: int, snapshot: bytes) -> bool:
-        """Writes a snapshot; False: fenced, somebody else owns the call."""
-        key = f"call:{{{call_id}}}"
-        try:
-            return await self._bounded(
-                self._state.put_owned(key, self._owner, epoch, snapshot, self._ttl_s)
-            )
-        except (BackingError, TimeoutError):
-            self._metrics.unprotected_writes.inc()
-            return True
+        Our index names it before the record is ours, the former owner's is left to the caller.
 
-    async def delete(self, call_id: CallId, tenant: TenantId, epoch: int) -> None:
-        """Removes an ended call; what cannot be removed now expires."""
-        try:
-            await self._bounded(self._delete(call_id, tenant, epoch))
-        except (BackingError, TimeoutError):
-            self._metrics.unprotected_writes.inc()
-
-    def now(self, operation: Coroutine[Any, Any, _T]) -> _T:
-        """Drives one of the methods above when `is_immediate`."""
-        return run_now(operation)
-
-    async def _create(
-        self, call_id: CallId, tenant: TenantId, started_s: float, snapshot: bytes
-    ) -> None:
-        state, key = self._state, f"call:{{{call_id}}}"
-        await state.set_add(f"calls:{{{tenant}}}", call_id, started_s)
-        claimed = await state.claim(key, self._owner, 0, self._ttl_s)
+        Raises:
+            BackingError: state did not answer.
+            TimeoutError: nor did it within the time-out.
+        """
+        claiming = self._state.claim(call_key(call_id), self._owner, epoch, self._ttl_s)
+        adding = self._state.set_add(self._owned, call_id, started_s)
+        _, claimed = await self._bounded(self._both(adding, claiming))
         if claimed is None:
-            raise _Exists
-        if not await state.put_owned(key, self._owner, claimed.epoch, snapshot, self._ttl_s):
-            raise _Exists
+            await self._bounded(self._state.set_remove(self._owned, call_id))
+        return claimed
 
-    async def _delete(self, call_id: CallId, tenant: TenantId, epoch: int) -> None:
-        if await self._state.delete_owned(f"call:{{{call_id}}}", self._owner, epoch):
-            await self._state.set_remove(f"calls:{{{tenant}}}", call_id)
+    async def release_index(self, instance: str, *call_ids: str) -> None:
+        """Takes calls out of an instance's index.
+
+        Raises:
+            BackingError: state did not answer.
+            TimeoutError: nor did it within the time-out.
+        """
+        if call_ids:
+            await self._bounded(self._state.set_remove(owned_key(instance), *call_ids))
+
+    # --- inside ----------------------------------------------------------------------------
+
+    async def _try(self, operation: Callable[[], Coroutine[Any, Any, _T]]) -> "_T | Written":
+        if self.is_away():
+            self._metrics.unprotected_writes.inc()
+            return Written.AWAY
+        try:
+            return await self._bounded(operation())
+        except (BackingError, TimeoutError):
+            self._metrics.unprotected_writes.inc()
+            return Written.AWAY
+
+    def _taken(self, stored: Stored, generation: int, *, is_taken: "bool | Written") -> Written:
+        if isinstance(is_taken, Written):
+            return is_taken
+        if not is_taken:
+            return Written.FENCED
+        stored.generation = generation
+        return Written.DONE
+
+    async def _indexed(self, stored: Stored, writing: Coroutine[Any, Any, _T]) -> _T:
+        state, call_id = self._state, stored.call_id
+        by_tenant = state.set_add(_calls_key(stored.tenant_id), call_id, stored.started_s)
+        by_owner = state.set_add(self._owned, call_id, stored.started_s)
+        if self.is_immediate:
+            await by_tenant
+            await by_owner
+            return await writing
+        written: _T = (await asyncio.gather(by_tenant, by_owner, writing))[2]
+        return written
+
+    async def _delete(self, stored: Stored) -> None:
+        state, call_id = self._state, stored.call_id
+        deleting = state.delete_owned(_key(stored), self._owner, stored.epoch)
+        by_tenant = state.set_remove(_calls_key(stored.tenant_id), call_id)
+        by_owner = state.set_remove(self._owned, call_id)
+        if self.is_immediate:
+            await deleting
+            await by_tenant
+            await by_owner
+        else:
+            await asyncio.gather(deleting, by_tenant, by_owner)
+
+    async def _both(
+        self, first: Coroutine[Any, Any, bool], second: Coroutine[Any, Any, _T]
+    ) -> tuple[bool, _T]:
+        if self.is_immediate:
+            return await first, await second
+        both = await asyncio.gather(first, second)
+        return both[0], both[1]
 
     async def _bounded(self, operation: Coroutine[Any, Any, _T]) -> _T:
         if self.is_immediate:
@@ -113,5 +251,19 @@ class CallStore:
             return await operation
 
 
-class _Exists(Exception):
-    """The record is somebody's already."""
+def call_key(call_id: str) -> str:
+    """Key of a call's record."""
+    return f"call:{{{call_id}}}"
+
+
+def owned_key(instance: str) -> str:
+    """Key of the index of an instance's calls."""
+    return f"owned:{{{instance}}}"
+
+
+def _key(stored: Stored) -> str:
+    return call_key(stored.call_id)
+
+
+def _calls_key(tenant_id: TenantId) -> str:
+    return f"calls:{{{tenant_id}}}"

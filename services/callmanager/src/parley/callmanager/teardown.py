@@ -10,7 +10,7 @@ from typing import Final
 from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.callee_leg import CalleeLeg
 from parley.callmanager.ending import Ending
-from parley.callmanager.leg import Leg
+from parley.callmanager.leg import Leg, LegState
 from parley.callmanager.media_session import MediaPhase
 from parley.callmanager.outputs import Deadline
 from parley.callmanager.parts import CallParts
@@ -23,6 +23,7 @@ LINGER_S: Final = 40.0
 def begin(parts: CallParts, ending: Ending, now: float) -> None:
     """Classifies the end; the caller of this writes before it goes on to `release`."""
     is_answered = parts.journal.answered_at is not None
+    parts.ending = ending
     parts.journal.end(ending.termination(is_answered=is_answered), now)
     parts.out.deadlines.clear()
     parts.out.set_deadline(Deadline.LINGER, now + LINGER_S)
@@ -42,7 +43,7 @@ def release_media(parts: CallParts) -> None:
     media = parts.media
     if media.phase is MediaPhase.OPEN:
         parts.out.command(MediaPurpose.CLOSE, media.close())
-    elif media.phase is MediaPhase.NONE:
+    elif media.phase in (MediaPhase.NONE, MediaPhase.LOST):
         media.abandon()
     write_record(parts)
 
@@ -80,8 +81,38 @@ def force(parts: CallParts, now: float) -> None:
     write_record(parts)
 
 
-def hang_up_late(leg: CalleeLeg, ending_reasons: tuple[str, ...], now: float) -> None:
-    """A phone answered a call that is not there for it any more: ACK and BYE (RFC 3261 9.1)."""
+def leave(parts: CallParts, leg: Leg, ending: Ending, now: float) -> None:
+    """Closes the leg that hung up; what it still waits for it gets."""
+    caller = parts.caller
+    if leg is caller and not caller.is_answered:
+        caller.reject(ending.sip_status, (), (), now)
+    elif isinstance(leg, CalleeLeg) and leg.owes_ack:
+        leg.confirm()
+    leg.close(now)
+
+
+def close_leg(parts: CallParts, leg_id: str, now: float) -> None:
+    """The phone has answered our BYE, or never will."""
+    leg = parts.leg(leg_id)
+    if leg is not None and leg.state is LegState.CLOSING:
+        leg.close(now)
+
+
+def close_cancelled(parts: CallParts, leg_id: str, now: float) -> None:
+    """There was nothing to cancel: the INVITE never left, or has its final response."""
+    leg = parts.leg(leg_id)
+    if leg is not None and leg.dialog is None:
+        close_leg(parts, leg_id, now)
+
+
+def hang_up_late(
+    parts: CallParts, leg: CalleeLeg, ending_reasons: tuple[str, ...], now: float
+) -> None:
+    """A phone answered a call that is not there for it any more: ACK and BYE (RFC 3261 9.1).
+
+    Both are written first: a phone that got the ACK alone would never be hung up.
+    """
+    parts.out.write()
     if leg.owes_ack:
         leg.confirm()
     leg.hang_up(ending_reasons, now)

@@ -1,0 +1,103 @@
+"""The live edges, by which phones are reached.
+
+A request goes to the edge that its Route names. When that edge is gone another one takes its place:
+any edge reads the token, and all share the address that phones know. An edge that discovery never
+named is left alone, for it may be new, or not an edge.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from parley.backing.discovery.base import Discovery, Instance, InstanceState, Watch
+from parley.callmanager.hops import hop_at
+from parley.model.rendezvous import choose
+from parley.service.clock import Clock
+from parley.sip.hop import Hop
+from parley.sip.message import Response
+from parley.siptransport.policy import by_via
+
+SERVICE_NAME: Final = "edgeproxy"
+SUSPECT_S: Final = 2.0
+"""How long an edge that could not be reached is avoided; discovery will know by then."""
+_MANY_GONE: Final = 1000
+
+
+class Edges:
+    """Follows discovery and remembers which edges could not be reached."""
+
+    def __init__(self, discovery: Discovery, clock: Clock) -> None:
+        self._discovery = discovery
+        self._clock = clock
+        self._live: dict[str, Hop] = {}
+        self._draining: dict[str, Hop] = {}
+        self._gone: dict[Hop, None] = {}
+        self._suspects: dict[Hop, float] = {}
+        self._watch: Watch | None = None
+
+    def start(self) -> None:
+        """Begins to follow discovery."""
+        self._watch = self._discovery.watch(SERVICE_NAME, self._on_view)
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def living(self, hop: Hop, key: str) -> Hop:
+        """The hop itself, or that of another edge when it belongs to one that is gone."""
+        if not self._gone and not self._suspects:
+            return hop
+        if hop in self._gone or self._is_suspect(hop):
+            return self._choose(hop, key) or hop
+        return hop
+
+    def another(self, failed: Hop, key: str) -> Hop | None:
+        """Another edge than one that was just not reached; None when there is none."""
+        place = failed._replace(flow=0)
+        self._suspects[place] = self._clock.now() + SUSPECT_S
+        return self._choose(place, key)
+
+    def reroute(self, response: Response, failed: Hop) -> Hop | None:
+        """Another edge for a response whose way is gone (`NodePolicy.reroute`)."""
+        return by_via(response, failed) or self.another(failed, response.via.branch or "")
+
+    # --- inside ----------------------------------------------------------------------------
+
+    def _choose(self, gone: Hop, key: str) -> Hop | None:
+        for edges in (self._live, self._draining):
+            usable = [
+                name
+                for name, hop in edges.items()
+                if hop.transport == gone.transport and hop != gone and not self._is_suspect(hop)
+            ]
+            chosen = choose(key, usable)
+            if chosen is not None:
+                return edges[chosen]
+        return None
+
+    def _is_suspect(self, hop: Hop) -> bool:
+        until = self._suspects.get(hop)
+        if until is None:
+            return False
+        if self._clock.now() < until:
+            return True
+        del self._suspects[hop]
+        return False
+
+    def _on_view(self, instances: Sequence[Instance]) -> None:
+        before = {*self._live.values(), *self._draining.values()}
+        live: dict[str, Hop] = {}
+        draining: dict[str, Hop] = {}
+        for each in instances:
+            hop = hop_at(each.address)
+            if hop is not None:
+                (draining if each.state is InstanceState.DRAINING else live)[each.id] = hop
+        self._live, self._draining = live, draining
+        after = {*live.values(), *draining.values()}
+        for hop in before - after:
+            self._gone[hop] = None
+        for hop in after:
+            self._gone.pop(hop, None)
+        while len(self._gone) > _MANY_GONE:
+            del self._gone[next(iter(self._gone))]

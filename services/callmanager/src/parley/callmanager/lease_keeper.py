@@ -1,0 +1,222 @@
+"""Keeps this instance's lease, and says whether calls may act.
+
+The shell of `lease.py`: it renews the key, and when state does not answer it asks the other call
+managers whether they reach it (`ownership.verdict`). Every call remembers the term in which its
+record was last found to be ours; in a later one it writes first and acts then (`mailbox.py`).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from parley.backing.errors import BackingError
+from parley.backing.state.base import State
+from parley.callmanager.lease import Lease, LeaseTimes
+from parley.callmanager.ownership import Answer, Verdict, verdict
+from parley.callmanager.peers import Peers
+from parley.callmanager.store import CallStore
+from parley.model.ids import InstanceId
+from parley.service.clock import Clock
+
+OWNERS_KEY: Final = "owners:{callmanager}"
+VERDICT_LIFE_S: Final = 0.5
+
+_logger = structlog.stdlib.get_logger(__name__)
+
+
+class LeaseKeeper:
+    """Renews the lease of one instance.
+
+    Attributes:
+        on_interruption: called when a new term has begun, so that all calls look at their records.
+        on_leave: called when our calls are others' now and must be dropped in silence.
+        lease: what is known of it.
+        is_isolated: state is away for us and not for others: no calls are taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        store: CallStore,
+        peers: Peers,
+        clock: Clock,
+        instance: InstanceId,
+        times: LeaseTimes,
+    ) -> None:
+        self._state = state
+        self._store = store
+        self._peers = peers
+        self._clock = clock
+        self._instance = instance
+        self._times = times
+        self._key = lease_key(instance)
+        self._counter = 0
+        self._wake = asyncio.Event()
+        self._is_given_up = False
+        self._given_up = asyncio.Event()
+        self._verdict = Verdict.GO_ON
+        self._judged_at = float("-inf")
+        self._judging = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self._unanswered = b""
+        self.lease = Lease(times)
+        self.is_isolated = False
+        self.on_interruption: Callable[[], None] = lambda: None
+        self.on_leave: Callable[[], None] = lambda: None
+        store.is_away = self._is_state_away
+        state.on_new_generation(self._on_new_generation)
+
+    async def start(self) -> None:
+        """Takes the lease, then a place among the owners.
+
+        Raises:
+            BackingError: state did not take it.
+            TimeoutError: nor did it within the time-out.
+        """
+        await self._renew()
+        await self._join()
+
+    async def run(self) -> None:
+        """Renews for ever."""
+        while True:
+            due_s = self._times.renew_s
+            try:
+                async with asyncio.timeout(due_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Renews once; finds out what to do when that fails."""
+        was_away = self.lease.is_away
+        try:
+            if await self._renew() and not self._is_given_up:
+                await self._join()
+                self.on_interruption()
+        except (BackingError, TimeoutError) as error:
+            self.lease.unanswered()
+            if not was_away:
+                _logger.warning("lease not renewed", reason=repr(error))
+            if not self.lease.is_valid(self._clock.now()):
+                await self.judge()
+            return
+        self.is_isolated = False
+        if was_away:
+            _logger.info("state is back")
+            self.on_interruption()
+            await self._store.delete_owed()
+
+    async def judge(self) -> Verdict:
+        """Whether calls may go on although state is away; one opinion for half a second."""
+        async with self._judging:
+            now = self._clock.now()
+            if now - self._judged_at >= VERDICT_LIFE_S:
+                self._verdict = verdict(await self._peers.ask_all())
+                self._judged_at = self._clock.now()
+                if self._verdict is Verdict.LEAVE and not self.is_isolated:
+                    _logger.warning("others reach state and we do not: calls are left to them")
+                    self.is_isolated = True
+                    self.on_leave()
+            return self._verdict
+
+    def is_sure(self, term: int) -> bool:
+        """Says whether a call that was ours in that term is so now."""
+        return self.lease.term == term and self.lease.is_valid(self._clock.now())
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nobody can have claimed our calls yet."""
+        return self.lease.is_valid(self._clock.now())
+
+    @property
+    def answer(self) -> Answer:
+        """What probes of us are told."""
+        return Answer.AWAY if self.lease.is_away else Answer.UP
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the lease was handed over, so that others may claim what is ours."""
+        return self._is_given_up
+
+    async def give_up(self) -> None:
+        """Deletes the lease: the others claim our calls from now on."""
+        self._is_given_up = True
+        try:
+            async with self._writing, asyncio.timeout(self._times.ttl_s):
+                await self._state.delete(self._key)
+        except (BackingError, TimeoutError) as error:
+            _logger.warning("the lease runs out by itself", reason=repr(error))
+        self._given_up.set()
+
+    async def wait_given_up(self) -> None:
+        """Returns when the lease was given up, or could have run out."""
+        try:
+            async with asyncio.timeout(self._times.ttl_s):
+                await self._given_up.wait()
+        except TimeoutError:
+            return
+
+    async def leave(self) -> None:
+        """Takes this instance out of the owners, when nothing of it is left to be claimed."""
+        try:
+            async with asyncio.timeout(self._times.ttl_s):
+                await self._state.set_remove(OWNERS_KEY, self._instance)
+        except (BackingError, TimeoutError) as error:
+            _logger.warning("sweepers find this instance without calls", reason=repr(error))
+
+    # --- inside ----------------------------------------------------------------------------
+
+    async def _renew(self) -> bool:
+        async with self._writing:
+            if self._is_given_up:
+                return False
+            self._counter += 1
+            value = str(self._counter).encode()
+            async with asyncio.timeout(self._times.ttl_s / 2):
+                sent_at = self._clock.now()
+                version = await self._put(value)
+                if version is None:
+                    await self._look()
+                    sent_at = self._clock.now()
+                    version = await self._put(value)
+            if version is None:
+                raise TimeoutError("the key of the lease changes under our hands")
+            return self.lease.renewed(sent_at, version)
+
+    async def _put(self, value: bytes) -> int | None:
+        before, self._unanswered = self._unanswered, value
+        version = await self._state.put_if_version(
+            self._key, value, self.lease.version, self._times.ttl_s
+        )
+        self._unanswered = b"" if version is not None else before
+        return version
+
+    async def _look(self) -> None:
+        """Finds out why our write was not taken: a write without answer had been, or more."""
+        found = await self._state.get_versioned(self._key)
+        if found is not None and found.value == self._unanswered:
+            self.lease.version = found.version
+        else:
+            self.lease.superseded(0 if found is None else found.version)
+
+    async def _join(self) -> None:
+        async with asyncio.timeout(self._times.ttl_s):
+            await self._state.set_add(OWNERS_KEY, self._instance, self._clock.wall_s())
+
+    def _is_state_away(self) -> bool:
+        return self.lease.is_away and not self.lease.is_valid(self._clock.now())
+
+    def _on_new_generation(self) -> None:
+        self._store.forget()
+        self.lease.forget()
+        self._wake.set()
+
+
+def lease_key(instance: str) -> str:
+    """Key of an instance's lease."""
+    return f"lease:{{{instance}}}"

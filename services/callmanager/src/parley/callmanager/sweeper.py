@@ -1,0 +1,176 @@
+"""Finds instances that are gone and takes this one's share of their calls.
+
+A few times a second every call manager reads who may own calls and whose lease stands. The calls
+of one without lease are divided among the living by rendezvous hashing, as the edges do, and each
+takes its share, oldest calls first, in batches. When the index of the dead is empty its name goes
+too.
+
+Calls whose owner died when nobody was there to take over (the whole platform was down) are over:
+they are restored only to be ended in order, with BYE to the phones and a record.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from parley.backing.errors import BackingError
+from parley.backing.state.base import State
+from parley.callmanager.lease_keeper import OWNERS_KEY, LeaseKeeper, lease_key
+from parley.callmanager.load import LOAD_KEY
+from parley.callmanager.ownership import Answer, census, is_cold, share
+from parley.callmanager.peers import Peers
+from parley.callmanager.restorer import NEVER
+from parley.callmanager.store import CallStore, owned_key
+from parley.callmanager.takeover import Takeovers
+from parley.model.ids import CallId, InstanceId
+from parley.model.load import Load
+from parley.service.clock import Clock
+
+INTERVAL_S: Final = 0.3
+BATCH: Final = 50
+SETTLE_S: Final = 2.0
+"""After state was away everybody gets this long to renew its lease before it is taken for dead."""
+CHECK_S: Final = 10.0
+"""Between looks at our own index."""
+TIMEOUT_S: Final = 1.0
+
+_logger = structlog.stdlib.get_logger(__name__)
+_decode_load = msgspec.json.Decoder(Load).decode
+
+
+class Sweeper:
+    """Looks for dead instances for ever."""
+
+    def __init__(  # noqa: PLR0913 - wiring
+        self,
+        state: State,
+        keeper: LeaseKeeper,
+        peers: Peers,
+        store: CallStore,
+        takeovers: Takeovers,
+        clock: Clock,
+        instance: InstanceId,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
+        self._state = state
+        self._keeper = keeper
+        self._peers = peers
+        self._store = store
+        self._takeovers = takeovers
+        self._clock = clock
+        self._me = instance
+        self._interval_s = interval_s
+        self._seen: set[str] = set()
+        self._not_before = float("-inf")
+        self._check_at = float("-inf")
+        state.on_new_generation(self._wait)
+
+    async def run(self) -> None:
+        """Sweeps for ever."""
+        while True:
+            await self.sweep()
+            await asyncio.sleep(self._interval_s)
+
+    async def sweep(self) -> None:
+        """Looks once; when state does not answer, everybody gets time before the next look."""
+        if self._clock.now() < self._not_before or not self._keeper.is_valid:
+            return
+        try:
+            await self._sweep()
+        except (BackingError, TimeoutError) as error:
+            _logger.debug("sweep not finished", reason=repr(error))
+            self._wait()
+
+    def _wait(self) -> None:
+        self._not_before = self._clock.now() + SETTLE_S
+        self._check_at = self._not_before
+
+    async def _sweep(self) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            owners = [name for name, _ in await self._state.set_range(OWNERS_KEY)]
+            leases = await self._state.get_many([lease_key(owner) for owner in owners])
+        seen = census(self._me, owners, leases)
+        self._seen.intersection_update(owners)
+        await self._meet([each for each in seen.alive if each != self._me])
+        for dead in seen.dead:
+            await self._inherit(dead, seen.alive)
+        if self._clock.now() >= self._check_at:
+            await self._check_own()
+
+    async def _check_own(self) -> None:
+        """Finds calls that are ours in state and nowhere here: claimed, but the answer was lost."""
+        async with asyncio.timeout(TIMEOUT_S):
+            index = await self._state.set_range(owned_key(self._me))
+        for call_id, started_s in index:
+            if not self._takeovers.is_known(CallId(call_id)):
+                await self._takeovers.take_dead(CallId(call_id), self._me, started_s)
+        await self._store.delete_owed()
+        self._check_at = self._clock.now() + CHECK_S
+
+    async def _meet(self, alive: Sequence[str]) -> None:
+        """Asks who was not seen alive yet: a lease alone may be what a dead one left behind."""
+        strangers = [each for each in alive if each not in self._seen]
+        answers = await asyncio.gather(*map(self._peers.ask, strangers))
+        for instance, answer in zip(strangers, answers, strict=True):
+            if answer is not Answer.SILENT:
+                self._seen.add(instance)
+
+    async def _inherit(self, dead: str, alive: tuple[str, ...]) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            index = await self._state.set_range(owned_key(dead))
+        if not index:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._state.set_remove(OWNERS_KEY, dead)
+                await self._state.hash_delete(LOAD_KEY, dead)
+            return
+        last_seen_s = await self._last_seen(dead)
+        starts = dict(index)
+        mine = share(self._me, starts, alive)
+        if mine:
+            _logger.warning("calls taken over", instance=dead, calls=len(index), mine=len(mine))
+        for start in range(0, len(mine), BATCH):
+            # While we take over, our own lease has to stand: otherwise others take from us.
+            if not self._keeper.is_valid or self._takeovers.is_leaving:
+                return
+            batch = mine[start : start + BATCH]
+            await self._take(dead, {call_id: starts[call_id] for call_id in batch}, last_seen_s)
+
+    async def _take(self, dead: str, batch: dict[str, float], last_seen_s: float) -> None:
+        taken = await asyncio.gather(
+            *(
+                self._takeovers.take_dead(CallId(call_id), dead, started_s, last_seen_s)
+                for call_id, started_s in batch.items()
+            ),
+            return_exceptions=True,
+        )
+        done = [call_id for call_id, is_done in zip(batch, taken, strict=True) if is_done is True]
+        if done:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._state.set_remove(owned_key(dead), *done)
+        for outcome in taken:
+            if isinstance(outcome, BackingError | TimeoutError):
+                raise outcome
+            if isinstance(outcome, BaseException):
+                _logger.error("a call was not taken over", instance=dead, exc_info=outcome)
+
+    async def _last_seen(self, dead: str) -> float:
+        """When the dead one was last heard of if its calls are over; `NEVER` when they go on."""
+        if dead in self._seen:
+            return NEVER
+        async with asyncio.timeout(TIMEOUT_S):
+            fields = await self._state.hash_get_all(LOAD_KEY)
+        wall_s = self._clock.wall_s()
+        last_s = _reported_at(fields.get(dead), wall_s)
+        silent_s = wall_s - last_s
+        was_alone = not self._seen
+        return last_s if is_cold(was_seen=False, was_alone=was_alone, silent_s=silent_s) else NEVER
+
+
+def _reported_at(data: bytes | None, unknown_s: float) -> float:
+    try:
+        return unknown_s if data is None else _decode_load(data).at
+    except msgspec.MsgspecError:
+        return unknown_s

@@ -1,0 +1,139 @@
+"""A call's record in shared state, also when state is away or forgets."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from parley.backing.errors import BackingUnavailable
+from parley.backing.state.embedded import EmbeddedState
+from parley.callmanager.bindings_cache import BindingsCache
+from parley.callmanager.metrics import CallManagerMetrics
+from parley.callmanager.store import CallStore, Stored, Written
+from parley.model.ids import CallId, InstanceId, TenantId
+from parley.service.metrics import Registry
+from parley.testkit.clock import FakeClock
+
+KEY = "call:{c1}"
+
+
+class Shaky:
+    """A state that can be cut."""
+
+    is_immediate = False
+
+    def __init__(self, state: EmbeddedState) -> None:
+        self._state = state
+        self.is_cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        async def run(*arguments: Any, **named: Any) -> Any:
+            if self.is_cut:
+                raise BackingUnavailable("cut")
+            return await getattr(self._state, name)(*arguments, **named)
+
+        return run
+
+
+class Desk:
+    """A store on a shaky state."""
+
+    def __init__(self, state: EmbeddedState) -> None:
+        self.state = state
+        self.wire = Shaky(state)
+        metrics = CallManagerMetrics(Registry())
+        self.store = CallStore(self.wire, InstanceId("me"), 60.0, metrics)
+        self.stored = Stored(CallId("c1"), TenantId("t1"), 5.0, 1)
+
+    async def indexes(self) -> list[list[tuple[str, float]]]:
+        return [await self.state.set_range(key) for key in ("calls:{t1}", "owned:{me}")]
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    state = EmbeddedState(FakeClock())
+    await state.start()
+    yield Desk(state)
+    await state.aclose()
+
+
+async def test_a_new_call_is_in_both_indexes_and_owned(desk: Desk) -> None:
+    assert await desk.store.create(desk.stored, b"1") is Written.DONE
+    assert await desk.indexes() == [[("c1", 5.0)], [("c1", 5.0)]]
+    assert await desk.store.owner_of(CallId("c1")) == ("me", 1)
+
+
+async def test_a_call_that_exists_is_not_created(desk: Desk) -> None:
+    await desk.state.create_owned(KEY, "it", b"0")
+    assert await desk.store.create(desk.stored, b"1") is Written.FENCED
+
+
+async def test_a_claim_by_another_fences(desk: Desk) -> None:
+    await desk.store.create(desk.stored, b"1")
+    await desk.state.claim(KEY, "it", 1)
+    assert await desk.store.write(desk.stored, b"2") is Written.FENCED
+
+
+async def test_a_call_taken_while_state_was_away_is_made_later(desk: Desk) -> None:
+    desk.wire.is_cut = True
+    assert await desk.store.create(desk.stored, b"1") is Written.AWAY
+    assert await desk.store.write(desk.stored, b"2") is Written.AWAY
+    desk.wire.is_cut = False
+    assert await desk.store.write(desk.stored, b"3") is Written.DONE
+    assert await desk.state.get(KEY) == b"3"
+    assert await desk.indexes() == [[("c1", 5.0)], [("c1", 5.0)]]
+
+
+async def test_what_a_successor_ended_is_not_made_again(desk: Desk) -> None:
+    await desk.store.create(desk.stored, b"1")
+    await desk.state.delete(KEY)
+    assert await desk.store.write(desk.stored, b"2") is Written.FENCED
+
+
+async def test_what_a_failover_forgot_is_made_again(desk: Desk) -> None:
+    await desk.store.create(desk.stored, b"1")
+    await desk.state.delete(KEY, "owned:{me}")
+    desk.store.forget()
+    assert await desk.store.write(desk.stored, b"2") is Written.DONE
+    assert await desk.indexes() == [[("c1", 5.0)], [("c1", 5.0)]]
+
+
+async def test_after_a_failover_a_higher_epoch_wins(desk: Desk) -> None:
+    await desk.store.create(desk.stored, b"1")
+    await desk.state.claim(KEY, "it", 1)
+    desk.store.forget()
+    assert await desk.store.write(desk.stored, b"2") is Written.FENCED
+
+
+async def test_a_lost_claim_leaves_no_trace_in_our_index(desk: Desk) -> None:
+    await desk.state.create_owned(KEY, "it", b"0")
+    assert await desk.store.claim(CallId("c1"), 4, 5.0) is None
+    assert await desk.state.set_range("owned:{me}") == []
+
+
+async def test_a_call_that_ended_while_state_was_away_is_removed_later(desk: Desk) -> None:
+    await desk.store.create(desk.stored, b"1")
+    desk.wire.is_cut = True
+    await desk.store.delete(desk.stored)
+    desk.wire.is_cut = False
+    await desk.store.delete_owed()
+    assert await desk.state.get(KEY) is None
+    assert await desk.indexes() == [[], []]
+
+
+async def test_phones_are_found_where_they_were_last_seen(desk: Desk) -> None:
+    await desk.state.put("reg:{1001@d}", b"[]")
+    await desk.store.bindings("1001@d")
+    desk.wire.is_cut = True
+    assert await desk.store.bindings("1001@d") == []
+    with pytest.raises(BackingUnavailable):
+        await desk.store.bindings("1002@d")
+
+
+def test_the_extensions_asked_for_last_are_remembered() -> None:
+    cache = BindingsCache(limit=2)
+    cache.keep("a", b"1")
+    cache.keep("b", None)
+    cache.keep("a", b"2")
+    cache.keep("c", b"3")
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (b"2", None, b"3")
