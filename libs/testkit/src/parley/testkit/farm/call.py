@@ -4,10 +4,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from parley.sdp import SdpError, parse_sdp
+from parley.sdp import SdpError, SessionDescription, parse_sdp
 from parley.sip.dialog import Dialog
 from parley.sip.message import Request, Response, response_to
-from parley.sip.transaction import ServerTransaction
+from parley.sip.transaction import ClientTransaction, ServerTransaction
+from parley.testkit.farm.manners import Held, Step
 from parley.testkit.farm.rtp import Stream
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ _SDP_TYPE: Final = "application/sdp"
 _TIMEOUT_S: Final = 33.0
 _GLARE: Final = 491
 _GLARE_PAUSE_S: Final = 0.7
+"""Who took the call waits for less than 2 s (RFC 3261 14.1); see `FarmCall.glare_pause_s`."""
 
 
 class CallFailed(Exception):
@@ -24,11 +26,13 @@ class CallFailed(Exception):
 
     Attributes:
         status: final status; 408 when there was none.
+        retry_after_s: what the refusal asks to wait (RFC 3261 20.33).
     """
 
-    def __init__(self, method: str, status: int) -> None:
+    def __init__(self, method: str, status: int, retry_after_s: float = 0.0) -> None:
         super().__init__(f"{method} got {status}")
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class FarmCall:
@@ -39,9 +43,15 @@ class FarmCall:
         sip_call_id: by which a CDR's leg is found.
         stream: the audio; None for a call that sends none.
         started, answered, ended: monotonic seconds; None until then.
+        rang: set when the caller has heard that the other phone rings.
         is_over: set when either side has hung up.
         ended_by_peer: the BYE came from the other side.
         offers: re-INVITEs and UPDATEs that came.
+        held: what it does not do yet.
+        inviting: the transaction of the INVITE that makes the call; None for who was called.
+        glare_pause_s: after a 491 a new try comes after so many seconds. When both sides must try
+            again the caller's has to be longer (RFC 3261 14.1: 2.1 s or more).
+        anomalies: what no phone should be sent, in words.
     """
 
     def __init__(self, phone: "FarmPhone", sip_call_id: str, stream: Stream | None) -> None:
@@ -53,12 +63,19 @@ class FarmCall:
         self.started = time.perf_counter()
         self.answered: float | None = None
         self.ended: float | None = None
+        self.rang = asyncio.Event()
         self.is_over = asyncio.Event()
         self.is_confirmed = asyncio.Event()
         self.ended_by_peer = False
         self.offers = 0
         self.ack: Request | None = None
+        self.held = Held(phone.withheld)
+        self.inviting: ClientTransaction | None = None
+        self.glare_pause_s = _GLARE_PAUSE_S
+        self.anomalies: list[str] = []
         self._version = 1
+        self._is_offering = False
+        self._heard: tuple[str, int, bytes] | None = None
 
     # --- descriptions ----------------------------------------------------------------------
 
@@ -75,15 +92,31 @@ class FarmCall:
 
     def hear(self, body: bytes) -> None:
         """Takes the other side's description: audio goes there from now on."""
-        if self.stream is None or not body:
+        if not body:
             return
         try:
-            audio = parse_sdp(body).media[0]
+            description = parse_sdp(body)
+            audio = description.media[0]
         except (SdpError, IndexError) as error:
             raise AssertionError(f"a phone was sent what is no description: {body!r}") from error
+        self._check_version(description, body)
         connection = audio.connection
-        if connection is not None:
+        if self.stream is not None and connection is not None:
             self.stream.target = (connection.address, audio.port)
+
+    def _check_version(self, description: SessionDescription, body: bytes) -> None:
+        """RFC 3264 8: one session, whose version grows by one when the description changes."""
+        origin = description.origin
+        heard, self._heard = self._heard, (origin.session_id, int(origin.version), body)
+        if heard is None:
+            return
+        session, version, before = heard
+        if origin.session_id != session:
+            self.anomalies.append("the session of the description changed")
+        elif int(origin.version) < version:
+            self.anomalies.append(f"description {origin.version} after {version}")
+        elif int(origin.version) == version and body != before:
+            self.anomalies.append(f"two descriptions of version {version}")
 
     # --- what we do ------------------------------------------------------------------------
 
@@ -110,20 +143,34 @@ class FarmCall:
         while True:
             request = self._established().new_request("INVITE")
             set_sdp(request, self.description())
-            response = await self._transact(request, timeout_s)
+            self._is_offering = True
+            try:
+                response = await self._transact(request, timeout_s)
+            finally:
+                self._is_offering = False
             if response.status != _GLARE:
                 break
-            await asyncio.sleep(_GLARE_PAUSE_S)
+            await asyncio.sleep(self.glare_pause_s)
         if response.status != 200:
             raise CallFailed("re-INVITE", response.status)
         self.hear(response.body)
         self.acknowledge(request.cseq.number)
         return time.perf_counter() - began
 
-    def acknowledge(self, cseq: int) -> None:
+    def acknowledge(self, cseq: int, body: bytes = b"") -> None:
         """Sends the ACK to a 2xx, and keeps it for when the 2xx comes again."""
+        self.held.reach(Step.ACK, lambda: self._acknowledge(cseq, body))
+
+    def _acknowledge(self, cseq: int, body: bytes) -> None:
         self.ack = self._established().new_ack(cseq)
+        if body:
+            set_sdp(self.ack, body)
         self.phone.send_ack(self.ack)
+
+    def cancel(self) -> None:
+        """Gives up calling; `FarmPhone.call` raises when the INVITE has its 487."""
+        assert self.inviting is not None, "who was called cannot cancel"
+        self.phone.cancel(self.inviting)
 
     def end(self, *, by_peer: bool = False) -> None:
         """The call is over for this side."""
@@ -137,23 +184,33 @@ class FarmCall:
 
     def receive(self, transaction: ServerTransaction, request: Request) -> None:
         """Takes a request within the dialog."""
-        dialog = self._established()
-        status = dialog.receive_request(request)
+        status = self._established().receive_request(request)
         if status is not None:
+            self.anomalies.append(f"{request.method} with CSeq {request.cseq.number} got {status}")
             self.phone.respond(transaction, response_to(request, status))
         elif request.method == "BYE":
-            self.phone.respond(transaction, response_to(request, 200))
-            self.end(by_peer=True)
+            self.held.reach(Step.BYE, lambda: self._take_bye(transaction, request))
         elif request.method in ("INVITE", "UPDATE"):
             self.offers += 1
-            dialog.refresh_target(request)
-            self.hear(request.body)
-            answer = response_to(request, 200)
-            answer.add("contact", self.phone.contact)
-            set_sdp(answer, self.description())
-            self.phone.respond(transaction, answer, until_ack=request.method == "INVITE")
+            if self._is_offering:
+                # RFC 3261 14.2, RFC 3311 5.2: the offers have crossed.
+                self.phone.respond(transaction, response_to(request, _GLARE))
+            else:
+                self.held.reach(Step.OFFER, lambda: self._take_offer(transaction, request))
         else:
             self.phone.respond(transaction, response_to(request, 200))
+
+    def _take_bye(self, transaction: ServerTransaction, request: Request) -> None:
+        self.phone.respond(transaction, response_to(request, 200))
+        self.end(by_peer=True)
+
+    def _take_offer(self, transaction: ServerTransaction, request: Request) -> None:
+        self._established().refresh_target(request)
+        self.hear(request.body)
+        answer = response_to(request, 200)
+        answer.add("contact", self.phone.contact)
+        set_sdp(answer, self.description())
+        self.phone.respond(transaction, answer, until_ack=request.method == "INVITE")
 
     async def _transact(self, request: Request, timeout_s: float) -> Response:
         if request.method == "INVITE":

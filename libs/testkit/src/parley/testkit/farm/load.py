@@ -31,6 +31,7 @@ class Attempt:
         failure: why it failed; empty when it did not.
         sip_call_id: of a call.
         talked_s: from answer to the end, of a call that was answered.
+        retry_after_s: how long a refused one is to wait before the next try.
     """
 
     began: float
@@ -38,6 +39,7 @@ class Attempt:
     failure: str = ""
     sip_call_id: str = ""
     talked_s: float | None = None
+    retry_after_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -111,19 +113,22 @@ class Load:
 
         async def one(phone: FarmPhone) -> None:
             async with gate:
-                await self._register(phone)
+                await self.register(phone)
 
         await asyncio.gather(*map(one, self.phones))
         return time.perf_counter() - began
 
-    async def _register(self, phone: FarmPhone) -> None:
+    async def register(self, phone: FarmPhone) -> Attempt:
+        """Registers one phone; returns how it went, and notes it in the ledger."""
         attempt = Attempt(time.perf_counter())
         self.ledger.registrations.append(attempt)
         try:
             await phone.register()
         except CallFailed as error:
             attempt.failure = str(error)
+            attempt.retry_after_s = error.retry_after_s
         attempt.took_s = time.perf_counter() - attempt.began
+        return attempt
 
     # --- calls -----------------------------------------------------------------------------
 
@@ -158,6 +163,13 @@ class Load:
             while len(self.tasks) > 1:  # noqa: ASYNC110 - the media clock alone is left
                 await asyncio.sleep(0.02)
 
+    async def cut(self) -> None:
+        """Makes no new calls and gives up those under way, as when the phones lose power too."""
+        for task in self._running:
+            task.cancel()
+        await self.tasks.aclose()
+        self._running.clear()
+
     async def _keep_calling(self, rate: float, hold_s: float) -> None:
         due = time.perf_counter()
         while True:
@@ -170,7 +182,7 @@ class Load:
     async def _keep_registering(self, rate: float) -> None:
         due = time.perf_counter()
         for phone in itertools.cycle(self.phones):
-            self.tasks.spawn(self._register(phone), name="one refresh")
+            self.tasks.spawn(self.register(phone), name="one refresh")
             due += 1 / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
 

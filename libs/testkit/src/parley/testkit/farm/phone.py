@@ -18,6 +18,7 @@ from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import ClientTransaction, FailureCause, ServerTransaction
 from parley.siptransport.node import SipNode
 from parley.testkit.farm.call import CallFailed, FarmCall, set_sdp
+from parley.testkit.farm.manners import Step
 from parley.testkit.farm.rtp import MediaClock, Stream
 from parley.testkit.platform.running import Line
 
@@ -38,6 +39,8 @@ class FarmPhone:
         calls: dialogs by Call-ID that are not over.
         ring_s: how long it rings before it answers; None never answers.
         incoming: what came in, newest last.
+        outgoing: calls it made, newest last.
+        withheld: steps that its calls do not take until they are told to (`FarmCall.held`).
         flows_lost: connections to the edge that ended.
     """
 
@@ -52,6 +55,8 @@ class FarmPhone:
         self.ring_s: float | None = 0.0
         self.has_media = False
         self.incoming: list[FarmCall] = []
+        self.outgoing: list[FarmCall] = []
+        self.withheld: set[Step] = set()
         self.flows_lost = 0
         self._hop = Hop(transport, host, int(port))
         self._media = media
@@ -92,11 +97,19 @@ class FarmPhone:
         request.add("expires", str(expires_s))
         response = await self._transact_authorized(request, timeout_s)
         if response.status != 200:
-            raise CallFailed("REGISTER", response.status)
+            pause = (response.get("retry-after") or "0").split(";")[0].split("(")[0].strip()
+            raise CallFailed("REGISTER", response.status, float(pause))
         return time.perf_counter() - began
 
-    async def call(self, number: str, timeout_s: float = _TIMEOUT_S) -> FarmCall:
+    async def call(
+        self, number: str, timeout_s: float = _TIMEOUT_S, *, has_offer: bool = True
+    ) -> FarmCall:
         """Calls a number and returns when it has answered.
+
+        Args:
+            number: whom to call.
+            timeout_s: for the final response.
+            has_offer: False lets the other side offer; the ACK holds our answer then.
 
         Raises:
             CallFailed: it did not.
@@ -104,10 +117,12 @@ class FarmPhone:
         uri = f"sip:{number}@{self.line.domain}"
         request = self._request("INVITE", uri, uri)
         call = FarmCall(self, request.call_id, self._stream())
-        set_sdp(request, call.description())
+        if has_offer:
+            set_sdp(request, call.description())
         self.calls[call.sip_call_id] = call
+        self.outgoing.append(call)
         try:
-            response = await self._transact_authorized(request, timeout_s)
+            response = await self._transact_authorized(request, timeout_s, call)
             if response.status != 200:
                 raise CallFailed("INVITE", response.status)
             call.dialog = Dialog.uac(request, response)
@@ -117,7 +132,7 @@ class FarmPhone:
             call.end()
             raise
         call.answered = time.perf_counter()
-        call.acknowledge(response.cseq.number)
+        call.acknowledge(response.cseq.number, b"" if has_offer else call.description())
         call.is_confirmed.set()
         return call
 
@@ -132,8 +147,10 @@ class FarmPhone:
         request.add("contact", self.contact)
         return request
 
-    async def _transact_authorized(self, request: Request, timeout_s: float) -> Response:
-        response = await self.transact(request.copy(), timeout_s)
+    async def _transact_authorized(
+        self, request: Request, timeout_s: float, call: FarmCall | None = None
+    ) -> Response:
+        response = await self.transact(request.copy(), timeout_s, call)
         names = _CHALLENGES.get(response.status)
         if names is None:
             return response
@@ -144,19 +161,33 @@ class FarmPhone:
         cnonce = self._ids.token()
         value = authorization(challenge, request, self.line.number, self.line.password, cnonce)
         request.set(names[1], value)
-        return await self.transact(request, timeout_s)
+        return await self.transact(request, timeout_s, call)
 
     # --- for calls -------------------------------------------------------------------------
 
-    async def transact(self, request: Request, timeout_s: float) -> Response:
-        """Sends a request; returns its final response, 408 or 503 of our own if there is none."""
+    async def transact(
+        self, request: Request, timeout_s: float, call: FarmCall | None = None
+    ) -> Response:
+        """Sends a request; returns its final response, 408 or 503 of our own if there is none.
+
+        Args:
+            request: without our Via.
+            timeout_s: for the final response.
+            call: the call that it makes, which keeps the transaction for a CANCEL.
+        """
         waiting: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._node.send_request(request, self._hop, waiting)
+        transaction = self._node.send_request(request, self._hop, waiting)
+        if call is not None:
+            call.inviting = transaction
         try:
             async with asyncio.timeout(timeout_s):
                 return await waiting
         except TimeoutError:
             return response_to(request, 408)
+
+    def cancel(self, transaction: ClientTransaction) -> None:
+        """Gives an INVITE up."""
+        self._node.cancel(transaction)
 
     def send_ack(self, ack: Request) -> None:
         """Sends the ACK to a 2xx."""
@@ -195,6 +226,9 @@ class FarmPhone:
             self._take(transaction, request)
         elif request.method == "OPTIONS":
             self._node.respond(transaction, response_to(request, 200))
+        elif request.method == "INVITE" and request.to.tag is None and call is not None:
+            call.anomalies.append("an INVITE that made a second dialog")
+            self._node.respond(transaction, response_to(request, 482))
         else:
             self._node.respond(transaction, response_to(request, 481))
 
@@ -206,11 +240,17 @@ class FarmPhone:
         self.calls[call.sip_call_id] = call
         self.incoming.append(call)
         transaction.user = call
+        call.held.reach(Step.RING, lambda: self._ring(transaction, request, call))
+
+    def _ring(self, transaction: ServerTransaction, request: Request, call: FarmCall) -> None:
         ringing = self._response(request, 180, call)
         self._node.respond(transaction, ringing)
+
+        def answer() -> None:
+            call.held.reach(Step.ANSWER, lambda: self._answer(transaction, request, call))
+
         if self.ring_s is not None:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self.ring_s, self._answer, transaction, request, call)
+            asyncio.get_running_loop().call_later(self.ring_s, answer)
 
     def _answer(self, transaction: ServerTransaction, request: Request, call: FarmCall) -> None:
         if call.ended is not None or call.dialog is None:
@@ -231,8 +271,11 @@ class FarmPhone:
         """A caller gave up."""
         call = transaction.user
         if isinstance(call, FarmCall) and call.answered is None:
-            self._node.respond(transaction, self._response(transaction.request, 487, call))
-            call.end(by_peer=True)
+            call.held.reach(Step.CANCEL, lambda: self._give_up(transaction, call))
+
+    def _give_up(self, transaction: ServerTransaction, call: FarmCall) -> None:
+        self._node.respond(transaction, self._response(transaction.request, 487, call))
+        call.end(by_peer=True)
 
     def on_ack(self, request: Request) -> None:
         """A 2xx of ours has arrived."""
@@ -244,6 +287,9 @@ class FarmPhone:
         """Wakes up who waits; a 2xx that comes again gets its ACK again."""
         waiting: Any = transaction.user
         if response.status < 200:
+            ringing = self.calls.get(response.call_id)
+            if ringing is not None and response.status > 100:
+                ringing.rang.set()
             return
         if not waiting.done():
             waiting.set_result(response)

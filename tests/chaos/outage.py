@@ -1,0 +1,65 @@
+"""An outage of one backing server, as R10 to R13 have it: killed, frozen, started again."""
+
+import asyncio
+import time
+from typing import Final
+
+from tests.chaos.background import background
+from tests.chaos.figures import Figure
+from tests.chaos.ground import Ground
+from tests.chaos.measure import lost, part, re_invite, records, share_of_new_calls
+
+_WARM_S: Final = 2.0
+_RECOVER_S: Final = 5.0
+
+
+async def outage(
+    ground: Ground,
+    server: str,
+    *,
+    dead_s: float,
+    frozen_s: float,
+    new_calls_goal: float,
+) -> list[Figure]:
+    """Kills the server for a time, starts it again, then freezes it for a time.
+
+    Args:
+        ground: where.
+        server: `redis`, `kafka`, `zookeeper` or `postgresql`.
+        dead_s: how long it stays away after the kill.
+        frozen_s: how long it is halted afterwards.
+        new_calls_goal: per cent of the calls begun meanwhile that must go well.
+    """
+    async with background(ground) as load:
+        await asyncio.sleep(_WARM_S)
+        struck = time.perf_counter()
+        ground.kill(server)
+        tries = await re_invite([pair.caller for pair in load.pairs[:10]])
+        await asyncio.sleep(max(0.0, dead_s - (time.perf_counter() - struck)))
+        await ground.restart(server)
+        await asyncio.sleep(_RECOVER_S)
+        ground.freeze(server)
+        frozen = time.perf_counter()
+        tries.add(await re_invite([pair.callee for pair in load.pairs[10:20]]))
+        await asyncio.sleep(max(0.0, frozen_s - (time.perf_counter() - frozen)))
+        ground.thaw(server)
+        thawed = time.perf_counter()
+        await asyncio.sleep(_RECOVER_S)
+        tries.add(await re_invite([pair.caller for pair in load.pairs]))
+        calls_lost = lost(load.pairs)
+        byes, half_open = await part(load.pairs)
+        await load.stop()
+        good = share_of_new_calls(load.ledger.calls, struck, time.perf_counter())
+        after = share_of_new_calls(load.ledger.calls, thawed + 2.0, time.perf_counter())
+        refused = len(load.ledger.failed_registrations(struck))
+        return [
+            Figure("established calls lost", calls_lost, 0),
+            tries.failed("re-INVITEs"),
+            Figure("slowest re-INVITE, s", max(tries.took_s, default=None), 4.0),
+            byes.failed("BYEs"),
+            Figure("calls half open after BYE", half_open, 0),
+            Figure("new calls during it that went well, %", good, new_calls_goal, "high"),
+            Figure("new calls 2 s after it that went well, %", after, 100, "high"),
+            Figure("registrations refused", refused, 0),
+            *await records(ground, load),
+        ]

@@ -1,0 +1,48 @@
+"""The scoreboard never makes a missing or a bad value look good."""
+
+from tests.chaos.figures import Figure, Outcome, worst
+from tests.chaos.scoreboard import markdown
+
+
+def outcome(*figures: Figure, error: str = "") -> Outcome:
+    return Outcome("R0", "nothing dies", list(figures), error)
+
+
+def test_what_was_not_measured_is_not_kept() -> None:
+    assert not Figure("calls lost", None, 0).is_met
+
+
+def test_the_worst_round_counts_whichever_way_is_better() -> None:
+    rounds = [
+        outcome(Figure("calls lost", 0, 0), Figure("calls made", 100, 99, "high")),
+        outcome(Figure("calls lost", 3, 0), Figure("calls made", 98, 99, "high")),
+        outcome(Figure("calls lost", 1, 0), Figure("calls made", 100, 99, "high")),
+    ]
+
+    joined = worst(rounds)
+
+    assert [figure.value for figure in joined.figures] == [3, 98]
+    assert not joined.is_met
+
+
+def test_a_round_that_did_not_measure_is_the_worst() -> None:
+    joined = worst([outcome(Figure("gap", 0.1, 1)), outcome(Figure("gap", None, 1))])
+
+    assert joined.figures[0].value is None
+
+
+def test_a_round_that_broke_off_spoils_the_others() -> None:
+    joined = worst([outcome(Figure("gap", 0.1, 1)), outcome(error="the cluster did not start")])
+
+    assert joined.figures[0].is_met
+    assert not joined.is_met
+
+
+def test_a_test_without_figures_is_not_kept() -> None:
+    assert not outcome().is_met
+
+
+def test_the_page_names_what_misses_its_goal() -> None:
+    page = markdown([outcome(Figure("calls lost", 2, 0))], 3, "Load: none.")
+
+    assert "| R0 | nothing dies | calls lost | 2 | <= 0 | **no** |" in page
