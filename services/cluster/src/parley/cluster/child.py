@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import sleep
+from typing import Protocol, Self
 
 from parley.cluster import guard
 from parley.service.clock import Clock, SystemClock
@@ -18,6 +19,32 @@ from parley.service.clock import Clock, SystemClock
 _POLL_S = 0.01
 _GONE_S = 5.0
 _TAIL_BYTES = 4096
+
+
+class Handle(Protocol):
+    """What `subprocess.Popen` has and a child needs."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status as far as it was asked for."""
+        ...
+
+    def poll(self) -> int | None:
+        """Exit status; None while it runs."""
+        ...
+
+    def wait(self, timeout: float) -> int:
+        """Waits for the end. Raises `subprocess.TimeoutExpired`."""
+        ...
+
+    def send_signal(self, sig: int) -> None:
+        """Sends a signal."""
+        ...
 
 
 class Child:
@@ -51,12 +78,9 @@ class Child:
             inherited: open file descriptors that it gets.
             clock: for time limits.
         """
-        self.name = name
-        self.log = log
-        self._clock = clock or SystemClock()
         group = pwd.getpwnam(user).pw_gid if user else None
         with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own servers and services
+            process = subprocess.Popen(  # noqa: S603 - our own servers and services
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -69,8 +93,22 @@ class Child:
                 extra_groups=[] if user else None,
                 start_new_session=True,
             )
-        self.pid = self._process.pid
+        self._adopt(name, process, log, clock)
+
+    def _adopt(self, name: str, process: "Handle", log: Path, clock: Clock | None) -> None:
+        self.name = name
+        self.log = log
+        self._clock = clock or SystemClock()
+        self._process = process
+        self.pid = process.pid
         _guard.tell(f"+{self.pid}")
+
+    @classmethod
+    def of(cls, name: str, process: "Handle", log: Path, clock: Clock | None = None) -> Self:
+        """Takes charge of a process that somebody else has started for us, as our child."""
+        child = cls.__new__(cls)
+        child._adopt(name, process, log, clock)
+        return child
 
     @property
     def status(self) -> int | None:

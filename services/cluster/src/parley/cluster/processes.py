@@ -12,13 +12,17 @@ from typing import Final
 import structlog
 
 from parley.cluster.child import Child
+from parley.cluster.forks import Nursery
 from parley.cluster.plan import ProcessPlan
 from parley.cluster.readiness import is_ready
+from parley.cluster.servers.errors import ServerFailed
+from parley.cluster.topology import SERVICES
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 
 _READY_S: Final = 60.0
 _POLL_S: Final = 0.05
+PRELOAD: Final = "LD_PRELOAD"
 _OWN_PREFIXES: Final = ("PARLEY_CLUSTER_", "PARLEY_CACHE")
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -42,6 +46,7 @@ class Processes:
         self._logs = logs
         self._clock = clock
         self._children: dict[str, Child] = {}
+        self._nursery = Nursery(logs / "nursery.log", [spec.module for spec in SERVICES])
         self._is_started = False
 
     async def start(self) -> None:
@@ -51,6 +56,10 @@ class Processes:
             StartError: one ended, or was not ready in time.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
+        try:
+            await asyncio.to_thread(self._nursery.start)
+        except ServerFailed as error:
+            raise StartError(str(error)) from error
         self.plans = self._make_plans()
         for _, stage in groupby(self.plans, key=lambda each: each.spec.stage):
             plans = list(stage)
@@ -79,6 +88,7 @@ class Processes:
         self._is_started = False
         for child in self._children.values():
             child.kill()
+        self._nursery.close()
 
     def is_ready(self) -> bool:
         """Says whether all run."""
@@ -124,14 +134,17 @@ class Processes:
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(_OWN_PREFIXES)
         }
-        self._children[plan.name] = Child(
-            plan.name,
-            [sys.executable, "-m", plan.spec.module],
-            self.log(plan.name),
-            # What the user sets for a service wins over what is merely usual in a cluster.
-            env={"PYTHONUNBUFFERED": "1", **plan.environment, **inherited},
-            clock=self._clock,
-        )
+        # What the user sets for a service wins over what is merely usual in a cluster.
+        environment = {"PYTHONUNBUFFERED": "1", **plan.environment, **inherited}
+        name, module, log = plan.name, plan.spec.module, self.log(plan.name)
+        if PRELOAD in environment:
+            # A library to be loaded first cannot be added to a process that runs already.
+            argv = [sys.executable, "-m", module]
+            child = Child(name, argv, log, env=environment, clock=self._clock)
+        else:
+            forked = self._nursery.fork(module, environment, log)
+            child = Child.of(name, forked, log, self._clock)
+        self._children[name] = child
 
     async def _wait_ready(self, plan: ProcessPlan) -> None:
         child = self._children[plan.name]
