@@ -209,5 +209,8 @@ class KafkaBus:
         queued.set_function(lambda: float(len(self._queue)))
         size = metrics.gauge("bus_queue_bytes", "Bytes that wait for the bus.")
         size.set_function(lambda: float(self._queue.size))
+        publisher = self._publisher
+        metrics.read("bus_records", "Records sent to the bus.", lambda: publisher.records)
+        metrics.read("bus_batches", "Batches in which they left.", lambda: publisher.batches)
         oldest = metrics.gauge("bus_queue_oldest_seconds", "How long the first of them has waited.")
         oldest.set_function(lambda: self.oldest_s)

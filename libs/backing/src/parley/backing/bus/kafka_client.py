@@ -38,16 +38,19 @@ from aiokafka.errors import (  # type: ignore[import-untyped]  # the library has
 from parley.backing.bus.kafka_options import KafkaOptions
 
 __all__ = [
-    "LOST_PARTITION",
+    "NOT_ASSIGNED",
+    "NO_MEMBER",
     "REFUSALS",
     "TROUBLE",
     "ConsumerRebalanceListener",
     "KafkaError",
     "TopicPartition",
     "close_consumer",
+    "commit",
     "connected_producer",
     "make_topic",
     "new_consumer",
+    "partitions_of",
     "retire_producer",
 ]
 
@@ -62,11 +65,13 @@ REFUSALS: tuple[type[Exception], ...] = (
     RecordListTooLargeError,
 )
 
-# What a commit meets when the group has given the partition to another member.
-LOST_PARTITION: tuple[type[Exception], ...] = (CommitFailedError, IllegalStateError)
+# What a commit meets when this is no member any more, or the partition is not its own.
+NO_MEMBER: tuple[type[Exception], ...] = (CommitFailedError,)
+NOT_ASSIGNED: tuple[type[Exception], ...] = (IllegalStateError,)
 
 _MAX_REPLICATION = 3
 _RETRY_MS = 250
+_METADATA_MS = 30_000
 _CLOSE_S = 2.0
 _MAX_POLL_S = 600.0
 _EXISTS = frozenset({TopicAlreadyExistsError.errno})
@@ -84,7 +89,11 @@ if _library_log.level == logging.NOTSET:
 
 
 def _common(options: KafkaOptions) -> dict[str, Any]:
-    return {"bootstrap_servers": list(options.servers), "retry_backoff_ms": _RETRY_MS}
+    return {
+        "bootstrap_servers": list(options.servers),
+        "retry_backoff_ms": _RETRY_MS,
+        "metadata_max_age_ms": _METADATA_MS,
+    }
 
 
 async def connected_producer(options: KafkaOptions) -> Any:
@@ -145,6 +154,17 @@ def new_consumer(options: KafkaOptions, group: str | None) -> Any:
     )
 
 
+async def partitions_of(consumer: Any, topic: str) -> set[int]:
+    """Returns the numbers of a topic's partitions as soon as the brokers tell them.
+
+    Raises:
+        KafkaError: they do not know the topic.
+    """
+    consumer._client.set_topics([topic])
+    found: set[int] = await consumer._client._wait_on_metadata(topic)
+    return found
+
+
 async def close_consumer(consumer: Any) -> None:
     """Leaves the group and ends a consumer."""
     try:
@@ -155,6 +175,21 @@ async def close_consumer(consumer: Any) -> None:
         with contextlib.suppress(*TROUBLE):
             async with asyncio.timeout(_CLOSE_S):
                 await consumer._client.close()
+
+
+async def commit(consumer: Any, offsets: dict[Any, int], timeout_s: float) -> None:
+    """Commits as a member of the group.
+
+    Raises:
+        KafkaError: one of `NO_MEMBER` or `NOT_ASSIGNED` when the partitions are another's now.
+        TimeoutError: the brokers do not answer.
+    """
+    # Without a membership the request counts as that of a lone consumer, which a group without
+    # members believes: a frozen process could so take back what its successor committed.
+    if consumer._coordinator.generation < 0:
+        raise CommitFailedError("not a member of the group any more")
+    async with asyncio.timeout(timeout_s):
+        await consumer.commit(offsets)
 
 
 async def make_topic(options: KafkaOptions, topic: str) -> None:

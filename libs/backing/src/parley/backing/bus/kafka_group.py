@@ -15,11 +15,14 @@ import structlog
 
 from parley.backing.bus.base import Handler, Record
 from parley.backing.bus.kafka_client import (
-    LOST_PARTITION,
+    NO_MEMBER,
+    NOT_ASSIGNED,
     TROUBLE,
     ConsumerRebalanceListener,
     TopicPartition,
+    commit,
     new_consumer,
+    partitions_of,
 )
 from parley.backing.bus.kafka_consumer import EnsureTopic, KafkaConsumer
 from parley.backing.bus.kafka_options import KafkaOptions
@@ -70,6 +73,8 @@ class GroupConsumer(KafkaConsumer):
         return new_consumer(self._options, self._group)
 
     async def _begin(self, consumer: Any) -> None:
+        # Who joins without having heard of the topic, a new one say, is content with no partitions.
+        await partitions_of(consumer, self.topic)
         consumer.subscribe([self.topic], listener=_Listener(self, consumer))
 
     def _is_placed(self, consumer: Any) -> bool:
@@ -119,8 +124,13 @@ class GroupConsumer(KafkaConsumer):
                 await self._hand_over(batch, generation)
 
     async def _hand_over(self, batch: list[Record], generation: int) -> None:
+        loop = asyncio.get_running_loop()
+        started_at = loop.time()
         if await self._handle(batch):
             self._note(batch, generation)
+            if loop.time() - started_at > self._options.session_s:
+                # The process may have been frozen: the commit tells whether we are still a member.
+                self._commit_at = 0.0
             return
         failures = 1 if len(batch) == 1 else 0
         for record in batch:
@@ -203,10 +213,15 @@ class GroupConsumer(KafkaConsumer):
         if not handled:
             return
         offsets = {TopicPartition(self.topic, number): end for number, end in handled.items()}
+        generation = self._generation
         try:
-            async with asyncio.timeout(self._options.request_s):
-                await consumer.commit(offsets)
-        except LOST_PARTITION as error:
+            await commit(consumer, offsets, self._options.request_s)
+        except NO_MEMBER as error:
+            _logger.warning("bus partitions were lost", topic=self._name, reason=repr(error))
+            # The library joins again; until then nothing that it still has is ours to handle.
+            if generation == self._generation:
+                self._is_revoked = True
+        except NOT_ASSIGNED as error:
             _logger.warning("bus partitions were lost", topic=self._name, reason=repr(error))
         except TROUBLE as error:
             _logger.warning("bus offsets not committed", topic=self._name, reason=repr(error))

@@ -39,6 +39,8 @@ class KafkaPublisher:
 
     Attributes:
         reached: set at the first contact with the cluster.
+        records: sent so far.
+        batches: in which they left, one per partition and request.
     """
 
     def __init__(self, options: KafkaOptions, queue: PublishQueue) -> None:
@@ -57,6 +59,8 @@ class KafkaPublisher:
         self._unsent_bytes = 0
         self._is_connected = False
         self.reached = asyncio.Event()
+        self.records = 0
+        self.batches = 0
 
     @property
     def is_connected(self) -> bool:
@@ -235,6 +239,8 @@ class KafkaPublisher:
             return
         batch.close()
         lane.in_flight = entries
+        self.records += len(entries)
+        self.batches += 1
         self._oldest_at[lane] = asyncio.get_running_loop().time()
         sent = await self._producer.send_batch(batch, lane.topic, partition=lane.partition)
         sent.add_done_callback(partial(self._settled, lane, entries))

@@ -8,7 +8,12 @@ import asyncio
 from typing import Any
 
 from parley.backing.bus.base import Handler, Record
-from parley.backing.bus.kafka_client import KafkaError, TopicPartition, new_consumer
+from parley.backing.bus.kafka_client import (
+    KafkaError,
+    TopicPartition,
+    new_consumer,
+    partitions_of,
+)
 from parley.backing.bus.kafka_consumer import EnsureTopic, KafkaConsumer
 from parley.backing.bus.kafka_options import KafkaOptions
 
@@ -44,17 +49,12 @@ class TailConsumer(KafkaConsumer):
         return new_consumer(self._options, None)
 
     async def _begin(self, consumer: Any) -> None:
-        numbers = await self._partitions(consumer)
+        numbers = await partitions_of(consumer, self.topic)
         partitions = [TopicPartition(self.topic, number) for number in sorted(numbers)]
         await self._place(consumer, [each for each in partitions if each[1] not in self._positions])
         consumer.assign(partitions)
         for partition in partitions:
             consumer.seek(partition, self._positions[partition.partition])
-
-    async def _partitions(self, consumer: Any) -> set[int]:
-        consumer._client.set_topics([self.topic])
-        found: set[int] = await consumer._client._wait_on_metadata(self.topic)
-        return found
 
     async def _place(self, consumer: Any, partitions: list[Any]) -> None:
         if not partitions:

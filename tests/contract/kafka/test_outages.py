@@ -1,13 +1,7 @@
-"""What only the bus on Kafka has to do: outages, deaths, rebalances, refusals."""
+"""The bus on Kafka while brokers and producers fail."""
 
 import asyncio
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Sequence
 
 import pytest
 from aiokafka.admin import (  # type: ignore[import-untyped]  # the library has no types
@@ -16,105 +10,16 @@ from aiokafka.admin import (  # type: ignore[import-untyped]  # the library has 
 )
 
 from parley.backing.bus.base import Record
-from parley.backing.bus.kafka import KafkaBus
 from parley.backing.errors import BackingError, BackingUnavailable, BusFull
-from parley.backing.journal import Journal
 from parley.cluster.servers.kafka import KafkaServer
-from parley.service.clock import SystemClock
 from parley.service.metrics import Metrics, Registry
 from parley.testkit.contracts.arms import settled
 from parley.testkit.contracts.bus import Sink
 
-from .bus_process import GROUP, TOPIC, options
+from .bus_process import GROUP, TOPIC
+from .conftest import WAIT_S, Open, Spawn
 
 pytestmark = pytest.mark.timeout(60)
-
-WAIT_S = 30.0
-
-Open = Callable[..., Awaitable[KafkaBus]]
-Spawn = Callable[..., Awaitable["Child"]]
-
-
-@pytest.fixture
-def broker(kafka_server: KafkaServer) -> Iterator[KafkaServer]:
-    """The broker, which runs again after the test whatever that did to it."""
-    yield kafka_server
-    if kafka_server.is_running:
-        kafka_server.thaw()
-    kafka_server.start()
-
-
-@pytest.fixture
-def prefix() -> str:
-    return f"{uuid4().hex[:8]}-"
-
-
-@pytest.fixture
-async def open_bus(broker: KafkaServer, prefix: str, tmp_path: Path) -> AsyncIterator[Open]:
-    """Opens the bus as a process of its own would; the same name has the same data folder."""
-    opened: list[KafkaBus] = []
-
-    async def open_(
-        name: str = "own", metrics: Metrics | None = None, **others: object
-    ) -> KafkaBus:
-        journal = Journal(tmp_path / name, "bus")
-        chosen = options(broker.bootstrap, prefix, **others)
-        bus = KafkaBus(SystemClock(), chosen, journal, metrics)
-        opened.append(bus)
-        await bus.start()
-        return bus
-
-    yield open_
-    await asyncio.gather(*(bus.aclose() for bus in opened))
-
-
-class Child:
-    """A process of `bus_process.py`."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.lines: list[str] = []
-        self._reader = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            self.lines.append(line.decode().strip())
-
-    @property
-    def got(self) -> list[bytes]:
-        """Values that its handler has finished."""
-        return [line.removeprefix("got ").encode() for line in self.lines if line[:4] == "got "]
-
-    async def tells(self, line: str, times: int = 1) -> None:
-        await settled(lambda: self.lines.count(line) >= times, WAIT_S)
-
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    async def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-        await self._reader
-
-
-@pytest.fixture
-async def spawn(broker: KafkaServer, prefix: str, tmp_path: Path) -> AsyncIterator[Spawn]:
-    children: list[Child] = []
-
-    async def spawn_(mode: str, folder: str, number: float) -> Child:
-        script = str(Path(__file__).with_name("bus_process.py"))
-        where = (broker.bootstrap, prefix, str(tmp_path / folder), str(number))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, script, mode, *where, stdout=PIPE
-        )
-        children.append(Child(process))
-        return children[-1]
-
-    yield spawn_
-    for child in children:
-        await child.kill()
 
 
 def _firsts(records: Sequence[Record], key: str) -> list[bytes]:
@@ -232,107 +137,6 @@ async def test_a_bus_that_starts_without_brokers_takes_events_and_shows_it(
     await settled(lambda: sink.values == [b"1"], WAIT_S)
     assert registry.value("parley_test_bus_connected") == 1.0
     await settled(lambda: registry.value("parley_test_bus_queue_records") == 0.0)
-
-
-async def test_a_member_that_dies_is_replaced_and_what_it_committed_does_not_come_again(
-    open_bus: Open, spawn: Spawn
-) -> None:
-    bus = await open_bus()
-    child = await spawn("consume", "child", 0.0)
-    sink = Sink()
-    bus.subscribe(TOPIC, GROUP, sink)
-    published = 0
-    # Until both have partitions.
-    while not (child.got and sink.records):
-        for n in range(published, published + 20):
-            bus.publish(TOPIC, f"k{n}", b"%d" % n)
-        published += 20
-        await settled(lambda: len(child.got) + len(sink.records) >= published, WAIT_S)  # noqa: B023 - awaited here
-    for n in range(published, published + 20):
-        bus.publish(TOPIC, f"k{n}", b"%d" % n)
-    published += 20
-    await settled(lambda: len(child.got) + len(sink.records) >= published, WAIT_S)
-    await settled(lambda: child.lines[-1] == "idle", WAIT_S)
-    await child.kill()
-    for n in range(published, published + 20):
-        bus.publish(TOPIC, f"k{n}", b"%d" % n)
-    rest = range(published, published + 20)
-    await settled(lambda: _are_all_there(sink, rest), WAIT_S)
-    assert sorted(child.got + sink.values) == sorted(b"%d" % n for n in range(published + 20))
-
-
-async def test_a_member_that_lost_its_partitions_commits_nothing(
-    open_bus: Open, spawn: Spawn
-) -> None:
-    bus = await open_bus()
-    child = await spawn("consume", "child", 1.0)
-    for value in (b"1", b"slow", b"2"):
-        await bus.publish_and_wait(TOPIC, "k", value)
-    await child.tells("slow")
-    child.send(signal.SIGSTOP)
-    # Its session ends; another takes the partitions over and goes on behind the slow record.
-    sink = Sink()
-    subscription = bus.subscribe(TOPIC, GROUP, sink)
-    await settled(lambda: sink.values[-2:] == [b"slow", b"2"], WAIT_S)
-    await bus.publish_and_wait(TOPIC, "k", b"3")
-    await settled(lambda: sink.values[-1:] == [b"3"] and subscription.lag == 0, WAIT_S)
-    before = list(sink.values)
-    child.send(signal.SIGCONT)
-    await settled(lambda: b"slow" in child.got, WAIT_S)
-    # It joins again, so partitions are dealt anew: had it committed, 3 would come once more.
-    for n in range(40):
-        await bus.publish_and_wait(TOPIC, f"other{n}", b"last")
-    await settled(lambda: (sink.values + child.got).count(b"last") >= 40, WAIT_S)
-    await subscription.aclose()
-    assert [value for value in sink.values if value != b"last"] == before
-    assert b"3" not in child.got and child.got.count(b"slow") == 1
-
-
-async def test_partitions_are_given_up_after_the_handler_has_returned(open_bus: Open) -> None:
-    bus = await open_bus()
-    entered, gate = asyncio.Event(), asyncio.Event()
-    seen: list[tuple[str, bytes]] = []
-
-    async def slow(records: Sequence[Record]) -> None:
-        entered.set()
-        await gate.wait()
-        seen.extend(("slow", record.value) for record in records)
-
-    async def fast(records: Sequence[Record]) -> None:
-        seen.extend(("fast", record.value) for record in records)
-
-    first = bus.subscribe(TOPIC, GROUP, slow)
-    for n in range(20):
-        await bus.publish_and_wait(TOPIC, f"k{n}", b"%d" % n)
-    await asyncio.wait_for(entered.wait(), WAIT_S)
-    bus.subscribe(TOPIC, GROUP, fast)
-    await settled(lambda: first._is_revoked, WAIT_S)  # type: ignore[attr-defined]  # it is asked to
-    assert not seen
-    gate.set()
-    await settled(lambda: len(seen) >= 20, WAIT_S)
-    assert sorted(value for _, value in seen) == sorted(b"%d" % n for n in range(20))
-
-
-async def test_a_handler_that_holds_partitions_too_long_is_cancelled(open_bus: Open) -> None:
-    bus = await open_bus(drain_s=0.3)
-    entered, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def stuck(_records: Sequence[Record]) -> None:
-        entered.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cancelled.set()
-
-    first = bus.subscribe(TOPIC, GROUP, stuck)
-    await bus.publish_and_wait(TOPIC, "k", b"1")
-    await asyncio.wait_for(entered.wait(), WAIT_S)
-    sink = Sink()
-    bus.subscribe(TOPIC, GROUP, sink)
-    await asyncio.wait_for(cancelled.wait(), WAIT_S)
-    await first.aclose()
-    await sink.has(1)
-    assert sink.values == [b"1"]
 
 
 async def test_a_producer_that_the_brokers_do_not_follow_any_more_is_replaced(
