@@ -234,3 +234,25 @@ async def test_flood_is_not_answered(world: "World") -> None:
     assert response.status == 503
     edge._metrics.publish()
     assert world.registry.value("parley_edgeproxy_refused_total", {"cause": "rate"}) == 1
+
+
+async def test_flood_makes_no_transactions(world: "World") -> None:
+    edge = await world.edge(source_rate=0.001, source_burst=1.0, unlimited_sources="")
+    phone = await world.phone(edge)
+    assert (await phone.exchange(phone.request("REGISTER"))).status == 401
+    before = edge.node.layer.server_count
+
+    response = await phone.exchange(phone.request("INVITE", "sip:1002@demo.test"))
+    assert response.status == 503
+    assert response.has("retry-after")
+    assert edge.node.layer.server_count == before
+
+
+async def test_an_avalanche_of_registrations_is_told_to_come_again(world: "World") -> None:
+    edge = await world.edge(register_rate=0.001, register_burst=1.0)
+    phone = await world.phone(edge)
+    assert (await phone.register()).status == 200
+
+    response = await phone.register()
+    assert response.status == 503
+    assert 3 <= int(response.get("retry-after") or 0) <= 20

@@ -348,3 +348,52 @@ async def test_closing_ends_a_load_as_unavailable(bench: _Bench) -> None:
     with pytest.raises(BackingUnavailable):
         await loading
     assert bench.bus.handler is None
+
+
+async def test_extension_that_memory_does_not_know_yet_is_found_by_a_second_look(
+    bench: _Bench,
+) -> None:
+    tenant = (await bench.warm()).id
+    await bench.extensions.create_many(
+        tenant, [NewExtension(number="1003", auth_name="anna", password="pw")]
+    )
+    by_name = await bench.directory.look_again(tenant, "anna")
+    assert by_name is not None
+    assert by_name.find_auth_name("anna") == by_name.extensions["1003"]
+    assert bench.directory.peek("demo.localhost") is by_name
+
+
+async def test_changed_password_is_found_by_a_second_look(bench: _Bench) -> None:
+    tenant = await bench.warm()
+    known = tenant.extensions["1001"]
+    await bench.extensions.update(tenant.id, known.id, ExtensionChange(password="new"))
+    newer = await bench.directory.look_again(tenant.id, "1001")
+    assert newer is not None and newer.extensions["1001"].ha1 != known.ha1
+
+
+async def test_a_name_is_looked_up_again_once_a_second(bench: _Bench) -> None:
+    tenant = (await bench.warm()).id
+    await asyncio.gather(*(bench.directory.look_again(tenant, "nobody") for _ in range(5)))
+    assert bench.db.reads == 1
+    assert not bench.directory.may_look_again(tenant, "nobody")
+
+
+async def test_second_look_while_the_database_is_away_keeps_what_is_known(bench: _Bench) -> None:
+    tenant = await bench.warm()
+    bench.db.is_away = True
+    assert await bench.directory.look_again(tenant.id, "1003") is tenant
+
+
+async def test_change_during_a_second_look_wins(bench: _Bench) -> None:
+    tenant = await bench.warm()
+    bench.db.gate = asyncio.Event()
+    looking = asyncio.create_task(bench.directory.look_again(tenant.id, "1001"))
+    await bench.db.read_done.wait()
+    gate, bench.db.gate = bench.db.gate, None
+    await bench.extensions.update(
+        tenant.id, tenant.extensions["1001"].id, ExtensionChange(display_name="Anna")
+    )
+    await bench.deliver()
+    gate.set()
+    newer = await looking
+    assert newer is not None and newer.extensions["1001"].display_name == "Anna"

@@ -5,6 +5,7 @@ at once costing one query. What does not exist is remembered for a few seconds, 
 cannot make the database work. Changes arrive as `config.changed` events on the bus and are applied
 by reading what they name again; a snapshot is replaced, never edited, and one whose new state
 cannot be read now (the database is away) stays in use and is read again until that works.
+`look_again` reads one extension of a warm tenant before its event has come.
 Callers check `enabled` of tenants and extensions: disabled ones are found like all others.
 """
 
@@ -20,6 +21,7 @@ from parley.backing.db.extensions import ExtensionRepository
 from parley.backing.db.outbox import CONFIG_TOPIC
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.errors import BackingError
+from parley.backing.second_look import SecondLooks
 from parley.backing.single_flight import SingleFlight
 from parley.model.errors import MalformedEvent
 from parley.model.events import ConfigChanged, ConfigKind, decode_event
@@ -32,6 +34,7 @@ _MAX_NEGATIVE = 10_000
 _MAX_AUTH_NAMES = 100_000
 _RETRY_S = 1.0
 _MAX_RETRY_S = 30.0
+_LOOK_S = 1.0
 
 # Name spaces of the keys of what is absent.
 _DOMAIN = "domain "
@@ -53,11 +56,13 @@ class TenantDirectory:
         self._by_domain: dict[str, TenantSnapshot] = {}
         self._auth_names: dict[str, tuple[TenantId, str]] = {}
         self._absent = _Absent(db)
+        self._looks = SecondLooks(db.clock.now)
         self._changes = _Changes()
         self._tasks = TaskOwner()
         self._by_id_flights: SingleFlight[TenantSnapshot | None] = SingleFlight(self._tasks)
         self._by_domain_flights: SingleFlight[TenantSnapshot | None] = SingleFlight(self._tasks)
         self._auth_flights: SingleFlight[Extension | None] = SingleFlight(self._tasks)
+        self._look_flights: SingleFlight[None] = SingleFlight(self._tasks)
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -143,6 +148,46 @@ class TenantDirectory:
         """Returns an extension of a tenant by number, reading the tenant when it is cold."""
         snapshot = await self.load_by_id(tenant_id)
         return None if snapshot is None else snapshot.extensions.get(number)
+
+    def may_look_again(self, tenant_id: TenantId, name: str) -> bool:
+        """Says whether `look_again` would have to wait for the database."""
+        if tenant_id not in self._by_id:
+            return False
+        return self._look_flights.is_flying(_look_key(tenant_id, name)) or self._looks.is_open(
+            tenant_id, name
+        )
+
+    async def look_again(self, tenant_id: TenantId, name: str) -> TenantSnapshot | None:
+        """Reads one extension of a warm tenant again, by number or auth name.
+
+        For those that memory does not know or whose secret does not fit: they may have been
+        created or changed a moment ago. It is rationed, and what cannot be read now is no error.
+
+        Returns:
+            The tenant as it is known now; None when it is not warm.
+        """
+        key = _look_key(tenant_id, name)
+        if self._look_flights.is_flying(key) or (
+            tenant_id in self._by_id and self._looks.take(tenant_id, name)
+        ):
+            await self._look_flights.do(key, lambda: self._look(tenant_id, name))
+        return self._by_id.get(tenant_id)
+
+    async def _look(self, tenant_id: TenantId, name: str) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                while True:
+                    mark = self._changes.mark()
+                    found = await self._extensions.find_named(tenant_id, name)
+                    # What a change that came meanwhile brings may be newer.
+                    if not self._changes.since(mark, tenant_id):
+                        break
+        except (BackingError, TimeoutError) as error:
+            _logger.warning("no second look", tenant_id=tenant_id, reason=str(error))
+            return
+        old = self._by_id.get(tenant_id)
+        if old is not None and any(old.extensions.get(each.number) != each for each in found):
+            self._put(old.with_extensions(found))
 
     async def _admit(
         self, read: Callable[[], Awaitable[TenantSnapshot | None]], absent_key: str
@@ -259,6 +304,10 @@ class TenantDirectory:
                 _logger.warning("tenant still stale", tenant_id=tenant_id, reason=str(error))
             else:
                 return
+
+
+def _look_key(tenant_id: TenantId, name: str) -> str:
+    return f"{tenant_id} {name}"
 
 
 class _Absent:

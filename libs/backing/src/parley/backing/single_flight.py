@@ -33,6 +33,11 @@ class SingleFlight(Generic[T]):
             raise result.error
         return result
 
+    def is_flying(self, key: str) -> bool:
+        """Says whether the work of this key is under way."""
+        flight = self._flights.get(key)
+        return flight is not None and not flight.done()
+
     def _landed(self, key: str, flight: "asyncio.Task[T | _Failed]") -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]

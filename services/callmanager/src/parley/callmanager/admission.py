@@ -51,8 +51,13 @@ class Admission:
 
     def is_immediate(self, request: Request) -> bool:
         """Nothing that `admit` needs has to be waited for."""
-        tenant_id = TenantId(request.get(TENANT_HEADER) or "")
-        return self._store.is_immediate and self._directory.peek_by_id(tenant_id) is not None
+        if not self._store.is_immediate:
+            return False
+        tenant = self._directory.peek_by_id(TenantId(request.get(TENANT_HEADER) or ""))
+        return tenant is not None and not any(
+            self._directory.may_look_again(tenant.id, name)
+            for name in _unknown(tenant, self._attempt(request))
+        )
 
     async def admit(
         self, call_id: CallId, transaction: Any, request: Request
@@ -66,6 +71,8 @@ class Admission:
         attempt = self._attempt(request)
         try:
             tenant = await self._tenant(request)
+            for name in _unknown(tenant, attempt):
+                tenant = await self._directory.look_again(tenant.id, name) or tenant
             decision = await self._decide(tenant, attempt, request)
         except (BackingError, TimeoutError) as error:
             raise TemporaryError("the decision's data is away") from error
@@ -95,13 +102,14 @@ class Admission:
         callee = find_callee(tenant, attempt)
         if isinstance(callee, Echo | Refuse):
             return callee
-        bindings = await self._store.bindings(f"{callee.number}@{tenant.domain}")
+        wall_s = self._clock.wall_s()
+        bindings = await self._store.bindings(f"{callee.number}@{tenant.domain}", wall_s)
         return ring_extension(
             tenant,
             callee,
             bindings,
             attempt,
-            wall_s=self._clock.wall_s(),
+            wall_s=wall_s,
             max_targets=min(self._settings.max_branches, breadth_of(request)),
         )
 
@@ -139,3 +147,14 @@ class Admission:
             max_duration_s=settings.max_duration_s,
         )
         return Call(setup, self._clock.now(), self._clock.wall_s())
+
+
+def _unknown(tenant: TenantSnapshot, attempt: Attempt) -> list[str]:
+    """Numbers of the call that this tenant does not have, as far as is known here.
+
+    The edge may know them already: the news of a new extension reach each process by itself.
+    """
+    if attempt.is_foreign or attempt.dialled == tenant.settings.echo_number:
+        return [attempt.caller] if attempt.caller not in tenant.extensions else []
+    names = dict.fromkeys((attempt.caller, attempt.dialled))
+    return [name for name in names if name and name not in tenant.extensions]

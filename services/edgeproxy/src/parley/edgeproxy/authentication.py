@@ -7,6 +7,8 @@ Policy, chosen so that nobody learns which users exist:
   can answer.
 - An unknown or disabled user is challenged like any other, and its answer is checked against a
   secret that nobody knows, which costs the same and fails like a wrong password: a new challenge.
+- Before credentials are called wrong, the database is asked once more (rationed): the user or the
+  password may be new. That holds for known and unknown users alike, so its time tells nothing.
 - Wrong credentials count against their source address. Too many within a minute ban it for a
   while: 403 without any look at what it sends. A stale nonce, or one used before, is nobody's
   fault: the new challenge says `stale=true` and phones answer it without asking their user.
@@ -137,9 +139,9 @@ class Authenticator:
         credentials = find_credentials(request, header, realm)
         if credentials is None:
             return self._challenge(realm, source, is_registrar, is_stale=False)
-        return self._check(request, tenant, credentials, source, is_registrar)
+        return await self._check(request, tenant, credentials, source, is_registrar)
 
-    def _check(
+    async def _check(
         self,
         request: Request,
         tenant: TenantSnapshot | None,
@@ -152,13 +154,13 @@ class Authenticator:
         if self._user_failures.is_banned(user, now):
             self._metrics.refused["banned"].inc()
             return Answer(403)
-        extension = None if tenant is None else tenant.find_auth_name(credentials.username)
-        if extension is not None and not extension.enabled:
-            extension = None
         state = self._nonces.check(credentials.nonce, self._clock.wall_s(), source)
-        secrets = self._decoy(credentials) if extension is None else extension.ha1
-        is_proved = verify(credentials, request.method, secrets, request.body)
-        if not is_proved or tenant is None or extension is None:
+        extension = self._prove(request, tenant, credentials)
+        if extension is None and tenant is not None:
+            newer = await self._tenants.look_again(tenant, credentials.username)
+            if newer is not tenant:
+                tenant, extension = newer, self._prove(request, newer, credentials)
+        if tenant is None or extension is None:
             self._metrics.auth_failures.inc()
             self._count_failure(source, user, now)
             return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
@@ -169,6 +171,17 @@ class Authenticator:
         ):
             return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
         return Caller(tenant, extension)
+
+    def _prove(
+        self, request: Request, tenant: TenantSnapshot | None, credentials: Credentials
+    ) -> Extension | None:
+        """Returns the extension whose secret these credentials prove."""
+        extension = None if tenant is None else tenant.find_auth_name(credentials.username)
+        if extension is not None and not extension.enabled:
+            extension = None
+        secrets = self._decoy(credentials) if extension is None else extension.ha1
+        is_proved = verify(credentials, request.method, secrets, request.body)
+        return extension if is_proved else None
 
     def _count_failure(self, source: str, user: str, now: float) -> None:
         if self._user_failures.record_failure(user, now):

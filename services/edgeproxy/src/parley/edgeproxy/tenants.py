@@ -55,6 +55,11 @@ class Tenants:
             return None
         return await self._find_by_name(identity)
 
+    async def look_again(self, tenant: TenantSnapshot, auth_name: str) -> TenantSnapshot | None:
+        """Returns the tenant with what the database says now of one user (rationed)."""
+        newer = await self._directory.look_again(tenant.id, auth_name)
+        return newer if newer is not None and newer.enabled else None
+
     def is_without_domain(self, identity: SipUri | TelUri, target: SipUri | TelUri) -> bool:
         """Says whether a phone names this edge where its domain should stand."""
         return self._addresses.is_own_host(identity) or self._addresses.is_own_host(target)

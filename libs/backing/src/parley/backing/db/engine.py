@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
-from alembic.util import CommandError
 from sqlalchemy import AsyncAdaptedQueuePool
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -27,7 +26,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from parley.backing.db.migrate import upgrade
+from parley.backing.db.migrate import MigrationError, upgrade
 from parley.backing.db.models import Base
 from parley.backing.db.postgresql import (
     AdvisoryLock,
@@ -108,7 +107,7 @@ class Database:
             async with self.write(_MIGRATION_TIMEOUT_S) as connection:
                 await connection.run_sync(upgrade)
         except (
-            *(BackingUnavailable, OSError, ImportError, ArgumentError, CommandError),
+            *(BackingUnavailable, OSError, ImportError, ArgumentError, MigrationError),
             TypeError,  # an option in the URL that the driver does not know
         ) as error:
             await self.aclose()

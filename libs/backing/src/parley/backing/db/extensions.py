@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -140,6 +140,14 @@ class ExtensionRepository:
         async with self._db.read() as connection:
             rows = (await connection.execute(query)).all()
         return extension_from_row(rows[0]) if len(rows) == 1 else None
+
+    async def find_named(self, tenant_id: TenantId, name: str) -> list[Extension]:
+        """Returns the tenant's extensions with this number or auth name: two at most."""
+        query = _of_tenant(tenant_id).where(
+            or_(ExtensionRow.number == name, ExtensionRow.auth_name == name)
+        )
+        async with self._db.read() as connection:
+            return list(map(extension_from_row, (await connection.execute(query)).all()))
 
     async def update(
         self, tenant_id: TenantId, extension_id: ExtensionId, change: ExtensionChange
