@@ -28,6 +28,18 @@ def test_name_of_another_kind_is_refused() -> None:
         metrics.histogram("calls", "Calls.")
 
 
+def test_a_number_kept_elsewhere_is_read_when_scraped() -> None:
+    registry = Registry()
+    sent = {"a": 1, "b": 10}
+    Metrics(registry, "edge").read("sent", "Sent.", lambda: sent["a"])
+    Metrics(registry, "edge").read("sent", "Sent.", lambda: sent["b"])
+
+    sent["a"] = 5
+
+    assert registry.value("parley_edge_sent_total") == 15
+    assert b"parley_edge_sent_total 15.0" in registry.render()
+
+
 def test_process_figures_are_rendered() -> None:
     assert b"process_cpu_seconds_total" in Registry().render()
 

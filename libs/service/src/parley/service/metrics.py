@@ -5,7 +5,7 @@ edges in a test, say) share it. Hot paths bind labels once and keep the child.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from prometheus_client import (
@@ -18,6 +18,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from parley.service.clock import Clock
 
@@ -30,6 +32,19 @@ LATENCY_BUCKETS_S = (
 S = TypeVar("S", bound=MetricWrapperBase)
 
 
+class _Read(Collector):
+    """A counter that somebody else keeps, as a plain number; several of a name add up."""
+
+    def __init__(self, name: str, doc: str) -> None:
+        self._name = name
+        self._doc = doc
+        self.reads: list[Callable[[], float]] = []
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Reads the number."""
+        yield CounterMetricFamily(self._name, self._doc, value=sum(read() for read in self.reads))
+
+
 class Registry:
     """All series of one process."""
 
@@ -38,6 +53,7 @@ class Registry:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library lacks types here
         self._collectors = CollectorRegistry(auto_describe=False)
         self._series: dict[str, MetricWrapperBase] = {}
+        self._reads: dict[str, _Read] = {}
         ProcessCollector(registry=self._collectors)
 
     def render(self) -> bytes:
@@ -61,6 +77,14 @@ class Registry:
             raise ValueError(f"metric {name} is a {type(known).__name__}, not a {kind.__name__}")
         return known
 
+    def read(self, name: str, doc: str, number: Callable[[], float]) -> None:
+        """Shows a number that only grows and is kept elsewhere, read when somebody scrapes."""
+        known = self._reads.get(name)
+        if known is None:
+            known = self._reads[name] = _Read(name, doc)
+            self._collectors.register(known)
+        known.reads.append(number)
+
 
 class Metrics:
     """Makes the series of one service."""
@@ -75,6 +99,10 @@ class Metrics:
         return self.registry.get_or_make(
             Counter, full, lambda registry: Counter(full, doc, labels, registry=registry)
         )
+
+    def read(self, name: str, doc: str, number: Callable[[], float]) -> None:
+        """Shows a counter that is kept elsewhere; Prometheus adds `_total` to its name."""
+        self.registry.read(self._prefix + name, doc, number)
 
     def gauge(self, name: str, doc: str, labels: Sequence[str] = ()) -> Gauge:
         """Makes a gauge."""
