@@ -68,6 +68,15 @@ class Desk:
         )
         assert isinstance(outcome, Accepted)
 
+    def refresh_remembered(self, uri: str, expires_s: int = 600, cseq: int = 2) -> bool:
+        wall_s = self.clock.wall_s()
+        contacts = (ContactRequest(uri, expires_s),)
+        wanted = RegisterRequest(f"sip:{AOR}", uri, cseq, "192.0.2.1", InstanceId("e1"), contacts)
+        outcome = self.registrations.refresh_remembered(
+            TENANT, AOR, wall_s, lambda current: decide(current, wanted, wall_s, RegistrarLimits())
+        )
+        return outcome is not None
+
     async def forget(self, aor: str = AOR) -> None:
         await self.state.delete(binding_key(aor), index_key(TENANT), TENANTS_KEY)
 
@@ -88,7 +97,7 @@ async def test_a_forgotten_binding_is_written_again_with_its_index(desk: Desk) -
 
     assert await desk.repair.run_round() == 1
     assert await desk.contacts() == before
-    assert await desk.registrations.due(TENANT, desk.clock.wall_s() + 601, 10) == [AOR]
+    assert await desk.registrations.due([TENANT], desk.clock.wall_s() + 601, 10) == [[AOR]]
     await desk.register("sip:b@192.0.2.2", aor="1002@demo.test")
     assert await desk.registrations.tenants() == [TENANT]
 
@@ -183,3 +192,61 @@ def test_a_flow_of_outbound_is_known_by_its_instance() -> None:
 
     outcome = merged([binding("sip:new@192.0.2.2", 20.0)], [binding("sip:old@192.0.2.1", 10.0)])
     assert not outcome.is_changed
+
+
+async def test_a_refresh_while_state_is_away_is_written_when_it_answers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.edgeproxy.binding_repair.RETRY_S", 0.0)
+    await desk.register("sip:a@192.0.2.1")
+    before = await desk.contacts()
+    desk.clock.advance(300)
+
+    assert desk.refresh_remembered("sip:a@192.0.2.1")
+    assert await desk.contacts() == before
+    desk.state.failures = 3
+    desk.state.is_written.clear()
+    paying = asyncio.ensure_future(desk.repair.pay())
+    try:
+        async with asyncio.timeout(2):
+            await desk.state.is_written.wait()
+        assert await desk.contacts() == {"sip:a@192.0.2.1": before["sip:a@192.0.2.1"] + 300}
+        assert not desk.memory.owed
+        assert not desk.memory.is_owing.is_set()
+    finally:
+        paying.cancel()
+
+
+async def test_only_what_is_remembered_and_stays_can_be_promised(desk: Desk) -> None:
+    assert not desk.refresh_remembered("sip:a@192.0.2.1")
+    await desk.register("sip:a@192.0.2.1")
+
+    assert not desk.refresh_remembered("sip:b@192.0.2.2")
+    assert not desk.refresh_remembered("sip:a@192.0.2.1", expires_s=0)
+    assert not desk.refresh_remembered("sip:a@192.0.2.1", cseq=1)
+    assert not desk.memory.owed
+    desk.clock.advance(601)
+    assert not desk.refresh_remembered("sip:a@192.0.2.1")
+
+
+async def test_a_promise_is_part_of_what_is_read_until_it_is_written(desk: Desk) -> None:
+    await desk.register("sip:a@192.0.2.1")
+    desk.clock.advance(300)
+    assert desk.refresh_remembered("sip:a@192.0.2.1")
+    stale = await desk.registrations.load(AOR)
+    desk.clock.advance(301)
+    wall_s = desk.clock.wall_s()
+
+    (known,) = desk.registrations.with_owed(AOR, stale, wall_s)
+    assert known.expires_at > wall_s
+    await desk.register("sip:a@192.0.2.1", cseq=3)
+    assert desk.registrations.with_owed(AOR, stale, wall_s) is stale
+
+
+async def test_a_promise_ends_with_what_is_remembered(desk: Desk) -> None:
+    await desk.register("sip:a@192.0.2.1")
+    assert desk.refresh_remembered("sip:a@192.0.2.1")
+
+    desk.memory.forget(AOR)
+    assert not desk.memory.owed
+    assert not desk.memory.is_owing.is_set()

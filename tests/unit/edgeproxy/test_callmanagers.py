@@ -270,6 +270,26 @@ async def test_without_shared_state_discovery_tells_who_comes_and_goes(zoned: Zo
     assert found.hop == ("tcp", "e3.test", 5070, 0)
 
 
+async def test_after_an_outage_everybody_gets_time_to_report_again(zoned: ZonedFleet) -> None:
+    await zoned.report("near")
+    await zoned.refresh()
+    zoned.clock.advance(10 * REPORT_LIFE_S)
+    zoned.away.is_away = True
+    with pytest.raises(BackingUnavailable):
+        await zoned.refresh()
+
+    zoned.away.is_away = False
+    await zoned.refresh()
+    assert zoned.choose("c") == "near"
+    await zoned.state.delete(LOAD_KEY)
+    zoned.clock.advance(REPORT_LIFE_S / 2)
+    await zoned.refresh()
+    assert zoned.choose("c") == "near"
+    zoned.clock.advance(REPORT_LIFE_S)
+    await zoned.refresh()
+    assert zoned.choose("c") is None
+
+
 async def test_without_both_the_last_view_stays(zoned: ZonedFleet) -> None:
     await zoned.report("e1")
     await zoned.refresh()

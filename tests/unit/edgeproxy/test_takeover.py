@@ -180,6 +180,20 @@ async def test_a_503_without_an_owner_ends_a_request_within_a_dialog(bench: Benc
     assert len(bench.node.requests) == 1
 
 
+@pytest.mark.parametrize("status", [481, 503])
+async def test_a_stand_in_that_cannot_tell_sends_a_request_back_to_its_slow_owner(
+    bench: Bench, status: int
+) -> None:
+    bench.follow_up("cm1")
+    bench.wait(SILENCE_S)
+    bench.respond(bench.node.requests[-1], status)
+    assert bench.statuses == []
+    assert _hosts(bench)[-1] == "cm1"
+    assert _branch(bench.node.requests[-1]) == _branch(bench.node.requests[0])
+    bench.respond(bench.node.requests[-1], 200)
+    assert bench.statuses == [200]
+
+
 async def test_nobody_is_asked_more_than_a_few_times(bench: Bench) -> None:
     await bench.start(*(f"cm{number}" for number in range(1, 9)))
     client = bench.follow_up("cm1")

@@ -19,7 +19,7 @@ from parley.service.metrics import Registry
 async def _serve(settings: EdgeSettings, backing_settings: BackingSettings) -> int:
     clock = SystemClock()
     registry = Registry()
-    backing = create_backing(backing_settings, clock)
+    backing = create_backing(backing_settings, clock, registry)
     await backing.start()
     directory = TenantDirectory(backing.db, backing.bus)
     try:

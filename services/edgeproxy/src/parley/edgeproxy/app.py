@@ -105,9 +105,10 @@ class EdgeProxy:
         memory = BindingMemory()
         registrations = Registrations(backing.state, self._metrics, memory)
         self._repair = BindingRepair(memory, registrations, clock, self._metrics)
-        backing.state.on_new_generation(self._repair.begin)
         events = RegistrationEvents(backing.bus, clock, ids, self.instance, self._metrics)
         self._sweep = ExpirySweep(registrations, events, clock)
+        for callback in (self._repair.begin, self._sweep.rest):
+            backing.state.on_new_generation(callback)
         self._attach(directory, ids, registrations, events)
         self._news = asyncio.Event()
         self._watch: Watch | None = None
@@ -131,6 +132,7 @@ class EdgeProxy:
         self._tasks.spawn(self._sweep_expired(), name="edge expiry sweep")
         self._tasks.spawn(self._check_forwarded(), name="edge forwarded requests")
         self._tasks.spawn(self._repair.run(), name="edge binding repair")
+        self._tasks.spawn(self._repair.pay(), name="edge owed bindings")
         self._is_started = True
 
     async def drain(self, timeout_s: float) -> None:

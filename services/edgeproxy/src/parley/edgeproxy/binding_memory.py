@@ -5,8 +5,12 @@ not be lost with them, or a phone is out of reach until it registers again: when
 it may have forgotten something, the edge goes through its memory and puts back what is missing or
 older, a bit at a time. A binding that a phone took out through another edge meanwhile may come
 back that way; it ends with its expiry, and a call to it fails like any call to a phone that left.
+
+While shared state does not answer, a phone that refreshes what is remembered here is believed:
+its AOR is *owed*, and written as soon as state answers. What is new, or ends, needs state.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,13 +25,20 @@ _decode = msgspec.json.Decoder(list[StoredBinding]).decode
 
 
 class BindingMemory:
-    """AORs with the bytes written last, oldest write first; bounded."""
+    """AORs with the bytes written last, oldest write first; bounded.
 
-    __slots__ = ("_size", "_written")
+    Attributes:
+        owed: AORs that were promised to a phone and are not written yet, oldest first.
+        is_owing: set while there are such.
+    """
+
+    __slots__ = ("_size", "_written", "is_owing", "owed")
 
     def __init__(self, size: int = MAX_AORS) -> None:
         self._size = size
         self._written: dict[str, tuple[TenantId, bytes]] = {}
+        self.owed: dict[str, None] = {}
+        self.is_owing = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._written)
@@ -38,12 +49,25 @@ class BindingMemory:
         # A new place in the order for each write costs more than it is worth: phones refresh
         # about as often as each other.
         if aor not in written and len(written) >= self._size:
-            del written[next(iter(written))]
+            oldest = next(iter(written))
+            del written[oldest]
+            self.settle(oldest)
         written[aor] = (tenant, data)
 
     def forget(self, aor: str) -> None:
         """Notes that an AOR has no binding any more."""
         self._written.pop(aor, None)
+        self.settle(aor)
+
+    def owe(self, aor: str) -> None:
+        """Notes that what is remembered of an AOR is to be written."""
+        self.owed[aor] = None
+        self.is_owing.set()
+
+    def settle(self, aor: str) -> None:
+        """Notes that an AOR is written, or not to be written any more."""
+        if self.owed and self.owed.pop(aor, self) is None and not self.owed:
+            self.is_owing.clear()
 
     def aors(self) -> list[str]:
         """Lists what is remembered."""
@@ -57,7 +81,7 @@ class BindingMemory:
         tenant, data = found
         live = [one for one in _decode(data) if one.expires_at > wall_s]
         if not live:
-            del self._written[aor]
+            self.forget(aor)
             return None
         return tenant, live
 

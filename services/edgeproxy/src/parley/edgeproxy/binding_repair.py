@@ -1,4 +1,4 @@
-"""Writes remembered bindings again after shared state may have forgotten some; paced."""
+"""Writes remembered bindings that shared state forgot, or could not take; paced."""
 
 from asyncio import Event, sleep, timeout
 from typing import Final
@@ -22,7 +22,7 @@ _logger = structlog.stdlib.get_logger(__name__)
 
 
 class BindingRepair:
-    """Run `run` as a task; `begin` is the state's callback."""
+    """Run `run` and `pay` as tasks; `begin` is the state's callback."""
 
     def __init__(
         self,
@@ -50,6 +50,16 @@ class BindingRepair:
             _logger.warning("shared state may have lost bindings", aors=len(self._memory))
             repaired = await self.run_round()
             _logger.info("bindings looked through", written_again=repaired)
+
+    async def pay(self) -> None:
+        """Writes what was promised while state was away, as soon as it answers; for ever."""
+        memory = self._memory
+        while True:
+            await memory.is_owing.wait()
+            aor = next(iter(memory.owed))
+            if await self._repair_until_done(aor):
+                _logger.debug("promised binding written", aor=aor)
+            memory.settle(aor)
 
     async def run_round(self) -> int:
         """Looks at every remembered AOR; returns how many were written again."""

@@ -10,7 +10,8 @@ An instance lives as long as its report keeps changing; ages are measured on thi
 clock, so clocks that differ between machines do not matter. An instance that could not be reached
 is avoided for some seconds whatever it reports. Degraded behaviour: while shared state does not
 answer, the last view stays, without those that discovery saw leave and with those that it saw
-come; while discovery is away, the reports alone count.
+come; so it does until everybody had time to report again. While discovery is away, the reports
+alone count.
 """
 
 from collections.abc import Collection, Iterable
@@ -79,6 +80,9 @@ class CallManagers:
         self._listed: dict[str, Instance] = {}
         # instance -> (time stamp of its last report, our clock when that stamp was first seen)
         self._heard: dict[str, tuple[float, float]] = {}
+        self._is_silent = False
+        self._waits_until = -inf
+        state.on_new_generation(self._on_new_generation)
 
     @property
     def count(self) -> int:
@@ -98,8 +102,13 @@ class CallManagers:
         try:
             reports = await self._state.hash_get_all(LOAD_KEY)
         except BackingError:
+            self._is_silent = True
             self._view(self._without_reports())
             raise
+        if self._is_silent:
+            # Reports are as old as the silence was long, or forgotten.
+            self._is_silent = False
+            self._waits_until = now + REPORT_LIFE_S
         loads = [load for load in map(_read_load, reports.values()) if load is not None]
         self._heard = {load.instance: self._hear(load, now, wall_s) for load in loads}
         fresh = {
@@ -107,11 +116,19 @@ class CallManagers:
             for load in loads
             if now - self._heard[load.instance][1] <= REPORT_LIFE_S
         }
+        if now < self._waits_until:
+            live = self._without_reports()
+            known = {name: one for name, one in fresh.items() if name in self._listed}
+            self._view(live | (known if self._listed else fresh))
+            return before.difference(self._live)
         self._listed = {one.id: one for one in self._discovery.instances(SERVICE_NAME)}
         known = {name: one for name, one in fresh.items() if name in self._listed}
         # Discovery that is away, or has not heard of anyone yet, excludes nobody.
         self._view(known or fresh)
         return before.difference(self._live)
+
+    def _on_new_generation(self) -> None:
+        self._is_silent = True
 
     def _hear(self, load: Load, now: float, wall_s: float) -> tuple[float, float]:
         before = self._heard.get(load.instance)

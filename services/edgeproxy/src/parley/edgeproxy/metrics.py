@@ -56,6 +56,7 @@ class EdgeMetrics:
         redirects: requests that a call manager sent on to the owner of the call.
         rerouted: responses sent to another call manager than had asked.
         repaired: bindings written again that shared state had lost.
+        unwritten: refreshes answered while shared state was away, to be written later.
         stray_responses: responses without transaction.
         events_dropped: events that the bus could not take.
         state_errors: readings and writings of shared state that failed.
@@ -85,6 +86,7 @@ class EdgeMetrics:
         self.redirects = self._plain("callmanager_redirects", "Requests sent to the owner.")
         self.rerouted = self._plain("responses_rerouted", "Responses sent to a successor.")
         self.repaired = self._plain("bindings_repaired", "Bindings written again.")
+        self.unwritten = self._plain("refreshes_unwritten", "Refreshes answered without state.")
         self.stray_responses = self._plain("stray_responses", "Responses to no transaction.")
         self.events_dropped = self._plain("events_dropped", "Events the bus did not take.")
         self.state_errors = self._plain("state_errors", "Failed uses of shared state.")

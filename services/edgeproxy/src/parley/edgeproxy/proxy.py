@@ -35,6 +35,7 @@ SILENCE_S: Final = 0.6
 """A call manager that lives says 100 to an INVITE, or answers, long before."""
 REDIRECT_PAUSE_S: Final = 0.1
 RETRY_AFTER_S: Final = "2"
+_NOT_HERE: Final = frozenset((481, 503))
 _NO_CALL_MANAGER: Final = (503, "No Call Manager", (("retry-after", RETRY_AFTER_S),))
 
 
@@ -143,7 +144,7 @@ class Proxy:
         forwarding.is_heard = True
         if status == 100:
             return
-        if status == 503 and forwarding.is_inward and self._is_sent_on(client, response):
+        if status in _NOT_HERE and forwarding.is_inward and self._is_sent_on(client, response):
             return
         if status >= 200:
             self._settle(forwarding)
@@ -276,13 +277,17 @@ class Proxy:
         return candidate is not None
 
     def _is_sent_on(self, client: ClientTransaction, response: Response) -> bool:
-        """Follows a 503; False when it is the answer."""
+        """Follows a 503, or what a stand-in says; False when it is the answer."""
         forwarding = client.user
         if not isinstance(forwarding, Forwarding) or forwarding.server.is_answered:
             return False
         owner = response.get(OWNER_HEADER)
+        if not owner and self._is_stand_in(forwarding):
+            return self._go_back(client, forwarding)
         if owner:
             return self._redirect(client, forwarding, owner)
+        if response.status != 503:
+            return False
         if forwarding.new_from is None or len(forwarding.tried) >= MAX_ATTEMPTS:
             return False
         candidate = self._callmanagers.choose(
@@ -291,6 +296,24 @@ class Proxy:
         if candidate is not None:
             self._send_again(client.request, candidate, forwarding)
         return candidate is not None
+
+    def _is_stand_in(self, forwarding: Forwarding) -> bool:
+        """Whether the call manager asked last stands in for an owner that was silent."""
+        return forwarding.new_from is None and forwarding.tried[-1] != forwarding.owner
+
+    def _go_back(self, client: ClientTransaction, forwarding: Forwarding) -> bool:
+        """Returns to the owner, if it lives, for what a stand-in could not answer.
+
+        That does not know the call while shared state is away, or has forgotten; the owner, which
+        was slow for the same reason, does. At once: its answer may be on the way, and needs a
+        transaction of this branch to be taken by.
+        """
+        owner = self._callmanagers.find(forwarding.owner)
+        forwarding.redirects += 1
+        if owner is None or forwarding.redirects > MAX_REDIRECTS:
+            return False
+        self._send_again(client.request, owner, forwarding)
+        return True
 
     def _redirect(self, client: ClientTransaction, forwarding: Forwarding, owner: str) -> bool:
         now = self._clock.now()

@@ -1,8 +1,10 @@
 """REGISTER from a phone to the answer: authenticate, read, decide, store, tell (RFC 3261 10.3)."""
 
+from collections.abc import Sequence
 from email.utils import formatdate
 from typing import Final
 
+from parley.backing.errors import BackingError
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Answer, Authenticator, Caller
 from parley.edgeproxy.events import RegistrationEvents
@@ -11,6 +13,7 @@ from parley.edgeproxy.register_request import Refused, RegisterRequest, read_reg
 from parley.edgeproxy.registrar import (
     Accepted,
     RegistrarLimits,
+    StoredBinding,
     contact_values,
     decide,
     with_tenant_limit,
@@ -68,7 +71,8 @@ class RegisterRequests:
 
         Raises:
             RemoteProtocolError: a header that counts here is malformed.
-            BackingUnavailable, TemporaryError: shared state could not be read or written.
+            BackingUnavailable, TemporaryError: shared state could not be read or written, and
+                this is more than a refresh of what this edge remembers.
         """
         if request.has("require"):
             refusal = _unsupported(request)
@@ -99,9 +103,19 @@ class RegisterRequests:
         tenant = caller.tenant
         wall_s = self._clock.wall_s()
         limits = with_tenant_limit(self._limits, tenant.settings.max_bindings)
-        outcome = await self._registrations.update(
-            tenant.id, caller.aor, wall_s, lambda current: decide(current, wanted, wall_s, limits)
-        )
+        registrations, aor = self._registrations, caller.aor
+
+        def change(current: Sequence[StoredBinding]) -> Accepted | Refused:
+            known = registrations.with_owed(aor, current, wall_s)
+            return decide(known, wanted, wall_s, limits)
+
+        try:
+            outcome = await registrations.update(tenant.id, aor, wall_s, change)
+        except BackingError:
+            refreshed = registrations.refresh_remembered(tenant.id, aor, wall_s, change)
+            if refreshed is None:
+                raise
+            outcome = refreshed
         if isinstance(outcome, Refused):
             self._respond(transaction, request, outcome.status, outcome.reason, outcome.headers)
             return

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from parley.backing.state.base import State
-from parley.edgeproxy.binding_memory import BindingMemory
+from parley.backing.state.base import State, in_one_turn
+from parley.edgeproxy.binding_memory import BindingMemory, merged
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.register_request import Refused
 from parley.edgeproxy.registrar import Accepted, StoredBinding
@@ -73,6 +73,37 @@ class Registrations:
             self._metrics.conflicts.inc()
         raise TemporaryError("bindings are changed too often")
 
+    def refresh_remembered(
+        self, tenant: TenantId, aor: str, wall_s: float, change: Change
+    ) -> Accepted | None:
+        """Applies a refresh to what this edge remembers, to be written when state answers again.
+
+        Returns:
+            None when the change is more than a refresh of remembered bindings: nobody can promise
+            it now.
+        """
+        found = self._memory.recall(aor, wall_s)
+        if found is None:
+            return None
+        outcome = change(found[1])
+        if not isinstance(outcome, Accepted) or not outcome.refreshed:
+            return None
+        if outcome.added or outcome.removed:
+            return None
+        self._memory.remember(tenant, aor, _encode(outcome.bindings))
+        self._memory.owe(aor)
+        self._metrics.unwritten.inc()
+        return outcome
+
+    def with_owed(
+        self, aor: str, current: Sequence[StoredBinding], wall_s: float
+    ) -> Sequence[StoredBinding]:
+        """Adds to the bindings read what was promised and is not written yet."""
+        if aor not in self._memory.owed:
+            return current
+        found = self._memory.recall(aor, wall_s)
+        return current if found is None else merged(current, found[1]).bindings
+
     async def load(self, aor: str) -> list[StoredBinding]:
         """Reads the bindings of an AOR, expired ones included."""
         data = await self._state.get(binding_key(aor))
@@ -82,10 +113,12 @@ class Registrations:
         """Lists tenants that may have registrations."""
         return [TenantId(name) for name, _ in await self._state.set_range(TENANTS_KEY)]
 
-    async def due(self, tenant: TenantId, wall_s: float, limit: int) -> list[str]:
-        """Lists AORs of a tenant in which something may have expired, the oldest first."""
-        found = await self._state.set_range(index_key(tenant), wall_s, limit)
-        return [aor for aor, _ in found]
+    async def due(self, tenants: Sequence[TenantId], wall_s: float, limit: int) -> list[list[str]]:
+        """Lists for each tenant AORs in which something may have expired, the oldest first."""
+        found = await in_one_turn(
+            *[self._state.set_range(index_key(tenant), wall_s, limit) for tenant in tenants]
+        )
+        return [[aor for aor, _ in one] for one in found]
 
     async def reschedule(
         self, tenant: TenantId, aor: str, bindings: Sequence[StoredBinding]
@@ -116,6 +149,7 @@ class Registrations:
             return False
         if bindings:
             self._memory.remember(tenant, aor, data)
+            self._memory.settle(aor)
         else:
             self._memory.forget(aor)
         return True
