@@ -89,6 +89,16 @@ async def test_an_edge_that_was_not_reached_is_avoided_for_a_while(region: Regio
     assert region.edges.living(ONE, "call") == ONE
 
 
+async def test_an_edge_that_was_started_again_is_used_at_once(region: Region) -> None:
+    first = await region.announce(ONE)
+    await region.announce(TWO)
+    assert region.edges.another(ONE, "call") == TWO
+    await region.leave(first)
+    await region.announce(ONE)
+    assert region.edges.living(ONE, "call") == ONE
+    assert region.edges.another(TWO, "call") == ONE
+
+
 async def test_trying_comes_to_an_end(region: Region) -> None:
     await region.announce(ONE)
     await region.announce(TWO)

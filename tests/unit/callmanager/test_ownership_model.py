@@ -7,6 +7,7 @@ line of epochs, and no call without a living owner for longer than detection tak
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -25,11 +26,14 @@ from parley.callmanager.ownership import (
     verdict,
 )
 
+pytestmark = pytest.mark.timeout(60)
+
 TICK_S = 0.1
 RENEW_S = 0.3
 SETTLE_S = 2.0
 DETECTION_S = 1.0 + 2 * RENEW_S + SETTLE_S
 """Lease, a sweep, and the pause after state was away."""
+CHECK_S = 10.0
 CALL = "call"
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -93,6 +97,7 @@ class Manager:
     renew_at: float = 0.0
     sweep_not_before: float = 0.0
     must_check: bool = False
+    check_at: float = 0.0
 
 
 class Ownership(RuleBasedStateMachine):
@@ -185,6 +190,11 @@ class Ownership(RuleBasedStateMachine):
         for manager in self.managers.values():
             manager.is_frozen = manager.is_cut = manager.loses_answers = False
         self.pass_time(round(DETECTION_S / TICK_S) + 5, first=9)
+        record = self.shared.record
+        if self._running() and record is not None:
+            assert self.managers[record[0]].held == record[1]
+        # Who was silent for less than a lease and lost the call finds out a little later.
+        self.pass_time(round(CHECK_S / TICK_S) + 5, first=9)
         holders = [each for each in self._running() if each.held is not None]
         if not self._running():
             return
@@ -313,8 +323,11 @@ class Ownership(RuleBasedStateMachine):
 
     def _take(self, manager: Manager, epoch: int) -> None:
         self._ask_state(manager)
+        former = self.shared.record[0] if self.shared.record is not None else ""
         is_ours = self.shared.claim(manager.name, epoch)
         self._answered(manager)
+        if is_ours and former != manager.name:
+            self.shared.owned.discard(former)
         if is_ours:
             manager.held, manager.term = epoch + 1, manager.lease.term
             manager.written_in = self.shared.generation
@@ -352,9 +365,13 @@ class Ownership(RuleBasedStateMachine):
         if is_missing and shared.record is not None and shared.record[0] == manager.name:
             self._take(manager, shared.record[1])
         manager.must_check = False
+        if self.now >= manager.check_at:
+            manager.check_at = self.now + CHECK_S
+            if manager.held is not None and manager.name not in shared.owned:
+                self._make_sure(manager)
 
 
 Ownership.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, derandomize=True
+    max_examples=100, stateful_step_count=40, deadline=None, derandomize=True
 )
 test_ownership = Ownership.TestCase

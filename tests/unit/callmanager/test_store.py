@@ -123,11 +123,11 @@ async def test_a_call_that_ended_while_state_was_away_is_removed_later(desk: Des
 
 async def test_phones_are_found_where_they_were_last_seen(desk: Desk) -> None:
     await desk.state.put("reg:{1001@d}", b"[]")
-    await desk.store.bindings("1001@d")
+    await desk.store.bindings("1001@d", 0.0)
     desk.wire.is_cut = True
-    assert await desk.store.bindings("1001@d") == []
+    assert await desk.store.bindings("1001@d", 0.0) == []
     with pytest.raises(BackingUnavailable):
-        await desk.store.bindings("1002@d")
+        await desk.store.bindings("1002@d", 0.0)
 
 
 def test_the_extensions_asked_for_last_are_remembered() -> None:

@@ -15,12 +15,12 @@ from parley.service.http import HttpServer
 from parley.service.ids import RandomIds
 from parley.service.lifecycle import main, run
 from parley.service.log import configure_logging
-from parley.service.metrics import Registry
+from parley.service.metrics import Metrics, Registry
 
 
 async def _serve(settings: CallManagerSettings, backing_settings: BackingSettings) -> int:
     clock, ids, registry = SystemClock(), RandomIds(), Registry()
-    backing = create_backing(backing_settings, clock)
+    backing = create_backing(backing_settings, clock, registry)
     await backing.start()
     directory = TenantDirectory(backing.db, backing.bus)
     media = GrpcMediaControl(
@@ -29,6 +29,7 @@ async def _serve(settings: CallManagerSettings, backing_settings: BackingSetting
         view=RelayView(backing.discovery, backing.state),
         zone=settings.zone,
     )
+    media.traffic.show(Metrics(registry, "callmanager"))
     try:
         await directory.start()
         await media.start()

@@ -12,6 +12,7 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
 from parley.backing.media.base import MediaControl
 from parley.callmanager.admission import PRODUCT, Admission
+from parley.callmanager.binding_news import BindingNews
 from parley.callmanager.call_services import CallServices
 from parley.callmanager.calls import Calls
 from parley.callmanager.edges import Edges
@@ -98,6 +99,7 @@ class CallManager:
         self._store = CallStore(backing.state, self.instance, ttl_s, metrics)
         self.keeper = self._make_keeper()
         self._events = CallEvents(backing.bus, metrics)
+        self._news = BindingNews(backing.bus, self._store.seen)
         self._load = LoadReporter(
             backing.state, self.calls, clock, self.instance, settings.load_interval_s
         )
@@ -179,6 +181,8 @@ class CallManager:
 
     async def _announce(self, hop: Hop) -> None:
         self._edges.start()
+        if not self._store.is_immediate:
+            self._news.start()
         self._registration = await self._backing.discovery.register(
             Instance(
                 service=SERVICE_NAME,
@@ -239,6 +243,7 @@ class CallManager:
             await self._load.aclose()
             await self._leave()
         self._edges.close()
+        await self._news.aclose()
         await self._peers.aclose()
         await self._tasks.aclose()
         await self.node.aclose()

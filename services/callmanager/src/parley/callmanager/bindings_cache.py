@@ -1,15 +1,34 @@
-"""Where extensions were last seen, for calls that come while shared state is away."""
+"""Where extensions were last seen, for calls that come while shared state is away.
+
+Two sources: what state said when a call asked for an extension, and the registration events that
+edges publish. So a call manager knows every phone that registered or refreshed since it started,
+and those that were called through it.
+"""
 
 from typing import Final
 
+import msgspec
+
+from parley.model.registration import Binding
+
 MAX_EXTENSIONS: Final = 50_000
+
+_decode = msgspec.json.Decoder(list[Binding]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def read_bindings(data: bytes | None) -> list[Binding]:
+    """Decodes stored bindings; what an edge of another version wrote counts as none."""
+    try:
+        return _decode(data) if data else []
+    except msgspec.MsgspecError:
+        return []
 
 
 class BindingsCache:
-    """The stored bindings of the extensions asked for last; about 20 MB when full.
+    """Bindings by AOR without its scheme, those heard of longest ago dropped; 20 MB when full.
 
-    An extension that was never called through this instance is not in it, so a call to it fails
-    while state is away; one that moved meanwhile is called where it was.
+    An extension may be called where it was while news of it are under way.
     """
 
     __slots__ = ("_limit", "_seen")
@@ -27,5 +46,41 @@ class BindingsCache:
         seen[aor] = data or b""
 
     def get(self, aor: str) -> bytes | None:
-        """What state said last; None when it was not asked lately."""
+        """What was heard last, as state keeps it; None when nothing was heard lately."""
         return self._seen.get(aor)
+
+    def note_bound(self, binding: Binding) -> None:
+        """A phone registered, or refreshed; news older than what is known change nothing."""
+        known = self._known(binding)
+        others = [one for one in known if not _is_same(one, binding)]
+        same = [one for one in known if _is_same(one, binding)]
+        newest = max([*same, binding], key=_expiry)
+        self.keep(_aor(binding), _encode([*others, newest]))
+
+    def note_gone(self, binding: Binding) -> None:
+        """A binding was removed or ran out; one that was made after it stays."""
+        known = self._known(binding)
+        left = [
+            one
+            for one in known
+            if not _is_same(one, binding) or one.expires_at > binding.expires_at
+        ]
+        if len(left) < len(known):
+            self.keep(_aor(binding), _encode(left))
+
+    def _known(self, binding: Binding) -> list[Binding]:
+        return read_bindings(self._seen.get(_aor(binding)))
+
+
+def _aor(binding: Binding) -> str:
+    return binding.aor.partition(":")[2]
+
+
+def _expiry(binding: Binding) -> float:
+    return binding.expires_at
+
+
+def _is_same(one: Binding, other: Binding) -> bool:
+    if one.reg_id is not None and one.instance_id is not None:
+        return (one.instance_id, one.reg_id) == (other.instance_id, other.reg_id)
+    return one.contact == other.contact

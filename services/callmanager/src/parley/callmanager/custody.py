@@ -65,6 +65,10 @@ class Custody:
             return True
         return self.stored is None or self._keeper.is_sure(self._term)
 
+    def doubt(self) -> None:
+        """Writes before the next input, whatever the lease says."""
+        self._term = _NEVER
+
     async def make_sure(self) -> None:
         """Checks whose the call is, for the next input.
 
@@ -91,32 +95,37 @@ class Custody:
             AlreadyThere: at the first write: there is such a call already.
         """
         self.is_written = True
-        term, store = self._keeper.lease.term, self._store
-        snapshot = encode_snapshot(self._call)
-        if self.stored is None:
-            self.stored = self._new_record()
-            written = await store.create(self.stored, snapshot)
-            if written is Written.FENCED:
-                raise AlreadyThere
-        else:
-            written = await store.write(self.stored, snapshot)
-        if written is Written.DONE:
-            self._term = term
-        elif written is Written.FENCED or not await self._may_go_on():
+        keeper = self._keeper
+        term, written = keeper.lease.term, await self._put()
+        if written is Written.AWAY and not self._is_protected:
+            if await keeper.judge() is Verdict.LEAVE:
+                raise Fenced
+            if keeper.is_valid:
+                # State came back while the others were asked: it may say that the call is theirs.
+                term, written = keeper.lease.term, await self._put()
+        if written is Written.FENCED:
             raise Fenced
-        else:
-            self._term = _NEVER
+        self._term = term if written is Written.DONE else _NEVER
+
+    async def _put(self) -> Written:
+        snapshot = encode_snapshot(self._call)
+        if self.stored is not None:
+            return await self._store.write(self.stored, snapshot)
+        self.stored = self._new_record()
+        written = await self._store.create(self.stored, snapshot)
+        if written is Written.FENCED:
+            raise AlreadyThere
+        return written
 
     async def delete(self) -> None:
         """Removes the record of the ended call."""
         if self.stored is not None:
             await self._store.delete(self.stored)
 
-    async def _may_go_on(self) -> bool:
-        keeper = self._keeper
-        if self._store.is_immediate or keeper.is_valid:
-            return True
-        return await keeper.judge() is not Verdict.LEAVE
+    @property
+    def _is_protected(self) -> bool:
+        """Whether nobody can have claimed the call while state did not answer."""
+        return self._store.is_immediate or self._keeper.is_valid
 
     def _new_record(self) -> Stored:
         setup, journal = self._call.setup, self._call.parts.journal

@@ -93,6 +93,9 @@ class Edges:
             hop = hop_at(each.address)
             if hop is not None:
                 (draining if each.state is InstanceState.DRAINING else live)[each.id] = hop
+        for name in live.keys() - self._live.keys() - self._draining.keys():
+            # Another run of the edge that was not reached there.
+            self._suspects.pop(live[name], None)
         self._live, self._draining = live, draining
         after = {*live.values(), *draining.values()}
         for hop in before - after:

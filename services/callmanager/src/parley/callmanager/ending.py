@@ -2,13 +2,16 @@
 
 from typing import Final
 
+import structlog
 from msgspec import Struct
 
-from parley.model.call import CallResult, EndedBy, Termination
+from parley.model.call import CallRecord, CallResult, EndedBy, Termination
 
 NO_ANSWER_REASON: Final = 'Q.850;cause=19;text="No answer from user"'
 MEDIA_REASON: Final = 'Q.850;cause=41;text="Temporary failure"'
 TIMEOUT_REASON: Final = 'Q.850;cause=102;text="Recovery on timer expiry"'
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 class Ending(Struct, frozen=True):
@@ -101,3 +104,18 @@ def refused_caller(status: int, reason: str, headers: tuple[tuple[str, str], ...
 def cancelled(reason: str, reasons: tuple[str, ...]) -> Ending:
     """The end of a call that its caller gave up; with the Reason values it gave."""
     return Ending(CallResult.CANCELLED, reason, EndedBy.CALLER, 487, reasons)
+
+
+def log_end(record: CallRecord) -> None:
+    """One line per call; what people ended by themselves is news only to a debugging eye."""
+    ended = record.termination
+    log = _logger.info if ended.by is EndedBy.PLATFORM else _logger.debug
+    log(
+        "call ended",
+        call_id=record.call_id,
+        tenant_id=record.tenant_id,
+        result=ended.result.value,
+        reason=ended.reason,
+        sip_status=ended.sip_status,
+        duration_s=record.duration_s,
+    )

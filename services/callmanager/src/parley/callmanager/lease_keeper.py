@@ -22,6 +22,9 @@ from parley.service.clock import Clock
 
 OWNERS_KEY: Final = "owners:{callmanager}"
 VERDICT_LIFE_S: Final = 0.5
+PATIENCE_S: Final = 1.0
+"""State that was started again is reached by one call manager before the other."""
+_PAUSE_S: Final = 0.1
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -95,16 +98,19 @@ class LeaseKeeper:
         """Renews once; finds out what to do when that fails."""
         was_away = self.lease.is_away
         try:
-            if await self._renew() and not self._is_given_up:
-                await self._join()
-                self.on_interruption()
+            await self._renew_and_tell()
         except (BackingError, TimeoutError) as error:
             self.lease.unanswered()
             if not was_away:
                 _logger.warning("lease not renewed", reason=repr(error))
             if not self.lease.is_valid(self._clock.now()):
                 await self.judge()
-            return
+
+    async def _renew_and_tell(self) -> None:
+        was_away = self.lease.is_away
+        if await self._renew() and not self._is_given_up:
+            await self._join()
+            self.on_interruption()
         self.is_isolated = False
         if was_away:
             _logger.info("state is back")
@@ -117,12 +123,31 @@ class LeaseKeeper:
             now = self._clock.now()
             if now - self._judged_at >= VERDICT_LIFE_S:
                 self._verdict = verdict(await self._peers.ask_all())
+                if (
+                    self._verdict is Verdict.LEAVE
+                    and not self.is_isolated
+                    and await self._is_back_in_a_moment()
+                ):
+                    self._verdict = Verdict.GO_ON
                 self._judged_at = self._clock.now()
                 if self._verdict is Verdict.LEAVE and not self.is_isolated:
                     _logger.warning("others reach state and we do not: calls are left to them")
                     self.is_isolated = True
                     self.on_leave()
             return self._verdict
+
+    async def _is_back_in_a_moment(self) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    try:
+                        await self._renew_and_tell()
+                    except BackingError:
+                        await asyncio.sleep(_PAUSE_S)
+                    else:
+                        return self.is_valid
+        except TimeoutError:
+            return False
 
     def is_sure(self, term: int) -> bool:
         """Says whether a call that was ours in that term is so now."""

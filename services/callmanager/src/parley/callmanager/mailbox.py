@@ -32,8 +32,8 @@ from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices, Input
 from parley.callmanager.call_sip import CallSip
 from parley.callmanager.custody import LEAVE, MAKE_SURE, Custody, Leave, MakeSure
+from parley.callmanager.ending import log_end
 from parley.callmanager.errors import AlreadyThere, Fenced
-from parley.model.call import CallRecord, EndedBy
 from parley.model.ids import CallId
 from parley.model.media import Reply
 from parley.sip.transaction import ClientTransaction, ServerTransaction
@@ -111,6 +111,11 @@ class Mailbox:
         """Finds out whether the call is still ours, before it acts again."""
         self.post(_nothing)
 
+    def doubt(self) -> None:
+        """Looks whose the call is although the lease says that nobody can have it."""
+        self._custody.doubt()
+        self.look_again()
+
     def leave(self) -> None:
         """Hands the call over: after its present step it is written and forgotten, in silence."""
         self._is_leaving = True
@@ -147,15 +152,18 @@ class Mailbox:
 
     def _run_now(self) -> None:
         """Works off everything that needs no waiting; a task does the rest."""
+        if self._work_off():
+            self._services.tasks.spawn(self._run_waiting(), name=f"call {self.call_id}")
+
+    def _work_off(self) -> bool:
+        """Carries out actions and inputs up to an action that waits; says whether there is one."""
         try:
             while not self.is_over:
                 while self._actions:
                     action = self._actions[0]
                     kind = type(action)
                     if kind in self._services.waiting:
-                        name = f"call {self.call_id}"
-                        self._services.tasks.spawn(self._run_waiting(), name=name)
-                        return
+                        return True
                     self._actions.popleft()
                     self._NOW[kind](self, action)
                 if self._inputs:
@@ -171,21 +179,24 @@ class Mailbox:
             self._give_up(error)
         except Exception as error:  # noqa: BLE001 - root of a call; `_break` logs
             self._break(error)
-            return
+            return False
         self._is_busy = False
         self._arm()
+        return False
 
     async def _run_waiting(self) -> None:
-        """Carries out the first action, which waits, then goes on as usual."""
-        try:
-            action = self._actions.popleft()
-            await self._WAITING[type(action)](self, action)
-        except Fenced as error:
-            self._give_up(error)
-        except Exception as error:  # noqa: BLE001 - root of a call; `_break` logs
-            self._break(error)
-            return
-        self._run_now()
+        """Carries out the first action, which waits, and goes on until nothing waits."""
+        is_waiting = True
+        while is_waiting:
+            try:
+                action = self._actions.popleft()
+                await self._WAITING[type(action)](self, action)
+            except Fenced as error:
+                self._give_up(error)
+            except Exception as error:  # noqa: BLE001 - root of a call; `_break` logs
+                self._break(error)
+                return
+            is_waiting = self._work_off()
 
     def _step(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._custody.is_written = False
@@ -314,7 +325,7 @@ class Mailbox:
         services.calls.note_end(self.call_id)
         if record is not None:
             services.metrics.count_end(record.termination, record.duration_s)
-            _log_end(record)
+            log_end(record)
         self._forget()
 
     def _forget(self) -> None:
@@ -376,18 +387,3 @@ class Mailbox:
 
 def _nothing(_: float) -> None:
     """An input without effect: what comes with every input happens."""
-
-
-def _log_end(record: CallRecord) -> None:
-    """One line per call; what people ended by themselves is news only to a debugging eye."""
-    ended = record.termination
-    log = _logger.info if ended.by is EndedBy.PLATFORM else _logger.debug
-    log(
-        "call ended",
-        call_id=record.call_id,
-        tenant_id=record.tenant_id,
-        result=ended.result.value,
-        reason=ended.reason,
-        sip_status=ended.sip_status,
-        duration_s=record.duration_s,
-    )

@@ -47,16 +47,11 @@ from parley.sip.message import Message, Request
 
 VERSION: Final = 2
 _READABLE: Final = (1, VERSION)
-_ANSWERING_HEADERS: Final = ("via", "from", "to", "call-id", "cseq")
+_ANSWERING_HEADERS: Final = frozenset(("via", "from", "to", "call-id", "cseq"))
 """What of a request is needed to answer it."""
-_INVITE_HEADERS: Final = (
-    *_ANSWERING_HEADERS,
-    "record-route",
-    "contact",
-    "max-forwards",
-    "max-breadth",
-    "x-parley-source",
-    *PASSED_HEADERS,
+_INVITE_HEADERS: Final = _ANSWERING_HEADERS.union(
+    ("record-route", "contact", "max-forwards", "max-breadth", "x-parley-source"),
+    PASSED_HEADERS,
 )
 """What of the caller's INVITE is needed to answer it and to make the INVITEs to phones again."""
 
@@ -202,7 +197,7 @@ def _invite(call: Call) -> Raw:
     """Encoded once, and again when the INVITE came by another way."""
     request, encoded = call.parts.caller.request, call.encoded_invite
     if encoded is None or encoded[0] is not request:
-        headers = _needed(request, _INVITE_HEADERS)
+        headers = request.pairs(_INVITE_HEADERS)
         encoded = call.encoded_invite = (request, Raw(_encode(headers)))
     return encoded[1]
 
@@ -312,17 +307,13 @@ def _given(passed: PassThrough) -> list[GivenSnapshot]:
 
 
 def _to_answer(request: Request) -> RequestSnapshot:
-    headers = _needed(request, _ANSWERING_HEADERS)
-    return RequestSnapshot(request.method, request.uri_text, headers)
+    return RequestSnapshot(request.method, request.uri_text, request.pairs(_ANSWERING_HEADERS))
 
 
 def _all_but_via(message: Message) -> Headers:
-    names = dict.fromkeys(name for name in message.header_names() if name != "via")
-    return _needed(message, names)
-
-
-def _needed(message: Message, names: "tuple[str, ...] | dict[str, None]") -> Headers:
-    return [(name, value) for name in names for value in message.get_all(name)]
+    names = set(message.header_names())
+    names.discard("via")
+    return message.pairs(names)
 
 
 def _encode(value: Any) -> bytes:

@@ -15,20 +15,22 @@ from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any, Final, TypeVar
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from parley.backing.errors import BackingError
-from parley.backing.state.base import Claimed, Owned, State, run_now
-from parley.callmanager.bindings_cache import BindingsCache
+from parley.backing.state.base import Claimed, Owned, State, in_one_turn, run_now
+from parley.callmanager.bindings_cache import BindingsCache, read_bindings
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.model.registration import Binding
 
 TIMEOUT_S: Final = 1.0
+BINDINGS_TIMEOUT_S: Final = 0.3
+"""How long state may take to say where an extension is when that is known from before, too."""
+_PROLONGED_S: Final = 60.0
 _MANY_OWED: Final = 10_000
 _T = TypeVar("_T")
-_decode_bindings = msgspec.json.Decoder(list[Binding]).decode
 
 
 class Written(Enum):
@@ -59,6 +61,7 @@ class CallStore:
 
     Attributes:
         is_immediate: no method ever waits, so that `run_now` may drive them.
+        seen: where extensions were last seen.
         generation: grows whenever state may have forgotten acknowledged writes.
         is_away: says whether state is known not to answer; then writes are not even tried.
     """
@@ -71,7 +74,8 @@ class CallStore:
         self._ttl_s = ttl_s
         self._metrics = metrics
         self._owned = owned_key(owner)
-        self._bindings = BindingsCache()
+        self.seen = BindingsCache()
+        self._heard_s = float("inf")
         self._owed: dict[CallId, Stored] = {}
         self.is_immediate = state.is_immediate
         self.generation = 1
@@ -81,28 +85,35 @@ class CallStore:
         """State may have forgotten what it took."""
         self.generation += 1
 
-    async def bindings(self, aor: str) -> list[Binding]:
+    async def bindings(self, aor: str, wall_s: float) -> list[Binding]:
         """Reads where an extension can be reached; while state is away, where it was last seen.
 
+        Bindings that ran out since state answered last are good for another minute then: their
+        phones may have been told to refresh them later.
+
         Raises:
-            BackingError: state did not answer, and this extension was not asked for lately.
+            BackingError: state did not answer, and nothing was heard of this extension.
             TimeoutError: nor did it within the time-out.
         """
-        try:
-            data = await self._bounded(self._state.get(f"reg:{{{aor}}}"))
-        except (BackingError, TimeoutError):
-            known = self._bindings.get(aor)
-            if known is None:
-                raise
-            self._metrics.stale_bindings.inc()
-            data = known
-        else:
-            self._bindings.keep(aor, data)
-        try:
-            return _decode_bindings(data) if data else []
-        except msgspec.MsgspecError:
-            # What an edge of another version wrote; the phones register again.
-            return []
+        known = self.seen.get(aor)
+        if known is None or not self.is_away():
+            timeout_s = TIMEOUT_S if known is None else BINDINGS_TIMEOUT_S
+            try:
+                data = await self._bounded(self._state.get(f"reg:{{{aor}}}"), timeout_s)
+            except (BackingError, TimeoutError):
+                if known is None:
+                    raise
+            else:
+                self._heard_s = wall_s
+                self.seen.keep(aor, data)
+                return read_bindings(data)
+        self._metrics.stale_bindings.inc()
+        return [self._prolonged(one, wall_s) for one in read_bindings(known)]
+
+    def _prolonged(self, binding: Binding, wall_s: float) -> Binding:
+        if self._heard_s < binding.expires_at < wall_s + _PROLONGED_S:
+            return replace(binding, expires_at=wall_s + _PROLONGED_S)
+        return binding
 
     # --- records of our own calls ----------------------------------------------------------
 
@@ -178,7 +189,7 @@ class CallStore:
         """
         claiming = self._state.claim(call_key(call_id), self._owner, epoch, self._ttl_s)
         adding = self._state.set_add(self._owned, call_id, started_s)
-        _, claimed = await self._bounded(self._both(adding, claiming))
+        claimed: Claimed | None = (await self._bounded(in_one_turn(adding, claiming)))[1]
         if claimed is None:
             await self._bounded(self._state.set_remove(self._owned, call_id))
         return claimed
@@ -217,11 +228,7 @@ class CallStore:
         state, call_id = self._state, stored.call_id
         by_tenant = state.set_add(_calls_key(stored.tenant_id), call_id, stored.started_s)
         by_owner = state.set_add(self._owned, call_id, stored.started_s)
-        if self.is_immediate:
-            await by_tenant
-            await by_owner
-            return await writing
-        written: _T = (await asyncio.gather(by_tenant, by_owner, writing))[2]
+        written: _T = (await in_one_turn(by_tenant, by_owner, writing))[2]
         return written
 
     async def _delete(self, stored: Stored) -> None:
@@ -229,25 +236,14 @@ class CallStore:
         deleting = state.delete_owned(_key(stored), self._owner, stored.epoch)
         by_tenant = state.set_remove(_calls_key(stored.tenant_id), call_id)
         by_owner = state.set_remove(self._owned, call_id)
-        if self.is_immediate:
-            await deleting
-            await by_tenant
-            await by_owner
-        else:
-            await asyncio.gather(deleting, by_tenant, by_owner)
+        await in_one_turn(deleting, by_tenant, by_owner)
 
-    async def _both(
-        self, first: Coroutine[Any, Any, bool], second: Coroutine[Any, Any, _T]
-    ) -> tuple[bool, _T]:
-        if self.is_immediate:
-            return await first, await second
-        both = await asyncio.gather(first, second)
-        return both[0], both[1]
-
-    async def _bounded(self, operation: Coroutine[Any, Any, _T]) -> _T:
+    async def _bounded(
+        self, operation: Coroutine[Any, Any, _T], timeout_s: float = TIMEOUT_S
+    ) -> _T:
         if self.is_immediate:
             return await operation
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await operation
 
 

@@ -76,13 +76,20 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Looks once; when state does not answer, everybody gets time before the next look."""
-        if self._clock.now() < self._not_before or not self._keeper.is_valid:
+        if not self._keeper.is_valid:
+            # State is away for us, and perhaps for those whose leases run out there meanwhile.
+            self._wait()
+        if self._is_settling:
             return
         try:
             await self._sweep()
         except (BackingError, TimeoutError) as error:
             _logger.debug("sweep not finished", reason=repr(error))
             self._wait()
+
+    @property
+    def _is_settling(self) -> bool:
+        return self._clock.now() < self._not_before
 
     def _wait(self) -> None:
         self._not_before = self._clock.now() + SETTLE_S
@@ -92,6 +99,9 @@ class Sweeper:
         async with asyncio.timeout(TIMEOUT_S):
             owners = [name for name, _ in await self._state.set_range(OWNERS_KEY)]
             leases = await self._state.get_many([lease_key(owner) for owner in owners])
+        if self._is_settling:
+            # State went and came back while we read: nobody has had time to renew.
+            return
         seen = census(self._me, owners, leases)
         self._seen.intersection_update(owners)
         await self._meet([each for each in seen.alive if each != self._me])
@@ -101,12 +111,17 @@ class Sweeper:
             await self._check_own()
 
     async def _check_own(self) -> None:
-        """Finds calls that are ours in state and nowhere here: claimed, but the answer was lost."""
+        """Finds calls that are ours in state and nowhere here, and the other way round.
+
+        The first were claimed and the answer was lost; the second were claimed by others while we
+        were silent for less than a lease.
+        """
         async with asyncio.timeout(TIMEOUT_S):
             index = await self._state.set_range(owned_key(self._me))
         for call_id, started_s in index:
             if not self._takeovers.is_known(CallId(call_id)):
                 await self._takeovers.take_dead(CallId(call_id), self._me, started_s)
+        self._takeovers.doubt_all_but({call_id for call_id, _ in index})
         await self._store.delete_owed()
         self._check_at = self._clock.now() + CHECK_S
 

@@ -6,9 +6,11 @@ normal way, as if the call had always been here (`ownership.py` decides, `restor
 
 import asyncio
 from collections import deque
+from collections.abc import Set
 from enum import Enum
 from typing import Final
 
+import structlog
 from msgspec import Struct, structs
 
 from parley.backing.errors import BackingError
@@ -36,6 +38,8 @@ MAX_WAITING: Final = 50
 MAX_TAKEOVERS: Final = 5000
 """Calls that may be looked for at a time; a flood of made-up calls ends here."""
 _ATTEMPTS: Final = 4
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 class Where(Enum):
@@ -100,6 +104,12 @@ class Takeovers:
         else:
             queue.append(visitor)
 
+    def doubt_all_but(self, call_ids: Set[str]) -> None:
+        """Calls here that our index does not name look whose they are."""
+        for mailbox in self._services.calls:
+            if mailbox.call_id not in call_ids:
+                mailbox.doubt()
+
     def is_known(self, call_id: CallId) -> bool:
         """Whether a call is here, was, or is being looked for."""
         calls = self._services.calls
@@ -145,7 +155,8 @@ class Takeovers:
         found = _UNKNOWN
         try:
             found = await self._find(call_id)
-        except (BackingError, TimeoutError):
+        except (BackingError, TimeoutError) as error:
+            _logger.info("a call cannot be looked for", call_id=call_id, reason=repr(error))
             found = self._left_to_others(call_id)
         finally:
             self._settle(call_id, found)

@@ -1,0 +1,89 @@
+"""Whether an instance leaves its calls to others when state does not answer it."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from parley.backing.errors import BackingUnavailable
+from parley.callmanager.lease import LeaseTimes
+from parley.callmanager.lease_keeper import LeaseKeeper
+from parley.callmanager.ownership import Answer, Verdict
+from parley.model.ids import InstanceId
+from parley.testkit.clock import FakeClock
+
+
+class _State:
+    """State that is away for a number of operations."""
+
+    def __init__(self) -> None:
+        self.refuses = 0
+        self.version = 0
+
+    def on_new_generation(self, callback: object) -> None: ...
+
+    async def put_if_version(self, key: str, value: bytes, version: int, ttl_s: float) -> int:
+        if self.refuses:
+            self.refuses -= 1
+            raise BackingUnavailable("away")
+        self.version += 1
+        return self.version
+
+    async def set_add(self, key: str, member: str, score: float) -> None: ...
+
+
+class _Stage:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.state = _State()
+        self.asked = 0
+        self.dropped = self.looked = 0
+        store: Any = SimpleNamespace(forget=lambda: None, delete_owed=self._nothing, is_away=None)
+        peers: Any = SimpleNamespace(ask_all=self._ask_all)
+        state: Any = self.state
+        self.keeper = LeaseKeeper(
+            state=state,
+            store=store,
+            peers=peers,
+            clock=self.clock,
+            instance=InstanceId("cm-1"),
+            times=LeaseTimes(),
+        )
+        self.keeper.on_leave = self._drop
+        self.keeper.on_interruption = self._look
+
+    async def _ask_all(self) -> list[Answer]:
+        self.asked += 1
+        return [Answer.UP]
+
+    async def _nothing(self) -> None: ...
+
+    def _drop(self) -> None:
+        self.dropped += 1
+
+    def _look(self) -> None:
+        self.looked += 1
+
+
+@pytest.fixture
+async def stage() -> _Stage:
+    stage = _Stage()
+    await stage.keeper.start()
+    return stage
+
+
+async def test_state_that_answers_the_others_first_gets_a_moment(stage: _Stage) -> None:
+    stage.state.refuses = 2
+    stage.clock.advance(5.0)
+    await stage.keeper.renew()
+    assert (stage.asked, stage.dropped) == (1, 0)
+    assert stage.keeper.is_valid and not stage.keeper.is_isolated
+    assert stage.looked
+
+
+async def test_who_alone_does_not_reach_state_leaves_its_calls(stage: _Stage) -> None:
+    stage.state.refuses = 10_000
+    stage.clock.advance(5.0)
+    assert await stage.keeper.judge() is Verdict.LEAVE
+    assert stage.keeper.is_isolated
+    assert stage.dropped == 1

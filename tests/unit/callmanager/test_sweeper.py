@@ -1,0 +1,100 @@
+"""Who takes whom for dead, around an outage of shared state."""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from parley.callmanager.lease_keeper import OWNERS_KEY, lease_key
+from parley.callmanager.ownership import Answer
+from parley.callmanager.sweeper import SETTLE_S, Sweeper
+from parley.model.ids import CallId, InstanceId
+from parley.testkit.clock import FakeClock
+
+
+class _State:
+    """State in which the lease of `cm-2` has run out."""
+
+    def __init__(self) -> None:
+        self.while_reading: Callable[[], None] = lambda: None
+        self.tell_new_generation: Callable[[], None] = lambda: None
+
+    def on_new_generation(self, callback: Callable[[], None]) -> None:
+        self.tell_new_generation = callback
+
+    async def set_range(self, key: str) -> list[tuple[str, float]]:
+        if key == OWNERS_KEY:
+            return [("cm-1", 1.0), ("cm-2", 2.0)]
+        return [("call", 3.0)]
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        self.while_reading()
+        return [b"1" if key == lease_key(InstanceId("cm-1")) else None for key in keys]
+
+    async def set_remove(self, key: str, *members: str) -> None: ...
+
+    async def hash_get_all(self, key: str) -> dict[str, bytes]:
+        return {}
+
+
+class _Stage:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.state = _State()
+        self.keeper = SimpleNamespace(is_valid=True)
+        self.taken: list[str] = []
+        takeovers: Any = SimpleNamespace(
+            is_leaving=False,
+            take_dead=self._take,
+            is_known=lambda call_id: True,
+            doubt_all_but=lambda call_ids: None,
+        )
+        peers: Any = SimpleNamespace(ask=self._ask)
+        store: Any = SimpleNamespace(delete_owed=self._nothing)
+        state: Any = self.state
+        keeper: Any = self.keeper
+        me = InstanceId("cm-1")
+        self.sweeper = Sweeper(state, keeper, peers, store, takeovers, self.clock, me)
+
+    async def _take(self, call_id: CallId, *_: object) -> bool:
+        self.taken.append(call_id)
+        return True
+
+    async def _ask(self, instance: InstanceId) -> Answer:
+        return Answer.UP
+
+    async def _nothing(self) -> None: ...
+
+
+@pytest.fixture
+def stage() -> _Stage:
+    return _Stage()
+
+
+async def test_calls_of_an_instance_without_lease_are_taken(stage: _Stage) -> None:
+    await stage.sweeper.sweep()
+    assert stage.taken == ["call"]
+
+
+async def test_state_that_was_lost_while_it_was_read_declares_nobody_dead(stage: _Stage) -> None:
+    stage.state.while_reading = lambda: stage.state.tell_new_generation()
+    await stage.sweeper.sweep()
+    assert stage.taken == []
+    stage.state.while_reading = lambda: None
+    stage.clock.advance(SETTLE_S)
+    await stage.sweeper.sweep()
+    assert stage.taken == ["call"]
+
+
+async def test_who_was_without_a_lease_gives_the_others_time_to_renew_theirs(
+    stage: _Stage,
+) -> None:
+    stage.keeper.is_valid = False
+    await stage.sweeper.sweep()
+    stage.keeper.is_valid = True
+    await stage.sweeper.sweep()
+    assert stage.taken == []
+    stage.clock.advance(SETTLE_S)
+    await stage.sweeper.sweep()
+    assert stage.taken == ["call"]
