@@ -59,6 +59,18 @@ async def test_a_full_or_draining_relay_is_passed_over(relays: Any, connect: Any
     assert reply.error in {ReplyError.PORTS_EXHAUSTED, ReplyError.DRAINING}
 
 
+async def test_a_new_session_waits_for_a_relay_that_is_being_connected_to(
+    relays: Any, connect: Any
+) -> None:
+    manager = await connect(*(relay.address for relay in relays))
+    relays[1].core.relay.is_draining = True
+    await relays[0].stop()
+    waiting = asyncio.create_task(manager.control.execute(opening("s")))
+    await relays[0].start()
+    reply = await waiting
+    assert reply.ok and reply.relay == relays[0].address
+
+
 async def test_draining_is_told_to_those_who_wait_for_nothing(relays: Any, connect: Any) -> None:
     manager = await connect(relays[0].address)
     await relays[0].core.drain(1)

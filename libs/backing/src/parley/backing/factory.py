@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from parley.backing.blobs.base import Blobs
 from parley.backing.blobs.embedded import LocalBlobs
 from parley.backing.bus.base import Bus
 from parley.backing.bus.embedded import EmbeddedBus
 from parley.backing.bus.log import BusLimits
-from parley.backing.db.engine import Database
 from parley.backing.discovery.base import Discovery
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
@@ -21,6 +20,9 @@ from parley.backing.state.embedded import EmbeddedState
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.metrics import Metrics, Registry
+
+if TYPE_CHECKING:
+    from parley.backing.db.engine import Database
 
 _IN_MEMORY = "sqlite://"
 _LOCAL_REDIS = "redis://127.0.0.1:6379/0"
@@ -41,10 +43,18 @@ class Backing:
     bus: Bus
     state: State
     discovery: Discovery
-    db: Database
+    make_db: "Callable[[], Database]"
     blobs: Blobs
+    _db: "Database | None" = field(default=None, init=False, repr=False)
     _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
     _is_open: bool = field(default=False, init=False, repr=False)
+
+    @property
+    def db(self) -> "Database":
+        """The database; a process that never asks for it does not load SQLAlchemy."""
+        if self._db is None:
+            self._db = self.make_db()
+        return self._db
 
     async def start(self) -> None:
         """Opens every port; what was opened is closed again when one fails.
@@ -86,11 +96,17 @@ def create_backing(
     """Builds the ports that the settings ask for; nothing is opened yet."""
     return Backing(
         bus=_BUS[settings.bus](settings, clock, registry),
-        state=_STATE[settings.state](settings, clock),
+        state=_STATE[settings.state](settings, clock, registry),
         discovery=_DISCOVERY[settings.discovery](settings, clock),
-        db=Database(_database_url(settings), clock),
+        make_db=lambda: _database(settings, clock),
         blobs=_BLOBS[settings.blobs](settings, clock),
     )
+
+
+def _database(settings: BackingSettings, clock: Clock) -> "Database":
+    from parley.backing.db.engine import Database
+
+    return Database(_database_url(settings), clock)
 
 
 def _database_url(settings: BackingSettings) -> str:
@@ -135,11 +151,11 @@ def _kafka_bus(settings: BackingSettings, clock: Clock, registry: Registry | Non
     return KafkaBus(clock, options, _journal(settings, "bus-queue"), metrics)
 
 
-def _embedded_state(settings: BackingSettings, clock: Clock) -> State:
+def _embedded_state(settings: BackingSettings, clock: Clock, _registry: Registry | None) -> State:
     return EmbeddedState(clock, _journal(settings, "state"))
 
 
-def _redis_state(settings: BackingSettings, clock: Clock) -> State:
+def _redis_state(settings: BackingSettings, clock: Clock, registry: Registry | None) -> State:
     # A process that does not use Redis does not load its client.
     from parley.backing.state.redis import RedisState
     from parley.backing.state.redis_limits import Limits
@@ -147,9 +163,12 @@ def _redis_state(settings: BackingSettings, clock: Clock) -> State:
     url = settings.state_url
     limits = Limits(timeout_s=settings.state_timeout_s, wait_replicas=settings.state_wait_replicas)
     try:
-        return RedisState(url.get_secret_value() if url else _LOCAL_REDIS, clock, limits)
+        state = RedisState(url.get_secret_value() if url else _LOCAL_REDIS, clock, limits)
     except ValueError as error:
         raise StartError(f"PARLEY_BACKING_STATE_URL: {error}.") from error
+    if registry is not None:
+        state.statistics.show(Metrics(registry, "backing"))
+    return state
 
 
 def _embedded_discovery(_settings: BackingSettings, _clock: Clock) -> Discovery:
@@ -189,7 +208,7 @@ _BUS: dict[Adapter, Callable[[BackingSettings, Clock, Registry | None], Bus]] = 
     Adapter.EMBEDDED: _embedded_bus,
     Adapter.KAFKA: _kafka_bus,
 }
-_STATE: dict[Adapter, Callable[[BackingSettings, Clock], State]] = {
+_STATE: dict[Adapter, Callable[[BackingSettings, Clock, Registry | None], State]] = {
     Adapter.EMBEDDED: _embedded_state,
     Adapter.REDIS: _redis_state,
 }

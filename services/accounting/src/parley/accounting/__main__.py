@@ -45,7 +45,7 @@ async def _serve() -> int:
     configure_logging(settings.log_level)
     clock, registry = SystemClock(), Registry()
     try:
-        backing = create_backing(backing_settings, clock)
+        backing = create_backing(backing_settings, clock, registry)
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return Exit.FAILED

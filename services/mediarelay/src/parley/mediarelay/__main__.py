@@ -21,10 +21,12 @@ async def _serve() -> int:
     settings = MediaRelaySettings.load_or_exit()
     backing_settings = BackingSettings.load_or_exit() if settings.announce else None
     configure_logging(settings.log_level)
-    clock = SystemClock()
-    backing = None if backing_settings is None else create_backing(backing_settings, clock)
+    clock, registry = SystemClock(), Registry()
+    backing = None
+    if backing_settings is not None:
+        backing = create_backing(backing_settings, clock, registry)
     try:
-        services = create_app(settings, Registry(), clock, backing)
+        services = create_app(settings, registry, clock, backing)
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return Exit.FAILED

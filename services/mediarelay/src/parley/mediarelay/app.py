@@ -35,6 +35,8 @@ _GRPC_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 3000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    # Pings that pile up while a machine is busy must not cost the connection.
+    ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.max_pings_without_data", 0),
 )
 

@@ -17,7 +17,7 @@ from parley.service.metrics import Metrics, Registry
 
 async def _serve(settings: RestGatewaySettings, backing_settings: BackingSettings) -> int:
     clock, registry = SystemClock(), Registry()
-    backing = create_backing(backing_settings, clock)
+    backing = create_backing(backing_settings, clock, registry)
     outbox = OutboxPublisher(backing.db, backing.bus, Metrics(registry, "restgateway"))
     api = create_app(settings, backing, clock)
     health = HttpServer(

@@ -19,7 +19,7 @@ async def _serve() -> int:
     backing_settings = BackingSettings.load_or_exit()
     configure_logging(settings.log_level)
     clock, registry = SystemClock(), Registry()
-    backing = create_backing(backing_settings, clock)
+    backing = create_backing(backing_settings, clock, registry)
     parts = (backing, create_app(settings, backing, clock, registry))
     health = HttpServer(
         HealthApp(parts, registry), settings.host, settings.health_port, name="The health port"

@@ -20,7 +20,6 @@ import structlog
 from kazoo.client import KazooClient  # type: ignore[import-untyped]
 from kazoo.exceptions import (  # type: ignore[import-untyped]
     BadVersionError,
-    KazooException,
     NodeExistsError,
     NoNodeError,
 )
@@ -32,7 +31,7 @@ from parley.backing.errors import BackingError, BackingUnavailable
 from parley.service.tasks import TaskOwner
 
 _RETRY = {"max_tries": -1, "delay": 0.1, "backoff": 1.6, "max_delay": 1.0, "max_jitter": 0.4}
-_REOPEN_PAUSE_S = 1.0
+_REOPEN_PAUSE_S = 0.3
 _CLOSE_TIMEOUT_S = 10.0
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -220,7 +219,8 @@ class ZookeeperSession:
             raise NodeChanged(str(error)) from error
         except NoNodeError as error:
             raise _NoNode(str(error)) from error
-        except KazooException as error:
+        except Exception as error:
+            # kazoo's own errors, and whatever it stumbled over in an answer.
             raise BackingUnavailable(f"discovery failed: {error!r}") from error
 
     # --- the connection --------------------------------------------------------------------

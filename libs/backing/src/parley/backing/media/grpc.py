@@ -14,6 +14,7 @@ from parley.backing.media.link import RelayLink
 from parley.backing.media.pacing import Paced
 from parley.backing.media.relay_view import DEFAULT_CAPACITY, RelayView
 from parley.backing.media.times import DEFAULT_TIMES, MediaTimes
+from parley.backing.media.traffic import Traffic
 from parley.model.media import (
     CloseSession,
     Command,
@@ -30,7 +31,11 @@ _ELSEWHERE = frozenset({ReplyError.DRAINING, ReplyError.PORTS_EXHAUSTED})
 
 
 class GrpcMediaControl:
-    """`MediaControl` over relays in other processes."""
+    """`MediaControl` over relays in other processes.
+
+    Attributes:
+        traffic: what went over the streams so far.
+    """
 
     def __init__(
         self,
@@ -56,10 +61,12 @@ class GrpcMediaControl:
         self._zone = zone
         self._times = times
         self._changed = asyncio.Event()
+        self._changes = 0
         self._links: dict[str, RelayLink] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._homes: dict[str, RelayLink] = {}
         self._callback: MediaEventCallback | None = None
+        self.traffic = Traffic()
         self._tasks = TaskOwner()
         self._news = Paced(self._tell, times.batch, times.batch_pause_s)
         self._is_open = False
@@ -124,6 +131,7 @@ class GrpcMediaControl:
             self._lose,
             self._on_change,
             self._times,
+            self.traffic,
         )
         self._links[address] = link
         return link
@@ -142,6 +150,7 @@ class GrpcMediaControl:
 
     def _on_change(self) -> None:
         self._changed.set()
+        self._changes += 1
         if self._is_open:
             self._drop_gone()
             self._ask_to_move()
@@ -224,9 +233,55 @@ class GrpcMediaControl:
         return reply
 
     async def _open_anywhere(self, command: OpenSession, besides: RelayLink | None) -> Reply:
-        """Asks one relay after the other; the one that goes away meanwhile is not the last."""
+        """Asks every relay, and those too that are there a moment later.
+
+        While relays are started again one after another, the next may drain before the stream to
+        the last one stands.
+        """
+        until = asyncio.get_running_loop().time() + self._times.connecting_s
+        while True:
+            seen = self._changes
+            reply = await self._ask_around(command, besides)
+            if reply is not None:
+                is_full = reply.error is ReplyError.PORTS_EXHAUSTED
+                if reply.error not in _ELSEWHERE or (is_full and not self._is_connecting(besides)):
+                    return reply
+            if not await self._another_comes(besides, seen, until):
+                break
+        if reply is None:
+            raise MediaUnavailable("no media relay is reachable")
+        return reply
+
+    def _is_connecting(self, besides: RelayLink | None) -> bool:
+        return any(not link.is_up and link is not besides for link in self._links.values())
+
+    async def _another_comes(self, besides: RelayLink | None, seen: int, until: float) -> bool:
+        """Waits for a relay that takes sessions, while one is connected to or may be found.
+
+        Args:
+            besides: a relay that does not count.
+            seen: changes when the relays were asked last.
+            until: loop time at which the wait is over.
+        """
+        try:
+            async with asyncio.timeout_at(until):
+                while True:
+                    if self._changes != seen and self._ranked("", besides):
+                        return True
+                    if self._view is None and not self._is_connecting(besides):
+                        return False
+                    await self.wait_changed()
+        except TimeoutError:
+            return False
+
+    async def _ask_around(self, command: OpenSession, besides: RelayLink | None) -> Reply | None:
+        """Asks one relay after the other; None when there is none to be asked.
+
+        Raises:
+            MediaUnavailable: those that were asked went away before they answered.
+        """
         reply: Reply | None = None
-        error = MediaUnavailable("no media relay is reachable")
+        error: MediaUnavailable | None = None
         for link in self._ranked(command.session_id, besides):
             try:
                 reply = await self._execute_at(link, command)
@@ -235,7 +290,7 @@ class GrpcMediaControl:
                 continue
             if reply.error not in _ELSEWHERE:
                 return reply
-        if reply is None:
+        if reply is None and error is not None:
             raise error
         return reply
 

@@ -22,6 +22,7 @@ import structlog
 from parley.backing.media.base import MediaEventCallback, MediaUnavailable
 from parley.backing.media.convert import command_to_pb, event_from_pb, reply_from_pb
 from parley.backing.media.times import MediaTimes
+from parley.backing.media.traffic import Traffic
 from parley.model.media import CloseSession, Command, OpenSession, Reply, SessionLost
 from parley.rpc.media.v1 import media_pb2 as pb
 from parley.rpc.media.v1.media_pb2_grpc import MediaRelayStub
@@ -65,9 +66,10 @@ class RelayLink:
         address: `host:port`, also the relay's name in replies.
         is_up: the relay has spoken on the present stream.
         is_draining: it takes no new session.
+        traffic: what was sent and received, of all links together.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all of them are the owner's
         self,
         address: str,
         instance_id: str,
@@ -75,6 +77,7 @@ class RelayLink:
         on_lost: Callable[["RelayLink", Sequence[str], str], None],
         on_change: Callable[[], None],
         times: MediaTimes,
+        traffic: Traffic | None = None,
     ) -> None:
         """Prepares; `run` connects.
 
@@ -85,8 +88,10 @@ class RelayLink:
             on_lost: told of this link, the sessions that are lost with its relay, and why.
             on_change: told when the relay comes, goes, or begins or ends to drain.
             times: how long to wait for what.
+            traffic: counts messages, of several links if need be.
         """
         self.address = address
+        self.traffic = traffic or Traffic()
         self.is_up = False
         self.is_draining = False
         self._hello = pb.CommandBatch(instance_id=instance_id)
@@ -227,6 +232,7 @@ class RelayLink:
                     instance_id=self._hello.instance_id, commands=self._outgoing
                 )
                 self._outgoing = []
+                self.traffic.messages += 1
                 await call.write(batch)
 
     async def _watch(self) -> None:
@@ -243,6 +249,7 @@ class RelayLink:
                 raise _Silent
 
     def _receive(self, batch: pb.ReplyBatch) -> None:
+        self.traffic.received += 1
         self._heard_at = asyncio.get_running_loop().time()
         self._is_beating = batch.heartbeat_ms > 0
         self._reported = batch.sessions
@@ -313,6 +320,7 @@ class RelayLink:
 
     def _send(self, command: Command) -> int:
         self._last_number += 1
+        self.traffic.commands += 1
         self._outgoing.append(command_to_pb(self._last_number, command))
         self._wake.set()
         return self._last_number

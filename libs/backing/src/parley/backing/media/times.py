@@ -8,6 +8,8 @@ class MediaTimes(Struct, frozen=True, kw_only=True):
 
     Attributes:
         command_s: a command may wait so long for its reply.
+        connecting_s: a new session waits so long for a relay to be found and connected to when no
+            other takes it.
         lost_after_s: a relay whose stream ended, and that neither refuses nor takes a new one, has
             lost its sessions after this time; one that refuses has lost them at once.
         silent_after_s: a relay that promised heartbeats and says nothing for so long is dead.
@@ -21,6 +23,7 @@ class MediaTimes(Struct, frozen=True, kw_only=True):
     """
 
     command_s: float = 2.0
+    connecting_s: float = 1.5
     lost_after_s: float = 0.3
     silent_after_s: float = 0.7
     first_pause_s: float = 0.05

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from parley.service.metrics import Metrics
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -37,3 +39,11 @@ class Statistics:
     connections: int = 0
     failures: int = 0
     refusals: int = 0
+
+    def show(self, metrics: Metrics) -> None:
+        """Exports the counts."""
+        metrics.read("state_commands", "Commands sent to Redis.", lambda: self.commands)
+        metrics.read("state_batches", "Writes in which they left.", lambda: self.batches)
+        metrics.read("state_connections", "Connections made to Redis.", lambda: self.connections)
+        metrics.read("state_failures", "Connections to Redis given up.", lambda: self.failures)
+        metrics.read("state_refusals", "Commands refused: too many.", lambda: self.refusals)
