@@ -17,7 +17,7 @@ MEDIA_MARK = $(VENV)/.mediaengine
 MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 .PHONY: help install run test check lint format types imports layout proto-check unit contract \
-	integration fuzz e2e phones servers cluster bench lock proto settings rust ci clean
+	integration fuzz e2e chaos phones servers cluster bench lock proto settings rust ci clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -100,6 +100,9 @@ fuzz: install ## Run the fuzz suites
 
 e2e: install phones servers ## Run the end-to-end tests with sipp and baresip
 	@$(PYTEST) tests/e2e
+
+chaos: install servers ## Kill, hang and starve parts of clusters under load (20 minutes); ID=R2 runs one line
+	@$(BIN)/python -m tests.chaos $(if $(ID),--id $(ID)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 phones: ## Install sipp and baresip for the end-to-end tests (Debian packages, as root)
 	@tools/install_phones

@@ -90,6 +90,11 @@ def test_all_edges_have_one_secret() -> None:
     assert secrets == {"0123456789abcdef"}
 
 
+def test_one_process_alone_gets_its_further_environment() -> None:
+    plans = _plans(process_environment={"edgeproxy-2": {"TZ": "UTC"}})
+    assert [each.name for each in plans if each.environment.get("TZ")] == ["edgeproxy-2"]
+
+
 def test_further_edges_stand_alone_on_their_address() -> None:
     hosts = [each.host for each in _plans(edge_hosts="127.0.0.2") if each.ports.get("udp_port")]
     assert hosts == ["127.0.0.1", "127.0.0.1", "127.0.0.2"]

@@ -123,6 +123,7 @@ def _process(
             **backing,
             "PARLEY_BACKING_DATA": str(settings.data.absolute() / "processes" / name),
             **environment,
+            **settings.process_environment.get(name, {}),
         },
     )
 

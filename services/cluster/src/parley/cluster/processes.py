@@ -116,8 +116,8 @@ class Processes:
         """Where its output goes."""
         return self._logs / f"{name}.log"
 
-    async def restart(self, name: str) -> None:
-        """Stops a process, if it runs, starts it again and waits until it is ready.
+    async def restart(self, name: str, *, is_hung: bool = False) -> None:
+        """Stops a process (kills a hung one), starts it again and waits until it is ready.
 
         Raises:
             KeyError: there is no process of that name.
@@ -126,7 +126,10 @@ class Processes:
         plan = next((each for each in self.plans if each.name == name), None)
         if plan is None:
             raise KeyError(name)
-        await asyncio.to_thread(self._children[name].stop, _READY_S)
+        child = self._children[name]
+        if is_hung:
+            await asyncio.to_thread(child.kill)
+        await asyncio.to_thread(child.stop, _READY_S)
         self._spawn(plan)
         await self._wait_ready(plan)
 

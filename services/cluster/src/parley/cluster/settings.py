@@ -1,16 +1,28 @@
 """Settings of a local cluster: `PARLEY_CLUSTER_*`."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+import msgspec
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from parley.allinone.settings import Address, Addresses, Port
-from parley.service.settings import LogLevel, PortRange, Ports, Settings
+from parley.cluster.topology import SERVICES
+from parley.service.settings import CommaList, LogLevel, PortRange, Ports, Settings
 
 _MAX_INSTANCES = 9
 _PORTS_EACH = 8
+
+
+def _from_json(value: object) -> object:
+    try:
+        return msgspec.json.decode(value) if isinstance(value, str) else value
+    except msgspec.DecodeError as error:
+        raise ValueError(f"is no JSON: {error}") from error
+
+
+Environments = Annotated[dict[str, dict[str, str]], BeforeValidator(_from_json)]
 
 
 class ClusterSettings(Settings):
@@ -27,6 +39,11 @@ class ClusterSettings(Settings):
         wsi_port: WebSocket events of the first gateway; the others get free ports.
         rtp_ports: media ports, first to last, divided among the relays.
         restart_s: seconds after which a process or server that died is started again; none: never.
+        liveness_s: seconds without an answer to `/healthz` after which a process is killed and
+            started again; none: never.
+        liveness_of: services whose processes are asked, with commas; empty: all.
+        process_environment: JSON object of further variables of single processes by their name:
+            `{"edgeproxy-1": {"TZ": "UTC"}}`.
         drain_s: seconds that a stop waits for calls to be closed.
         log_level: of the supervisor and of all services.
     """
@@ -44,6 +61,9 @@ class ClusterSettings(Settings):
     wsi_port: Port = 8081
     rtp_ports: Ports = PortRange(20000, 29999)
     restart_s: float | None = Field(None, ge=0)
+    liveness_s: float | None = Field(None, gt=0)
+    liveness_of: CommaList = ()
+    process_environment: Environments = {}
     drain_s: float = Field(10.0, gt=0, le=600)
     log_level: LogLevel = "info"
 
@@ -59,4 +79,17 @@ class ClusterSettings(Settings):
             raise ValueError("PARLEY_CLUSTER_SIP_PORT lies within PARLEY_CLUSTER_RTP_PORTS")
         if last - first + 1 < _PORTS_EACH * self.instances:
             raise ValueError("PARLEY_CLUSTER_RTP_PORTS are too few for the relays")
+        self._check_names()
         return self
+
+    def _check_names(self) -> None:
+        services = {spec.service for spec in SERVICES}
+        for name in self.liveness_of:
+            if name not in services:
+                raise ValueError(f"PARLEY_CLUSTER_LIVENESS_OF names {name}, which is no service")
+        names = {f"{service}-{n}" for service in services for n in range(1, _MAX_INSTANCES + 1)}
+        for name in self.process_environment:
+            if name not in names:
+                raise ValueError(
+                    f"PARLEY_CLUSTER_PROCESS_ENVIRONMENT names {name}, which is no process"
+                )

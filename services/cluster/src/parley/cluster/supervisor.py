@@ -14,6 +14,7 @@ from parley.cluster.control import (
     remove_control,
     write_control,
 )
+from parley.cluster.liveness import Liveness
 from parley.cluster.plan import plan
 from parley.cluster.ports import free_port
 from parley.cluster.preparation import Preparation
@@ -66,6 +67,17 @@ class Cluster:
         self._watch = Watch(
             self._servers.servers, self._processes, settings.restart_s, clock, self.write_control
         )
+        self._liveness: tuple[Service, ...] = ()
+        if settings.liveness_s is not None:
+            self._liveness = (
+                Liveness(
+                    self._processes,
+                    self._watch,
+                    clock,
+                    settings.liveness_s,
+                    settings.liveness_of,
+                ),
+            )
         self._interface = HttpServer(
             self._watch.interface(self._token), host, 0, name="The cluster's control port"
         )
@@ -79,6 +91,7 @@ class Cluster:
             self._processes,
             self._interface,
             self._watch,
+            *self._liveness,
             _ControlFile(self),
         )
 

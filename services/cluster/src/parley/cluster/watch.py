@@ -74,8 +74,16 @@ class Watch:
         """Says whether it watches."""
         return self._is_watching
 
-    async def restart(self, name: str) -> None:
+    def is_busy(self, name: str) -> bool:
+        """Says whether it is being started again."""
+        return name in self._busy
+
+    async def restart(self, name: str, *, is_hung: bool = False) -> None:
         """Stops a server or process, if it runs, and starts it again.
+
+        Args:
+            name: of either.
+            is_hung: a process that is killed, since it would not stop.
 
         Raises:
             KeyError: there is nothing of that name.
@@ -85,7 +93,7 @@ class Watch:
         try:
             server = self._servers.get(name)
             if server is None:
-                await self._processes.restart(name)
+                await self._processes.restart(name, is_hung=is_hung)
             else:
                 await asyncio.to_thread(server.restart)
         except (ServerAbsent, ServerFailed) as error:
