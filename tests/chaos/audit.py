@@ -54,12 +54,18 @@ async def audit(api: ApiClient, calls: Sequence[Attempt], timeout_s: float = 20.
         await asyncio.sleep(_POLL_S)
     counts = Counter({call: len(by_call.get(call, ())) for call in wanted})
     errors = [
-        abs(by_call[call][0]["duration_s"] - (attempt.talked_s or 0.0))
+        _error_s(by_call[call][0]["duration_s"], attempt)
         for call, attempt in wanted.items()
         if call in by_call
     ]
     doubled = sum(count > 1 for count in counts.values())
     return Audit(len(lost), doubled, round(max(errors, default=0.0), 3))
+
+
+def _error_s(duration_s: float, attempt: Attempt) -> float:
+    """How far a duration lies outside of what the phones saw."""
+    shortest = attempt.talked_s or 0.0
+    return max(shortest - duration_s, duration_s - shortest - attempt.parting_s, 0.0)
 
 
 def by_caller_leg(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

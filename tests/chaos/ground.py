@@ -27,6 +27,8 @@ _RESTART_S: Final = 60.0
 _RTP_PORTS: Final = 800
 _FIRST_NUMBER: Final = 3000
 _PARALLEL: Final = 8
+FOLDER: Final = "{folder}"
+"""Stands for the folder of the run in the settings of a scenario."""
 
 
 class Ground:
@@ -34,6 +36,7 @@ class Ground:
 
     Attributes:
         data: its folder.
+        folder: of this run.
         demo: the demo tenant.
         api: a client of its REST API.
     """
@@ -44,6 +47,7 @@ class Ground:
         self.child = child
         self._spawn = spawn
         self.data = data
+        self.folder = data.parent
         self.demo = demo
         self.api = api
         self._numbers = _FIRST_NUMBER
@@ -165,7 +169,7 @@ async def cluster(folder: Path, settings: Mapping[str, str] = {}) -> AsyncIterat
         "PARLEY_CLUSTER_LOG_LEVEL": "info",
         **{f"PARLEY_CLUSTER_{name}_PORT": str(reserve_ports()) for name in ("SIP", "SIP_TLS")},
         **{f"PARLEY_CLUSTER_{name}_PORT": str(reserve_ports()) for name in ("API", "WSI")},
-        **settings,
+        **{name: value.replace(FOLDER, str(folder)) for name, value in settings.items()},
     }
     starts = count(1)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -39,6 +40,11 @@ class Tries:
         return Figure(f"{what} failed", len(self.failures), 0, note=", ".join(kinds))
 
     @property
+    def slowest_s(self) -> float | None:
+        """The longest; None when nothing was answered."""
+        return round(max(self.took_s), 3) if self.took_s else None
+
+    @property
     def p99_s(self) -> float | None:
         """99th percentile; None when nothing was answered."""
         return round(percentile(self.took_s, 0.99), 3) if self.took_s else None
@@ -74,6 +80,14 @@ def lost(pairs: Sequence[Pair]) -> int:
     return sum(not pair.is_up for pair in pairs)
 
 
+def anomalies(pairs: Sequence[Pair]) -> Figure:
+    """What no phone should be sent: a successor and a fenced owner that both act show here."""
+    found = [
+        text for pair in pairs for call in (pair.caller, pair.callee) for text in call.anomalies
+    ]
+    return Figure("wrong requests to phones", len(found), 0, note=", ".join(sorted(set(found))))
+
+
 async def part(pairs: Sequence[Pair]) -> tuple[Tries, int]:
     """Ends the calls, every other one from the called side; counts those whose peer never heard."""
     up = [pair for pair in pairs if pair.is_up]
@@ -98,6 +112,16 @@ def share_of_new_calls(calls: Sequence[Attempt], since: float, until: float) -> 
     return round(100 * good / len(begun), 2)
 
 
+def new_calls(
+    calls: Sequence[Attempt], since: float, until: float, goal: float, what: str = "new calls"
+) -> Figure:
+    """The share of `share_of_new_calls`, with what became of the others."""
+    kinds = Counter(one.failure for one in calls if since <= one.began <= until and one.failure)
+    note = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    share = share_of_new_calls(calls, since, until)
+    return Figure(f"{what} that went well, %", share, goal, "high", note)
+
+
 def gap_s(pairs: Sequence[Pair]) -> float | None:
     """The longest time without audio in either direction; None when nobody sends."""
     gaps = [
@@ -119,11 +143,7 @@ def forget_gaps(pairs: Sequence[Pair]) -> None:
 
 async def records(ground: Ground, load: Load) -> list[Figure]:
     """Every answered call has one CDR with the right duration; call it when all calls are over."""
-    talked = [
-        Attempt(0.0, sip_call_id=pair.caller.sip_call_id, talked_s=_talked_s(pair.caller))
-        for pair in load.pairs
-        if pair.caller.ended is not None
-    ]
+    talked = [_talk(pair) for pair in load.pairs if pair.caller.ended is not None]
     found = await audit(ground.api, [*load.ledger.calls, *talked])
     return [
         Figure("CDRs lost", found.lost, 0),
@@ -132,7 +152,12 @@ async def records(ground: Ground, load: Load) -> list[Figure]:
     ]
 
 
-def _talked_s(call: FarmCall) -> float | None:
-    if call.answered is None or call.ended is None:
-        return None
-    return call.ended - call.answered
+def _talk(pair: Pair) -> Attempt:
+    attempt = Attempt(0.0, sip_call_id=pair.caller.sip_call_id)
+    calls = (pair.caller, pair.callee)
+    ends = [call.ended for call in calls if call.ended is not None]
+    if pair.caller.answered is not None and ends:
+        attempt.talked_s = min(ends) - pair.caller.answered
+        known = ends + [call.parted for call in calls if call.parted is not None]
+        attempt.parting_s = max(known) - min(ends)
+    return attempt

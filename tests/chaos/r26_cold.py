@@ -8,6 +8,7 @@ from tests.chaos.audit import cdrs
 from tests.chaos.background import background
 from tests.chaos.figures import Figure
 from tests.chaos.ground import Ground
+from tests.chaos.measure import part
 from tests.chaos.scenario import scenario
 
 from parley.testkit.farm.call import CallFailed
@@ -31,17 +32,17 @@ async def run(ground: Ground) -> list[Figure]:
         await ground.power_on()
         idle = [phone for phone in load.phones if not phone.calls]
         pairs = list(zip(idle[: 2 * _TRIES : 2], idle[1 : 2 * _TRIES : 2], strict=True))
-        first = None
+        first, connected = None, []
         while first is None and time.perf_counter() - began < _SERVING_S:
             try:
-                await connect(*pairs[0])
+                connected.append(await connect(*pairs[0]))
                 first = round(time.perf_counter() - began, 1)
             except CallFailed:
                 await asyncio.sleep(0.2)
         reached = 0
         for caller, callee in pairs[1:]:
             try:
-                await connect(caller, callee)
+                connected.append(await connect(caller, callee))
                 reached += 1
             except CallFailed:
                 continue
@@ -56,9 +57,11 @@ async def run(ground: Ground) -> list[Figure]:
             if len(closed) >= len(open_calls) or time.perf_counter() > until:
                 break
             await asyncio.sleep(0.3)
+        byes, _ = await part(connected)
         return [
             Figure("seconds from power off to the first call", first, 30),
             Figure("registered phones that cannot be called", len(pairs) - 1 - reached, 0),
             Figure("open calls without a closing CDR", len(open_calls - set(closed)), 0),
             Figure("closing CDRs doubled", len(closed) - len(set(closed)), 0),
+            byes.failed("BYEs of the new calls"),
         ]

@@ -43,6 +43,7 @@ class FarmCall:
         sip_call_id: by which a CDR's leg is found.
         stream: the audio; None for a call that sends none.
         started, answered, ended: monotonic seconds; None until then.
+        parted: when our BYE was answered, or given up.
         rang: set when the caller has heard that the other phone rings.
         is_over: set when either side has hung up.
         ended_by_peer: the BYE came from the other side.
@@ -63,6 +64,7 @@ class FarmCall:
         self.started = time.perf_counter()
         self.answered: float | None = None
         self.ended: float | None = None
+        self.parted: float | None = None
         self.rang = asyncio.Event()
         self.is_over = asyncio.Event()
         self.is_confirmed = asyncio.Event()
@@ -129,6 +131,7 @@ class FarmCall:
         began = time.perf_counter()
         self.end()
         response = await self._transact(self._established().new_request("BYE"), timeout_s)
+        self.parted = time.perf_counter()
         if response.status != 200:
             raise CallFailed("BYE", response.status)
         return time.perf_counter() - began

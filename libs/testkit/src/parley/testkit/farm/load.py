@@ -30,7 +30,8 @@ class Attempt:
         took_s: until it was done or given up.
         failure: why it failed; empty when it did not.
         sip_call_id: of a call.
-        talked_s: from answer to the end, of a call that was answered.
+        talked_s: from answer to the BYE, of a call that was answered.
+        parting_s: from the BYE until all knew of it; the platform heard of it in between.
         retry_after_s: how long a refused one is to wait before the next try.
     """
 
@@ -39,6 +40,7 @@ class Attempt:
     failure: str = ""
     sip_call_id: str = ""
     talked_s: float | None = None
+    parting_s: float = 0.0
     retry_after_s: float = 0.0
 
 
@@ -189,6 +191,7 @@ class Load:
     async def _call_once(self, caller: FarmPhone, callee: FarmPhone, hold_s: float) -> None:
         attempt = Attempt(time.perf_counter())
         self.ledger.calls.append(attempt)
+        call = None
         try:
             call = await caller.call(callee.line.number)
             attempt.took_s = time.perf_counter() - attempt.began
@@ -199,12 +202,13 @@ class Load:
                 attempt.failure = "hung up by the platform"
             except TimeoutError:
                 await call.hang_up()
-            if call.answered is not None and call.ended is not None:
-                attempt.talked_s = call.ended - call.answered
         except CallFailed as error:
             attempt.failure = str(error)
             attempt.took_s = time.perf_counter() - attempt.began
         finally:
+            if call is not None and call.answered is not None and call.ended is not None:
+                attempt.talked_s = call.ended - call.answered
+                attempt.parting_s = (call.parted or call.ended) - call.ended
             self._idle += [caller, callee]
 
 

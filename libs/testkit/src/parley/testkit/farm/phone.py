@@ -281,6 +281,8 @@ class FarmPhone:
         """A 2xx of ours has arrived."""
         call = self.calls.get(request.call_id)
         if call is not None:
+            # When our 2xx held an offer its answer comes here.
+            call.hear(request.body)
             call.is_confirmed.set()
 
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:

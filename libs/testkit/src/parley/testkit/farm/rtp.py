@@ -1,7 +1,8 @@
 """RTP of many phones: one packet per stream every 20 ms, and the gaps that the other side sees.
 
-Every packet carries the moment it was sent. A gap is the time between the sending of two packets
-that arrived one after the other: what was lost between them counts, a busy test machine does not.
+Every packet carries its number and the moment it was sent. A gap is the time between the sending of
+two packets that arrived one after the other when others between them were lost. A sender that a
+busy test machine kept from sending has lost nothing.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from parley.service.tasks import TaskOwner
 
 PACKET_S: Final = 0.02
 _HEADER: Final = struct.Struct("!BBHII")
-_STAMP: Final = struct.Struct("!d")
+_STAMP: Final = struct.Struct("!Id")
 _PCMA: Final = 8
 _SAMPLES: Final = 160
 _FILL: Final = b"\xd5" * (_SAMPLES - _STAMP.size)
@@ -27,7 +28,7 @@ class Stream:
         port: where it receives.
         target: `(host, port)` to send to; None sends nothing.
         received: packets that came in.
-        worst_gap_s: longest time without a packet that arrived, in time of the sender.
+        worst_gap_s: longest time in which packets were sent and none arrived, in the sender's time.
         last_heard: monotonic seconds of the last arrival; 0 before the first.
     """
 
@@ -40,7 +41,7 @@ class Stream:
         self.received = 0
         self.worst_gap_s = 0.0
         self.last_heard = 0.0
-        self._last_stamp: float | None = None
+        self._last: tuple[int, float] | None = None
         self._sequence = 0
         self._ssrc = id(self) & 0xFFFF_FFFF
         asyncio.get_running_loop().add_reader(self._socket, self._read)
@@ -62,7 +63,8 @@ class Stream:
             self._ssrc,
         )
         try:
-            self._socket.sendto(head + _STAMP.pack(time.perf_counter()) + _FILL, self.target)
+            stamp = _STAMP.pack(self._sequence, time.perf_counter())
+            self._socket.sendto(head + stamp + _FILL, self.target)
         except OSError:
             return  # The relay's port is gone: that is what is measured.
 
@@ -81,12 +83,13 @@ class Stream:
                 continue  # An ICMP error of a port that is gone.
             if len(data) != _HEADER.size + _SAMPLES:
                 continue
-            (stamp,) = _STAMP.unpack_from(data, _HEADER.size)
+            number, stamp = _STAMP.unpack_from(data, _HEADER.size)
             self.received += 1
             self.last_heard = time.perf_counter()
-            if self._last_stamp is not None:
-                self.worst_gap_s = max(self.worst_gap_s, stamp - self._last_stamp)
-            self._last_stamp = stamp
+            if self._last is not None and number > self._last[0] + 1:
+                self.worst_gap_s = max(self.worst_gap_s, stamp - self._last[1])
+            if self._last is None or number > self._last[0]:
+                self._last = number, stamp
 
 
 class MediaClock:
