@@ -3,6 +3,7 @@
 import pytest
 
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
+from parley.sip.header_lines import HeaderLines
 from parley.sip.header_names import CANONICAL
 from parley.sip.headers import (
     AuthParams,
@@ -231,3 +232,15 @@ def test_all_transports_but_udp_are_reliable() -> None:
     assert not Hop("udp", "h", 5060).is_reliable
     assert Hop("local", "h", 0).is_reliable
     assert Hop("tcp", "h", 5060).flow == 0
+
+
+def test_lines_of_several_names_are_read_in_one_go() -> None:
+    lines = HeaderLines()
+    for name, value in (("via", "one"), ("to", "<sip:b>"), ("via", "two"), ("subject", "hello")):
+        lines.add(name, value)
+
+    assert lines.pairs({"via", "subject", "cseq"}) == [
+        ("via", "one"),
+        ("via", "two"),
+        ("subject", "hello"),
+    ]

@@ -5,7 +5,7 @@ in C; a line that nobody touches goes out byte for byte. Values set by code are 
 breaks, so nothing that a peer put into a value can become a header of ours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from parley.sip.errors import LocalProtocolError
@@ -57,6 +57,14 @@ class HeaderLines:
         if name not in self._names:
             return []
         return [line_value(self._lines[at]) for at in self._positions(name)]
+
+    def pairs(self, names: Container[str]) -> list[tuple[str, str]]:
+        """Returns name and value of every line that has one of these names, in order."""
+        return [
+            (name, line_value(line))
+            for name, line in zip(self._names, self._lines, strict=True)
+            if name in names
+        ]
 
     def values(self, name: str) -> list[str]:
         """Returns the single values of a list header, over all its lines (RFC 3261 7.3.1).
