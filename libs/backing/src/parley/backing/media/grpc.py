@@ -239,9 +239,14 @@ class GrpcMediaControl:
         the last one stands.
         """
         until = asyncio.get_running_loop().time() + self._times.connecting_s
+        error = MediaUnavailable("no media relay is reachable")
         while True:
             seen = self._changes
-            reply = await self._ask_around(command, besides)
+            try:
+                reply = await self._ask_around(command, besides)
+            except MediaUnavailable as gone:
+                # Those that were asked went away; the next may be on its way.
+                reply, error = None, gone
             if reply is not None:
                 is_full = reply.error is ReplyError.PORTS_EXHAUSTED
                 if reply.error not in _ELSEWHERE or (is_full and not self._is_connecting(besides)):
@@ -249,7 +254,7 @@ class GrpcMediaControl:
             if not await self._another_comes(besides, seen, until):
                 break
         if reply is None:
-            raise MediaUnavailable("no media relay is reachable")
+            raise error
         return reply
 
     def _is_connecting(self, besides: RelayLink | None) -> bool:
