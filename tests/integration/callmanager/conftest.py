@@ -214,11 +214,17 @@ class Phone:
     # --- talking ---------------------------------------------------------------------------
 
     def ask(
-        self, method: str, body: bytes = b"", content_type: str = "application/sdp"
+        self,
+        method: str,
+        body: bytes = b"",
+        content_type: str = "application/sdp",
+        headers: Sequence[tuple[str, str]] = (),
     ) -> ClientTransaction:
         assert self.dialog is not None
         request = self.dialog.new_request(method)
         request.add("x-parley-call", self.call_id)
+        for name, value in headers:
+            request.add(name, value)
         if body:
             request.add("content-type", content_type)
             request.body = body

@@ -164,6 +164,22 @@ async def test_a_cancel_during_the_moment_reaches_the_owner(bench: Bench) -> Non
     assert bench.node.cancelled == [(bench.node.requests[-1], ())]
 
 
+async def test_an_owner_that_only_this_edge_does_not_reach_loses_its_call(bench: Bench) -> None:
+    bench.follow_up("cm1")
+    bench.wait(SILENCE_S)
+    stand_in = bench.node.requests[-1].hop.host
+    assert not bench.node.requests[-1].request.has("x-parley-unreachable")
+    bench.respond(bench.node.requests[-1], 503, owner="cm1")
+    bench.wait(0.1)
+    assert bench.node.requests[-1].hop.host == "cm1"
+
+    bench.wait(SILENCE_S)
+    assert bench.node.requests[-1].hop.host == stand_in
+    assert bench.node.requests[-1].request.get("x-parley-unreachable") == "cm1"
+    bench.respond(bench.node.requests[-1], 200)
+    assert bench.statuses == [200]
+
+
 async def test_redirects_come_to_an_end(bench: Bench) -> None:
     bench.follow_up("cm1")
     for number in range(MAX_REDIRECTS + 1):

@@ -49,6 +49,19 @@ async def test_a_request_for_the_call_of_another_is_redirected(
     await hang_up(script, ann, bob, one)
 
 
+async def test_a_call_whose_living_owner_an_edge_cannot_reach_is_taken_from_it(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, other = two
+    ann, bob = await cluster.talk(one)
+    ann.to = other.hop
+    ann.ask("INFO", headers=(("x-parley-unreachable", one.manager.instance),))
+    await script.request(bob, "INFO")
+    bob.respond(200)
+    await script.response(ann, 200)
+    await hang_up(script, bob, ann, other)
+
+
 async def test_an_ack_that_comes_to_another_is_forwarded_to_the_owner(
     cluster: Any, script: Any, two: Any
 ) -> None:

@@ -6,7 +6,7 @@ from parley.callmanager.answers import Answers
 from parley.callmanager.branches import read_branch
 from parley.callmanager.call_services import CallServices, Input
 from parley.callmanager.peers import Peers
-from parley.callmanager.sip_profile import CALL_HEADER
+from parley.callmanager.sip_profile import CALL_HEADER, UNREACHABLE_HEADER
 from parley.callmanager.takeover import Takeovers
 from parley.callmanager.visitors import AckVisitor, RequestVisitor, ResponseVisitor
 from parley.model.ids import CallId
@@ -71,7 +71,7 @@ class AbsentCalls:
         if request.method == "INVITE" and not isinstance(transaction.user, Admitted):
             transaction.user = Admitted()
         visitor = RequestVisitor(transaction, request, self._on_request, self._answers.redirect)
-        self._takeovers.bring(call_id, visitor)
+        self._takeovers.bring(call_id, visitor, request.get(UNREACHABLE_HEADER) or "")
 
     def bring_ack(self, ack: Request, call_id: CallId | None = None) -> None:
         """Finds the call of an ACK, by the edge's header unless it is given, or drops it."""

@@ -17,6 +17,7 @@ ACCEPT: Final = "application/sdp"
 CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
+UNREACHABLE_HEADER: Final = "x-parley-unreachable"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 PASSED_HEADERS: Final = (
     "subject",

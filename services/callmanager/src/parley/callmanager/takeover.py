@@ -18,6 +18,7 @@ from parley.backing.state.base import State
 from parley.callmanager.call_services import CallServices
 from parley.callmanager.lease_keeper import lease_key
 from parley.callmanager.ownership import (
+    Answer,
     Claim,
     Gone,
     Probe,
@@ -88,8 +89,15 @@ class Takeovers:
         self._waiting: dict[CallId, deque[Visitor]] = {}
         self.is_leaving = False
 
-    def bring(self, call_id: CallId, visitor: Visitor) -> None:
-        """Finds the call that a message is for; the message waits for that."""
+    def bring(self, call_id: CallId, visitor: Visitor, unreachable: str = "") -> None:
+        """Finds the call that a message is for; the message waits for that.
+
+        Args:
+            call_id: the call.
+            visitor: the message.
+            unreachable: an instance that the edge was sent to and does not reach. If that is the
+                owner, the call is taken from it, however well we reach it ourselves.
+        """
         queue = self._waiting.get(call_id)
         if queue is None:
             if len(self._waiting) >= MAX_TAKEOVERS:
@@ -97,7 +105,7 @@ class Takeovers:
                 visitor.put_off()
                 return
             self._waiting[call_id] = deque((visitor,))
-            self._tasks.spawn(self._run(call_id), name=f"takeover of {call_id}")
+            self._tasks.spawn(self._run(call_id, unreachable), name=f"takeover of {call_id}")
         elif len(queue) >= MAX_WAITING:
             self._services.metrics.overflows.inc()
             visitor.put_off()
@@ -151,10 +159,10 @@ class Takeovers:
 
     # --- inside ----------------------------------------------------------------------------
 
-    async def _run(self, call_id: CallId) -> None:
+    async def _run(self, call_id: CallId, unreachable: str) -> None:
         found = _UNKNOWN
         try:
-            found = await self._find(call_id)
+            found = await self._find(call_id, unreachable)
         except (BackingError, TimeoutError) as error:
             _logger.info("a call cannot be looked for", call_id=call_id, reason=repr(error))
             found = self._left_to_others(call_id)
@@ -172,7 +180,7 @@ class Takeovers:
             else:
                 visitor.put_off()
 
-    async def _find(self, call_id: CallId) -> Found:
+    async def _find(self, call_id: CallId, unreachable: str) -> Found:
         services = self._services
         for _ in range(_ATTEMPTS):
             if services.calls.get(call_id) is not None:
@@ -182,14 +190,16 @@ class Takeovers:
             if self.is_leaving:
                 await services.keeper.wait_given_up()
                 return self._left_to_others(call_id)
-            found = await self._try(call_id)
+            found = await self._try(call_id, unreachable)
             if found is not None:
                 return found
         return _UNKNOWN
 
-    async def _try(self, call_id: CallId) -> Found | None:
+    async def _try(self, call_id: CallId, unreachable: str) -> Found | None:
         """Looks once; None when things changed meanwhile."""
         sight = await self._look(call_id)
+        if unreachable and sight.owner == unreachable:
+            sight = structs.replace(sight, answer=Answer.SILENT)
         step = next_step(self._me, sight)
         if isinstance(step, Probe):
             answer = await self._peers.ask(step.owner)

@@ -16,6 +16,7 @@ CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
 OWNER_HEADER: Final = "x-parley-owner"
+UNREACHABLE_HEADER: Final = "x-parley-unreachable"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 INTERNAL_PREFIX: Final = "x-parley-"
 

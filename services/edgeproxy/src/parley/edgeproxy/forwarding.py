@@ -49,6 +49,7 @@ class Forwarding:
         branch: of our Via, whichever way the request is sent.
         tried: instances that were sent it, the present one last.
         redirects: how often a call manager named another one as the owner.
+        named: the owner that a call manager named last; empty while none did.
         is_heard: whether the present call manager has said anything.
         reasons: why the caller gave up (RFC 3326); None as long as he did not.
         is_pending: no final answer yet; counted by the proxy for draining.
@@ -63,6 +64,7 @@ class Forwarding:
     branch: str = ""
     tried: tuple[str, ...] = ()
     redirects: int = 0
+    named: str = ""
     is_heard: bool = False
     reasons: Headers | None = None
     is_pending: bool = False

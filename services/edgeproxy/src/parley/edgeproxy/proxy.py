@@ -16,7 +16,12 @@ from collections import deque
 from collections.abc import Collection
 from typing import Final
 
-from parley.edgeproxy.borders import OWNER_HEADER, strip_foreign, strip_internal
+from parley.edgeproxy.borders import (
+    OWNER_HEADER,
+    UNREACHABLE_HEADER,
+    strip_foreign,
+    strip_internal,
+)
 from parley.edgeproxy.callmanagers import CallManagers, Candidate
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding, Sender
@@ -268,7 +273,11 @@ class Proxy:
         """Names who takes the call over when the present call manager is out of reach."""
         if forwarding.server.is_answered or len(forwarding.tried) >= MAX_ATTEMPTS:
             return None
-        return self._callmanagers.successor(forwarding.call_id, self._clock.now(), forwarding.tried)
+        tried: Collection[str] = forwarding.tried
+        if forwarding.named and forwarding.tried[-1] == forwarding.named:
+            # Others reach the owner, we do not, not even sent there by them: one has to take over.
+            tried = (forwarding.named,)
+        return self._callmanagers.successor(forwarding.call_id, self._clock.now(), tried)
 
     def _replace(self, client: ClientTransaction, forwarding: Forwarding) -> bool:
         candidate = self._next(forwarding)
@@ -324,7 +333,7 @@ class Proxy:
         if candidate is None or forwarding.redirects > MAX_REDIRECTS:
             return False
         self._metrics.redirects.inc()
-        forwarding.owner = owner
+        forwarding.owner = forwarding.named = owner
         if candidate.instance != owner or self._callmanagers.is_suspect(owner, now):
             # The one that failed just now, or one that we have not heard of yet.
             forwarding.client = None
@@ -342,6 +351,8 @@ class Proxy:
         """Returns a request that was sent without what we wrote for its receiver."""
         request = sent.copy()
         request.remove_first_value("via")
+        if forwarding.named and forwarding.tried[-1] == forwarding.named:
+            request.set(UNREACHABLE_HEADER, forwarding.named)
         if forwarding.new_from is not None:
             for _ in range(OWN_ROUTES):
                 request.remove_first_value("record-route")
