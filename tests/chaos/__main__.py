@@ -27,7 +27,13 @@ _LIMIT_S: Final = 150.0
 def _load_scenarios() -> list[Scenario]:
     for path in sorted(Path(__file__).parent.glob("r[0-9][0-9]_*.py")):
         importlib.import_module(f"tests.chaos.{path.stem}")
-    return [SCENARIOS[key] for key in sorted(SCENARIOS, key=lambda key: int(key[1:]))]
+    return [SCENARIOS[key] for key in sorted(SCENARIOS, key=_place)]
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Where an id stands on the board: R2 before R10, R10 before R10b."""
+    digits = key[1:].rstrip("abc")
+    return int(digits), key
 
 
 async def _run_once(scenario: Scenario, folder: Path) -> Outcome:
