@@ -1,5 +1,6 @@
 """Whether an instance leaves its calls to others when state does not answer it."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ class _State:
 
     def __init__(self) -> None:
         self.refuses = 0
+        self.swallows = 0
         self.version = 0
 
     def on_new_generation(self, callback: object) -> None: ...
@@ -26,6 +28,9 @@ class _State:
         if self.refuses:
             self.refuses -= 1
             raise BackingUnavailable("away")
+        if self.swallows:
+            self.swallows -= 1
+            await asyncio.Event().wait()
         self.version += 1
         return self.version
 
@@ -47,7 +52,7 @@ class _Stage:
             peers=peers,
             clock=self.clock,
             instance=InstanceId("cm-1"),
-            times=LeaseTimes(),
+            times=LeaseTimes(ttl_s=0.1),
         )
         self.keeper.on_leave = self._drop
         self.keeper.on_interruption = self._look
@@ -79,6 +84,14 @@ async def test_state_that_answers_the_others_first_gets_a_moment(stage: _Stage) 
     assert (stage.asked, stage.dropped) == (1, 0)
     assert stage.keeper.is_valid and not stage.keeper.is_isolated
     assert stage.looked
+
+
+async def test_state_that_swallows_an_answer_gets_a_moment_too(stage: _Stage) -> None:
+    stage.state.swallows = 2
+    stage.clock.advance(5.0)
+    await stage.keeper.renew()
+    assert (stage.asked, stage.dropped) == (1, 0)
+    assert stage.keeper.is_valid and not stage.keeper.is_isolated
 
 
 async def test_who_alone_does_not_reach_state_leaves_its_calls(stage: _Stage) -> None:

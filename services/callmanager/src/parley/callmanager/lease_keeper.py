@@ -142,7 +142,8 @@ class LeaseKeeper:
                 while True:
                     try:
                         await self._renew_and_tell()
-                    except BackingError:
+                    except (BackingError, TimeoutError):
+                        # A write may also have been swallowed on its way, or its answer.
                         await asyncio.sleep(_PAUSE_S)
                     else:
                         return self.is_valid
