@@ -75,6 +75,8 @@ def main() -> None:
     chosen = serve()
     if chosen is not None:
         sys.argv = [chosen]
+        # Executed anew: it was only imported so far.
+        sys.modules.pop(f"{chosen}.__main__", None)
         runpy.run_module(chosen, run_name="__main__", alter_sys=True)
 
 
