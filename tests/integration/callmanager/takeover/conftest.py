@@ -160,7 +160,9 @@ class Cluster:
         phone.to = to.hop
         return phone
 
-    async def announce_edges(self, *phones: Any) -> None:
+    async def announce_edges(
+        self, *phones: Any, state: InstanceState = InstanceState.READY
+    ) -> None:
         """Makes the phones' edges known to discovery."""
         for phone in phones:
             _, _, rest = phone.route.partition("@")
@@ -169,7 +171,7 @@ class Cluster:
                 service="edgeproxy",
                 id=f"edge-{address}",
                 address=address,
-                state=InstanceState.READY,
+                state=state,
             )
             await self.world.backing.discovery.register(instance)
 

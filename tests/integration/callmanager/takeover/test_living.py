@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from parley.backing.discovery.base import InstanceState
 from parley.model.call import CallResult
 from parley.sip.transaction import AckReceived, RequestReceived, ResponseReceived
 
@@ -334,6 +335,24 @@ async def test_a_request_whose_edge_is_gone_leaves_by_another(
     event = await script.expect(spare, RequestReceived)
     assert event.request.method == "BYE"
     assert event.request.routes[0].uri_text.startswith("sip:token@")
+    spare.transaction = event.transaction
+    spare.respond(200)
+    await script.response(ann, 200)
+
+
+async def test_a_request_that_a_leaving_edge_gives_back_goes_by_another(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, _ = two
+    ann, bob = await cluster.talk(one)
+    spare = await cluster.phone("1002", one)
+    await cluster.announce_edges(bob, state=InstanceState.DRAINING)
+    await cluster.announce_edges(spare)
+    ann.ask("BYE")
+    given_back = await script.request(bob, "BYE")
+    bob.respond(430)
+    event = await script.expect(spare, RequestReceived)
+    assert event.request.via.branch == given_back.via.branch
     spare.transaction = event.transaction
     spare.respond(200)
     await script.response(ann, 200)

@@ -52,6 +52,11 @@ class Edges:
             return self._choose(hop, key) or hop
         return hop
 
+    def is_leaving(self, hop: Hop) -> bool:
+        """Whether the edge at this hop drains, or is gone: its phones over UDP are others' now."""
+        place = hop._replace(flow=0)
+        return place in self._draining.values() or place in self._gone
+
     def another(self, failed: Hop, key: str) -> Hop | None:
         """Another edge than one that was just not reached; None when there is none."""
         place = failed._replace(flow=0)

@@ -16,6 +16,7 @@ from parley.callmanager.admission import Admission
 from parley.callmanager.answers import Answers
 from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices
+from parley.callmanager.callee_leg import FLOW_FAILED
 from parley.callmanager.calls import Calls, LegAddress
 from parley.callmanager.errors import Draining, LoopDetected, TooManyCalls
 from parley.callmanager.mailbox import Mailbox
@@ -109,8 +110,16 @@ class CallManagerHandler:
             mailbox, key = user
             if mailbox.is_over:
                 self._absent.receive_late(mailbox.call_id, key, response)
-            else:
+            elif not self._is_sent_elsewhere(mailbox, key, transaction, response):
                 mailbox.post(mailbox.call.receive_response, key, response)
+
+    def _is_sent_elsewhere(
+        self, mailbox: Mailbox, key: int, transaction: ClientTransaction, response: Response
+    ) -> bool:
+        """An edge that leaves has given its phones over UDP to the others: another one is asked."""
+        if response.status != FLOW_FAILED or not self._services.edges.is_leaving(transaction.hop):
+            return False
+        return mailbox.retry(key, transaction)
 
     def on_stray_response(self, response: Response) -> None:
         """A response of no transaction: of a call that is over, or that has to be brought here."""
