@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -158,11 +159,17 @@ class Ground:
         return found
 
 
+@cache
+def _rtp_ports() -> int:
+    """The first media port: one block for all clusters of a run, which follow each other."""
+    return reserve_ports(_RTP_PORTS, align=2)
+
+
 @asynccontextmanager
 async def cluster(folder: Path, settings: Mapping[str, str] = {}) -> AsyncIterator[Ground]:
     """A cluster of its own; stopped at the end, whatever was broken."""
     data = folder / "cluster"
-    rtp = reserve_ports(_RTP_PORTS, align=2)
+    rtp = _rtp_ports()
     environment = {
         "PARLEY_CLUSTER_DATA": str(data),
         "PARLEY_CLUSTER_RTP_PORTS": f"{rtp}-{rtp + _RTP_PORTS - 1}",
