@@ -15,6 +15,10 @@ from parley.testkit.clock import FakeClock
 from parley.testkit.contracts.arms import settled
 
 
+def _written(folder: Path) -> bytes:
+    return next(folder.glob("*.journal")).read_bytes()
+
+
 def _cut(folder: Path, size: int) -> None:
     path = next(folder.glob("*.journal"))
     path.write_bytes(path.read_bytes()[:-size])
@@ -146,6 +150,17 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_a_value_that_was_compared_and_set_is_on_disk_within_the_turn(tmp_path: Path) -> None:
+    state = EmbeddedState(FakeClock(), Journal(tmp_path, "state", SyncPolicy.NEVER))
+    await state.start()
+    await state.put("k:{1}", b"some value")
+    assert await state.put_if_version("reg:{1001}", b"a binding", 0)
+    written = _written(tmp_path)
+    assert b"some value" in written
+    assert b"a binding" in written
+    await state.aclose()
 
 
 async def test_a_killed_process_loses_nothing_of_earlier_turns(tmp_path: Path) -> None:

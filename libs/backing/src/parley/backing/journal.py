@@ -108,6 +108,11 @@ class Journal:
         if self._wake is None:
             self._schedule()
 
+    def write_now(self) -> None:
+        """Writes what is queued before the turn ends; a refusing disk is tried again later."""
+        if self._pending and not self._is_failing:
+            self.flush()
+
     async def flushed(self) -> None:
         """Returns when all that was appended is written, and synced where the policy says so.
 

@@ -1,7 +1,8 @@
 """The embedded state: one process's memory, kept by a journal.
 
 Every method completes without suspending. A change is in memory when the method returns and on disk
-at the end of this turn of the loop; a process that is killed loses at most that turn.
+at the end of this turn of the loop; a process that is killed loses at most that turn. A value that
+was compared and set is on disk at once, with all before it: its writer tells somebody in this turn.
 """
 
 import asyncio
@@ -136,6 +137,8 @@ class EmbeddedState:
         elif entry.version != version:
             return None
         self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
+        if self._journal is not None:
+            self._journal.write_now()
         return entry.version
 
     def _write(self, key: str, entry: ValueEntry, value: bytes | None, deadline: float) -> None:
