@@ -15,6 +15,8 @@ _CLUSTER_ID = "cGFybGV5LWxvY2FsLWNsdQ"
 _FORMAT_S = 60.0
 _INIT_PRODUCER_ID = 22
 _TRANSACTION_TIMEOUT_MS = 1000
+_FIND_COORDINATOR = 10
+_GROUP = b"parley-probe"
 
 _PROPERTIES = {
     "process.roles": "broker,controller",
@@ -132,11 +134,16 @@ class KafkaServer(JavaServer):
             raise ServerFailed(f"kafka cannot format its folder:\n{done.stdout}{done.stderr}")
 
     def _probe(self) -> None:
-        # A producer id: the controller hands out the block of ids by a write of its quorum.
-        request = struct.pack(">hhih", _INIT_PRODUCER_ID, 0, 1, -1)
-        request += struct.pack(">hi", -1, _TRANSACTION_TIMEOUT_MS)
+        # A producer id: the controller hands out the block of ids by a write of its quorum. A
+        # coordinator: the topic of groups' offsets is made at the first question for one.
+        producer = struct.pack(">hhih", _INIT_PRODUCER_ID, 0, 1, -1)
+        producer += struct.pack(">hi", -1, _TRANSACTION_TIMEOUT_MS)
+        coordinator = struct.pack(">hhih", _FIND_COORDINATOR, 1, 2, -1)
+        coordinator += struct.pack(">h", len(_GROUP)) + _GROUP + b"\0"
         with connection(self.port) as opened:
-            answer = exchange(opened, request)
-        _, _, error = struct.unpack_from(">iih", answer)
-        if error:
-            raise Unready(f"error {error} of Kafka")
+            answers = [exchange(opened, request) for request in (producer, coordinator)]
+        for answer in answers:
+            # Correlation id and throttling time come first in both.
+            _, _, error = struct.unpack_from(">iih", answer)
+            if error:
+                raise Unready(f"error {error} of Kafka")
