@@ -44,7 +44,8 @@ def platform(
         yield running
         check_one_cdr_each(running.demo)
     finally:
-        running.stop()
+        with untimed():
+            running.stop()
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """sipp calls sipp."""
 
+import asyncio
 from pathlib import Path
 from typing import Literal
 
+import psutil
 import pytest
 
 from parley.testkit.phones.process import ChildError
@@ -10,6 +12,17 @@ from parley.testkit.phones.sip_trace import messages_of
 from parley.testkit.phones.sipp import Scenario, SippRun, run_sipp
 
 HERE = Path(__file__).parent
+
+
+async def bound(port: int) -> None:
+    """Returns when some process has a socket on the port: sipp gives up when TCP is refused."""
+    async with asyncio.timeout(5):
+        while port not in _ports():  # noqa: ASYNC110 - another process has no event of ours
+            await asyncio.sleep(0.01)
+
+
+def _ports() -> set[int]:
+    return {each.laddr.port for each in psutil.net_connections("inet") if each.laddr}
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -23,6 +36,7 @@ async def test_calls_between_two_sipps(tmp_path: Path, transport: Literal["udp",
             calls=3,
             transport=transport,
         )
+        await bound(callee.port)
         result = await run_sipp(scenario, tmp_path)
         await callee.finished()
     assert (result.successful, result.failed) == (3, 0)
