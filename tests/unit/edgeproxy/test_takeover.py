@@ -3,7 +3,8 @@
 import pytest
 from tests.unit.edgeproxy.proxy_bench import PHONE, Bench, FakeTransaction
 
-from parley.edgeproxy.proxy import MAX_REDIRECTS, SILENCE_S
+from parley.edgeproxy.proxy import SILENCE_S
+from parley.edgeproxy.pursuit import MAX_REDIRECTS
 from parley.model import rendezvous
 
 

@@ -5,10 +5,9 @@ link between both is the `Forwarding` that both transactions carry as their `use
 back as they come (16.7): 100 stays here, every 2xx to an INVITE passes, retransmitted ones too.
 
 Towards call managers no single one counts. A request whose call manager cannot be reached, says
-nothing for `SILENCE_S`, or is reported gone, goes on to another one with the same branch, so that
-to the call it is the same request; a 503 that names the owner of the call leads there, any other
-503 to a new call leads to the next. Towards phones the answer names what is gone (430 RFC 5626,
-480, 408).
+nothing for `SILENCE_S`, is reported gone, or gives an answer that leads elsewhere goes on to
+another one (`pursuit.py`) with the same branch, so that to the call it is the same request.
+Towards phones the answer names what is gone (430 RFC 5626, 480, 408).
 """
 
 from asyncio import Event
@@ -26,6 +25,7 @@ from parley.edgeproxy.callmanagers import CallManagers, Candidate
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding, Sender
 from parley.edgeproxy.metrics import EdgeMetrics
+from parley.edgeproxy.pursuit import Pursuit
 from parley.edgeproxy.routes import OWN_ROUTES, Routes
 from parley.edgeproxy.token import Token, TokenKind
 from parley.service.clock import Clock
@@ -34,11 +34,8 @@ from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import ClientTransaction, ServerTransaction
 
-MAX_ATTEMPTS: Final = 4
-MAX_REDIRECTS: Final = 3
 SILENCE_S: Final = 0.6
 """A call manager that lives says 100 to an INVITE, or answers, long before."""
-REDIRECT_PAUSE_S: Final = 0.1
 RETRY_AFTER_S: Final = "2"
 _NOT_HERE: Final = frozenset((481, 503))
 _NO_CALL_MANAGER: Final = (503, "No Call Manager", (("retry-after", RETRY_AFTER_S),))
@@ -61,6 +58,7 @@ class Proxy:
         self._sender = sender
         self._routes = routes
         self._callmanagers = callmanagers
+        self._pursuit = Pursuit(callmanagers, clock)
         self._derivation = derivation
         self._clock = clock
         self._ids = ids
@@ -101,7 +99,7 @@ class Proxy:
             request: ours to change, without our Via.
             forwarding: with call id, and owner unless it is new.
         """
-        candidate = self._first(forwarding)
+        candidate = self._pursuit.first(forwarding)
         if candidate is None:
             self._metrics.no_callmanager.inc()
             self.respond(forwarding.server, *_NO_CALL_MANAGER)
@@ -211,7 +209,7 @@ class Proxy:
 
     def _leave(self, forwarding: Forwarding, client: ClientTransaction, now: float) -> None:
         """Gives up on the present call manager, if there is another one."""
-        candidate = self._next(forwarding)
+        candidate = self._pursuit.successor(forwarding)
         if candidate is None:
             return
         self._callmanagers.mark_unreachable(forwarding.tried[-1], now)
@@ -263,84 +261,29 @@ class Proxy:
             forwarding.client = client
         return client
 
-    def _first(self, forwarding: Forwarding) -> Candidate | None:
-        now = self._clock.now()
-        if forwarding.new_from is not None:
-            return self._callmanagers.choose(forwarding.call_id, now)
-        return self._callmanagers.owner_or_successor(forwarding.owner, forwarding.call_id, now)
-
-    def _next(self, forwarding: Forwarding) -> Candidate | None:
-        """Names who takes the call over when the present call manager is out of reach."""
-        if forwarding.server.is_answered or len(forwarding.tried) >= MAX_ATTEMPTS:
-            return None
-        tried: Collection[str] = forwarding.tried
-        if forwarding.named and forwarding.tried[-1] == forwarding.named:
-            # Others reach the owner, we do not, not even sent there by them: one has to take over.
-            tried = (forwarding.named,)
-        return self._callmanagers.successor(forwarding.call_id, self._clock.now(), tried)
-
     def _replace(self, client: ClientTransaction, forwarding: Forwarding) -> bool:
-        candidate = self._next(forwarding)
+        candidate = self._pursuit.successor(forwarding)
         if candidate is not None:
             self._send_again(client.request, candidate, forwarding)
         return candidate is not None
 
     def _is_sent_on(self, client: ClientTransaction, response: Response) -> bool:
-        """Follows a 503, or what a stand-in says; False when it is the answer."""
+        """Sends a request where its answer leads; False when it is the answer."""
         forwarding = client.user
         if not isinstance(forwarding, Forwarding) or forwarding.server.is_answered:
             return False
-        owner = response.get(OWNER_HEADER)
-        if not owner and self._is_stand_in(forwarding):
-            return self._go_back(client, forwarding)
-        if owner:
-            return self._redirect(client, forwarding, owner)
-        if response.status != 503:
+        onward = self._pursuit.after(forwarding, response)
+        if onward is None:
             return False
-        if forwarding.new_from is None or len(forwarding.tried) >= MAX_ATTEMPTS:
-            return False
-        candidate = self._callmanagers.choose(
-            forwarding.call_id, self._clock.now(), forwarding.tried
-        )
-        if candidate is not None:
-            self._send_again(client.request, candidate, forwarding)
-        return candidate is not None
-
-    def _is_stand_in(self, forwarding: Forwarding) -> bool:
-        """Whether the call manager asked last stands in for an owner that was silent."""
-        return forwarding.new_from is None and forwarding.tried[-1] != forwarding.owner
-
-    def _go_back(self, client: ClientTransaction, forwarding: Forwarding) -> bool:
-        """Returns to the owner, if it lives, for what a stand-in could not answer.
-
-        That does not know the call while shared state is away, or has forgotten; the owner, which
-        was slow for the same reason, does. At once: its answer may be on the way, and needs a
-        transaction of this branch to be taken by.
-        """
-        owner = self._callmanagers.find(forwarding.owner)
-        forwarding.redirects += 1
-        if owner is None or forwarding.redirects > MAX_REDIRECTS:
-            return False
-        self._send_again(client.request, owner, forwarding)
-        return True
-
-    def _redirect(self, client: ClientTransaction, forwarding: Forwarding, owner: str) -> bool:
-        now = self._clock.now()
-        forwarding.redirects += 1
-        candidate = self._callmanagers.find(owner) or self._callmanagers.successor(
-            forwarding.call_id, now
-        )
-        if candidate is None or forwarding.redirects > MAX_REDIRECTS:
-            return False
-        self._metrics.redirects.inc()
-        forwarding.owner = forwarding.named = owner
-        if candidate.instance != owner or self._callmanagers.is_suspect(owner, now):
-            # The one that failed just now, or one that we have not heard of yet.
+        if response.has(OWNER_HEADER):
+            self._metrics.redirects.inc()
+        if onward.pause_s:
             forwarding.client = None
             request = self._bared(client.request, forwarding)
-            self._paused.append((now + REDIRECT_PAUSE_S, forwarding, request, candidate))
+            due = self._clock.now() + onward.pause_s
+            self._paused.append((due, forwarding, request, onward.target))
         else:
-            self._send_again(client.request, candidate, forwarding)
+            self._send_again(client.request, onward.target, forwarding)
         return True
 
     def _send_again(self, sent: Request, target: Candidate, forwarding: Forwarding) -> None:
