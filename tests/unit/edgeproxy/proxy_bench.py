@@ -144,10 +144,14 @@ class Bench:
         client.is_terminated = True
         self.proxy.on_failure(cast("ClientTransaction", client), cause)
 
-    def respond(self, client: FakeTransaction, status: int, owner: str = "") -> None:
+    def respond(
+        self, client: FakeTransaction, status: int, owner: str = "", *, is_unknown: bool = False
+    ) -> None:
         response = response_to(client.request, status, to_tag="b1")
         if owner:
             response.add("x-parley-owner", owner)
+        if is_unknown:
+            response.add("x-parley-unknown", "1")
         self.proxy.on_response(cast("ClientTransaction", client), response)
 
     @property

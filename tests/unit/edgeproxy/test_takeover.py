@@ -3,8 +3,9 @@
 import pytest
 from tests.unit.edgeproxy.proxy_bench import PHONE, Bench, FakeTransaction
 
+from parley.edgeproxy.forwarding import Forwarding
 from parley.edgeproxy.proxy import SILENCE_S
-from parley.edgeproxy.pursuit import MAX_REDIRECTS
+from parley.edgeproxy.pursuit import MAX_REDIRECTS, UNKNOWN_PAUSE_S, UNKNOWN_S
 from parley.model import rendezvous
 
 
@@ -195,6 +196,88 @@ async def test_a_503_without_an_owner_ends_a_request_within_a_dialog(bench: Benc
 
     assert bench.statuses == [503]
     assert len(bench.node.requests) == 1
+
+
+async def test_who_cannot_tell_whose_a_call_is_leads_to_another_call_manager(bench: Bench) -> None:
+    first = bench.follow_up("cm1", "INVITE")
+    bench.respond(first, 100)
+    bench.respond(first, 503, is_unknown=True)
+
+    assert _hosts(bench) == ["cm1", _successor("cm2", "cm3")]
+    assert _branch(bench.node.requests[-1]) == _branch(first)
+    assert not bench.callmanagers.is_suspect("cm1", bench.clock.now())
+    bench.respond(bench.node.requests[-1], 200)
+    assert bench.statuses == [200]
+
+
+async def test_when_nobody_can_tell_the_owner_is_asked_again_after_a_moment(bench: Bench) -> None:
+    bench.follow_up("cm1", "INVITE")
+    for _ in range(3):
+        bench.respond(bench.node.requests[-1], 503, is_unknown=True)
+    assert sorted(_hosts(bench)) == ["cm1", "cm2", "cm3"]
+
+    bench.wait(UNKNOWN_PAUSE_S)
+    assert _hosts(bench)[3:] == ["cm1"]
+    assert _branch(bench.node.requests[-1]) == _branch(bench.node.requests[0])
+    bench.respond(bench.node.requests[-1], 503, owner="cm2")
+    bench.respond(bench.node.requests[-1], 200)
+    assert _hosts(bench)[3:] == ["cm1", "cm2"]
+    assert bench.statuses == [200]
+
+
+async def test_nobody_can_tell_for_so_long_that_the_phone_hears_of_it(bench: Bench) -> None:
+    bench.follow_up("cm1", "INVITE")
+    began = bench.clock.now()
+    answered = 0
+    while not bench.statuses:
+        for client in bench.node.requests[answered:]:
+            bench.respond(client, 503, is_unknown=True)
+            answered += 1
+        bench.wait(UNKNOWN_PAUSE_S / 4)
+
+    assert bench.statuses == [503]
+    assert UNKNOWN_S - UNKNOWN_PAUSE_S <= bench.clock.now() - began <= UNKNOWN_S + UNKNOWN_PAUSE_S
+    assert not any(one.has("x-parley-unknown") for one in bench.node.responses)
+
+
+async def test_an_owner_that_cannot_tell_is_not_gone_back_to_at_once(bench: Bench) -> None:
+    bench.follow_up("cm1")
+    bench.respond(bench.node.requests[-1], 503, is_unknown=True)
+    bench.respond(bench.node.requests[-1], 481)
+
+    assert len(bench.node.requests) == 2
+    assert bench.statuses == [481]
+
+
+async def test_a_named_owner_that_cannot_tell_loses_the_call_that_it_does_not_have(
+    bench: Bench,
+) -> None:
+    bench.follow_up("cm1", "INVITE")
+    bench.respond(bench.node.requests[-1], 503, is_unknown=True)
+    stand_in = bench.node.requests[-1].hop.host
+    bench.respond(bench.node.requests[-1], 503, owner="cm1")
+    assert not bench.node.requests[-1].request.has("x-parley-unreachable")
+    bench.respond(bench.node.requests[-1], 503, is_unknown=True)
+
+    assert bench.node.requests[-1].hop.host == stand_in
+    assert bench.node.requests[-1].request.get("x-parley-unreachable") == "cm1"
+    bench.respond(bench.node.requests[-1], 503, is_unknown=True)
+    bench.wait(UNKNOWN_PAUSE_S)
+    assert bench.node.requests[-1].hop.host == "cm1"
+    assert not bench.node.requests[-1].request.has("x-parley-unreachable")
+
+
+async def test_a_cancel_while_nobody_can_tell_is_sent_on(bench: Bench) -> None:
+    server = bench.server()
+    forwarding = Forwarding(server, is_inward=True, call_id="call-1", owner="cm1")
+    bench.proxy.forward_inward(server.request.copy(), forwarding)
+    for _ in range(3):
+        bench.respond(bench.node.requests[-1], 503, is_unknown=True)
+    bench.proxy.on_cancel(server, server.request)
+    assert bench.node.cancelled == []
+
+    bench.wait(UNKNOWN_PAUSE_S)
+    assert bench.node.cancelled == [(bench.node.requests[-1], ())]
 
 
 @pytest.mark.parametrize("status", [481, 503])

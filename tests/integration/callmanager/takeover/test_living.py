@@ -127,16 +127,6 @@ async def test_an_invite_by_another_way_to_the_owner_gets_the_answer(
     )
 
 
-async def test_requests_for_no_call_are_refused(cluster: Any, script: Any, two: Any) -> None:
-    one, other = two
-    ann, bob = await cluster.talk(one)
-    await hang_up(script, ann, bob, one)
-    for member in (one, other):
-        ann.to = member.hop
-        ann.ask("INFO")
-        await script.response(ann, 481)
-
-
 async def test_asked_to_stop_it_hands_its_calls_over_and_they_go_on_at_once(
     cluster: Any, script: Any, two: Any
 ) -> None:

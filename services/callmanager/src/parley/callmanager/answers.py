@@ -10,8 +10,10 @@ from parley.sip.transaction import ServerTransaction
 from parley.siptransport.node import SipNode
 
 OWNER_HEADER: Final = "x-parley-owner"
+UNKNOWN_HEADER: Final = "x-parley-unknown"
 RETRY_AFTER_S: Final = "2"
 _RETRY_AFTER: Final = (("retry-after", RETRY_AFTER_S),)
+_UNKNOWN: Final = (*_RETRY_AFTER, (UNKNOWN_HEADER, "1"))
 
 
 class Answers:
@@ -44,9 +46,9 @@ class Answers:
     def redirect(
         self, transaction: ServerTransaction, request: Request, status: int, owner: str
     ) -> None:
-        """Sends the edge to the owner of a call; without owner the phone may try again."""
+        """Sends the edge to the owner of a call, or tells that it is not known who that is."""
         if owner:
             self._metrics.redirected.inc()
             self.give(transaction, request, status, ((OWNER_HEADER, owner),))
         else:
-            self.give(transaction, request, status, _RETRY_AFTER if status == 503 else ())
+            self.give(transaction, request, status, _UNKNOWN if status == 503 else ())

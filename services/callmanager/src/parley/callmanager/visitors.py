@@ -57,7 +57,7 @@ class RequestVisitor:
         self._refuse(self._transaction, self._request, 481, "")
 
     def put_off(self) -> None:
-        """503: the phone may try again."""
+        """503 that says so: the edge asks others, and again after a moment."""
         self._refuse(self._transaction, self._request, 503, "")
 
 

@@ -17,6 +17,7 @@ TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
 OWNER_HEADER: Final = "x-parley-owner"
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
+UNKNOWN_HEADER: Final = "x-parley-unknown"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 INTERNAL_PREFIX: Final = "x-parley-"
 

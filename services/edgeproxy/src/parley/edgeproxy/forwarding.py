@@ -47,9 +47,12 @@ class Forwarding:
         owner: the call manager it should go to; empty for a new call.
         new_from: the caller's flow when no call manager has this call yet, so any may have it.
         branch: of our Via, whichever way the request is sent.
-        tried: instances that were sent it, the present one last.
-        redirects: how often a call manager named another one as the owner.
+        tried: instances that were sent it in this round, the present one last; it is empty before
+            the first and between rounds.
+        redirects: how often in this round a call manager named another one as the owner.
         named: the owner that a call manager named last; empty while none did.
+        unknowing: instances that could not tell in this round whose the call is.
+        unknown_at: when that happened first; None while it did not.
         is_heard: whether the present call manager has said anything.
         reasons: why the caller gave up (RFC 3326); None as long as he did not.
         is_pending: no final answer yet; counted by the proxy for draining.
@@ -65,6 +68,8 @@ class Forwarding:
     tried: tuple[str, ...] = ()
     redirects: int = 0
     named: str = ""
+    unknowing: tuple[str, ...] = ()
+    unknown_at: float | None = None
     is_heard: bool = False
     reasons: Headers | None = None
     is_pending: bool = False

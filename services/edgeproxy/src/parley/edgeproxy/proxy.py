@@ -294,7 +294,8 @@ class Proxy:
         """Returns a request that was sent without what we wrote for its receiver."""
         request = sent.copy()
         request.remove_first_value("via")
-        if forwarding.named and forwarding.tried[-1] == forwarding.named:
+        request.remove(UNREACHABLE_HEADER)
+        if forwarding.named and forwarding.tried[-1:] == (forwarding.named,):
             request.set(UNREACHABLE_HEADER, forwarding.named)
         if forwarding.new_from is not None:
             for _ in range(OWN_ROUTES):

@@ -2,13 +2,17 @@
 
 A request looks for the call manager that has its call. One that is out of reach is left for the
 successor that rendezvous hashing names; one that names the owner is followed there; a stand-in for
-an owner that was silent is not believed when it knows nothing.
+an owner that was silent is not believed when it knows nothing. One that cannot tell whose the call
+is, for it does not reach shared state, is no answer: the others are asked, and again after a while.
+
+To ask around is safe whatever the truth is. Who cannot tell does not have the call, so it has not
+acted and will not before it has claimed it; who is asked acts under the epoch that state gives it.
 """
 
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from parley.edgeproxy.borders import OWNER_HEADER
+from parley.edgeproxy.borders import OWNER_HEADER, UNKNOWN_HEADER
 from parley.edgeproxy.callmanagers import CallManagers, Candidate
 from parley.edgeproxy.forwarding import Forwarding
 from parley.service.clock import Clock
@@ -17,6 +21,10 @@ from parley.sip.message import Response
 MAX_ATTEMPTS: Final = 4
 MAX_REDIRECTS: Final = 3
 REDIRECT_PAUSE_S: Final = 0.1
+UNKNOWN_PAUSE_S: Final = 0.4
+"""Between two rounds in which nobody could tell whose a call is."""
+UNKNOWN_S: Final = 5.0
+"""For how long such rounds begin; the phone's transaction lasts 32 s (RFC 3261 17.1)."""
 
 
 class Onward(NamedTuple):
@@ -53,18 +61,41 @@ class Pursuit:
     def after(self, forwarding: Forwarding, response: Response) -> Onward | None:
         """Follows a 503, or what a stand-in says; None when it is the answer."""
         owner = response.get(OWNER_HEADER)
-        if not owner and _is_stand_in(forwarding):
-            return self._go_back(forwarding)
         if owner:
             return self._redirect(forwarding, owner)
-        if response.status != 503:
+        if forwarding.new_from is not None:
+            return self._another(forwarding) if response.status == 503 else None
+        is_unknown = response.status == 503 and response.has(UNKNOWN_HEADER)
+        if is_unknown:
+            forwarding.unknowing += (forwarding.tried[-1],)
+        onward = None
+        # An owner that could not tell either was not silent, and has no answer on the way.
+        if forwarding.owner not in (forwarding.tried[-1], *forwarding.unknowing):
+            onward = self._go_back(forwarding)
+        return self._ask_around(forwarding) if onward is None and is_unknown else onward
+
+    def _another(self, forwarding: Forwarding) -> Onward | None:
+        """Names another call manager for a new call."""
+        if len(forwarding.tried) >= MAX_ATTEMPTS:
             return None
-        if forwarding.new_from is None or len(forwarding.tried) >= MAX_ATTEMPTS:
-            return None
-        candidate = self._callmanagers.choose(
-            forwarding.call_id, self._clock.now(), forwarding.tried
-        )
+        now = self._clock.now()
+        candidate = self._callmanagers.choose(forwarding.call_id, now, forwarding.tried)
         return None if candidate is None else Onward(candidate)
+
+    def _ask_around(self, forwarding: Forwarding) -> Onward | None:
+        """Names who else may have the call; when all were asked, the owner in a while."""
+        now = self._clock.now()
+        if forwarding.unknown_at is None:
+            forwarding.unknown_at = now
+        candidate = self.successor(forwarding)
+        if candidate is not None:
+            return Onward(candidate)
+        candidate = self._callmanagers.owner_or_successor(forwarding.owner, forwarding.call_id, now)
+        if candidate is None or now + UNKNOWN_PAUSE_S > forwarding.unknown_at + UNKNOWN_S:
+            return None
+        forwarding.tried = forwarding.unknowing = ()
+        forwarding.redirects = 0
+        return Onward(candidate, UNKNOWN_PAUSE_S)
 
     def _go_back(self, forwarding: Forwarding) -> Onward | None:
         """Returns to the owner, if it lives, for what a stand-in could not answer.
@@ -92,8 +123,3 @@ class Pursuit:
             # The one that failed just now, or one that we have not heard of yet.
             return Onward(candidate, REDIRECT_PAUSE_S)
         return Onward(candidate)
-
-
-def _is_stand_in(forwarding: Forwarding) -> bool:
-    """Whether the call manager asked last stands in for an owner that was silent."""
-    return forwarding.new_from is None and forwarding.tried[-1] != forwarding.owner

@@ -1,0 +1,48 @@
+"""Requests for calls that are not here: over, or those of another that cannot be looked for."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+async def two(cluster: Any) -> tuple[Any, Any]:
+    """The owner-to-be and another."""
+    return await cluster.member("cm-1"), await cluster.member("cm-2")
+
+
+async def hang_up(script: Any, by: Any, other: Any, to: Any) -> None:
+    by.to = to.hop
+    by.ask("BYE")
+    await script.request(other, "BYE")
+    other.respond(200)
+    await script.response(by, 200)
+
+
+async def test_who_does_not_reach_state_says_that_it_cannot_tell_whose_a_call_is(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, other = two
+    ann, bob = await cluster.talk(one)
+    ann.to = other.hop
+    other.wire.is_cut = True
+    ann.ask("INFO")
+    refused = await script.response(ann, 503)
+    assert refused.get("x-parley-unknown") and refused.get("retry-after")
+    assert not refused.has("x-parley-owner")
+    other.wire.is_cut = False
+    ann.ask("INFO")
+    refused = await script.response(ann, 503)
+    assert refused.get("x-parley-owner") == one.manager.instance
+    assert not refused.has("x-parley-unknown")
+    await hang_up(script, ann, bob, one)
+
+
+async def test_requests_for_no_call_are_refused(cluster: Any, script: Any, two: Any) -> None:
+    one, other = two
+    ann, bob = await cluster.talk(one)
+    await hang_up(script, ann, bob, one)
+    for member in (one, other):
+        ann.to = member.hop
+        ann.ask("INFO")
+        await script.response(ann, 481)
