@@ -1,5 +1,6 @@
 """Requests for calls that are not here: over, or those of another that cannot be looked for."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -46,3 +47,21 @@ async def test_requests_for_no_call_are_refused(cluster: Any, script: Any, two: 
         ann.to = member.hop
         ann.ask("INFO")
         await script.response(ann, 481)
+
+
+async def test_the_bye_that_ended_a_call_gets_its_answer_again_when_it_is_repeated(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, _ = two
+    ann, bob = await cluster.talk(one)
+    bye = ann.ask("BYE").request.copy()
+    await script.request(bob, "BYE")
+    bob.respond(200)
+    await script.response(ann, 200)
+    async with asyncio.timeout(5.0):
+        await one.manager.calls.wait_idle()
+    bye.remove_first_value("via")
+    ann.send(bye)
+    await script.response(ann, 200)
+    ann.ask("BYE")
+    await script.response(ann, 481)

@@ -63,10 +63,17 @@ class AbsentCalls:
     def bring_request(
         self, transaction: ServerTransaction, request: Request, call_id: CallId | None = None
     ) -> None:
-        """Finds the call of a request, by the edge's header unless it is given, or refuses it."""
+        """Finds the call of a request, by the edge's header unless it is given, or refuses it.
+
+        The BYE that ended a call here comes again when its answer was lost, or was late and the
+        edge had asked elsewhere meanwhile: it gets the same answer.
+        """
         call_id = call_id or call_named(request)
         if call_id is None or not self.is_searched(call_id):
-            self._answers.give(transaction, request, 481)
+            is_repeated = call_id is not None and self._services.calls.has_taken_bye(
+                call_id, request
+            )
+            self._answers.give(transaction, request, 200 if is_repeated else 481)
             return
         if request.method == "INVITE" and not isinstance(transaction.user, Admitted):
             transaction.user = Admitted()

@@ -13,7 +13,7 @@ from parley.callmanager.actions import (
     SendResponse,
 )
 from parley.callmanager.call_services import CallServices
-from parley.callmanager.calls import LegAddress
+from parley.callmanager.calls import LegAddress, RequestKey, request_key
 from parley.sip.hop import Hop
 from parley.sip.message import Request
 from parley.sip.transaction import ClientTransaction, Reliable2xx, ServerTransaction
@@ -93,6 +93,15 @@ class CallSip:
     def unanswered(self) -> list[ServerTransaction]:
         """Transactions that got no final response yet."""
         return [each for each in self._asked if not each.is_answered and not each.is_terminated]
+
+    def taken_byes(self) -> list[RequestKey]:
+        """The BYEs of the phones that were answered by 200."""
+        answers = [each.response for each in self._asked]
+        return [
+            request_key(answer)
+            for answer in answers
+            if answer is not None and answer.status == 200 and answer.cseq.method == "BYE"
+        ]
 
     def release(self, mailbox: "Mailbox") -> None:
         """Gives everything back."""

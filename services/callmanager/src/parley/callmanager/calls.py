@@ -1,7 +1,7 @@
 """The calls that this instance owns, found by id, by dialog and by the INVITE that made them."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from parley.callmanager.metrics import CallManagerMetrics
@@ -16,7 +16,7 @@ _AT_ONCE: Final = 100
 _PAUSE_S: Final = 0.005
 _PAUSES: Final = 200
 
-InviteKey = tuple[str, str | None, int]
+RequestKey = tuple[str, str | None, int]
 
 
 class LegAddress(NamedTuple):
@@ -26,9 +26,12 @@ class LegAddress(NamedTuple):
     leg: str
 
 
-def invite_key(request: Request) -> InviteKey:
-    """What two copies of one INVITE share, whatever way they came (RFC 3261 8.2.2.2)."""
-    return request.call_id, request.from_.tag, request.cseq.number
+def request_key(message: Message) -> RequestKey:
+    """What the copies of one request share, whatever way they came (RFC 3261 8.2.2.2).
+
+    Its responses have it too. Of one dialog and method, that is: an INVITE or a BYE.
+    """
+    return message.call_id, message.from_.tag, message.cseq.number
 
 
 class Calls:
@@ -38,8 +41,8 @@ class Calls:
         self._metrics = metrics
         self._by_id: dict[CallId, Mailbox] = {}
         self._by_dialog: dict[tuple[str, str], LegAddress] = {}
-        self._by_invite: dict[InviteKey, CallId] = {}
-        self._ended: dict[CallId, None] = {}
+        self._by_invite: dict[RequestKey, CallId] = {}
+        self._ended: dict[CallId, Collection[RequestKey]] = {}
         self._pending: set[CallId] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -52,7 +55,7 @@ class Calls:
 
     def begin(self, call_id: CallId, request: Request) -> bool:
         """Notes a call that is being admitted; False when it, or its INVITE, is there already."""
-        key = invite_key(request)
+        key = request_key(request)
         if call_id in self._by_id or call_id in self._pending or key in self._by_invite:
             return False
         self._pending.add(call_id)
@@ -70,7 +73,7 @@ class Calls:
     def adopt(self, call_id: CallId, mailbox: "Mailbox", request: Request) -> None:
         """A call was taken over; `request` is the INVITE that made it."""
         self._by_id[call_id] = mailbox
-        self._by_invite[invite_key(request)] = call_id
+        self._by_invite[request_key(request)] = call_id
         self._ended.pop(call_id, None)
         self._idle.clear()
         self._metrics.calls.inc()
@@ -78,7 +81,7 @@ class Calls:
     def remove(self, call_id: CallId, request: Request) -> None:
         """The call is over, or was not admitted."""
         self._pending.discard(call_id)
-        key = invite_key(request)
+        key = request_key(request)
         if self._by_invite.get(key) == call_id:
             del self._by_invite[key]
         if self._by_id.pop(call_id, None) is not None:
@@ -86,15 +89,24 @@ class Calls:
         if not self._by_id and not self._pending:
             self._idle.set()
 
-    def note_end(self, call_id: CallId) -> None:
-        """The call ended here, in order: what still comes for it needs no search in state."""
-        self._ended[call_id] = None
+    def note_end(self, call_id: CallId, byes: Collection[RequestKey]) -> None:
+        """The call ended here, in order: what still comes for it needs no search in state.
+
+        Args:
+            call_id: the call.
+            byes: the BYEs of its phones that were answered by 200.
+        """
+        self._ended[call_id] = byes
         if len(self._ended) > _MANY_ENDED:
             del self._ended[next(iter(self._ended))]
 
     def has_ended(self, call_id: CallId) -> bool:
         """Says whether a call ended here a short while ago."""
         return call_id in self._ended
+
+    def has_taken_bye(self, call_id: CallId, request: Request) -> bool:
+        """Says whether a request repeats a BYE that was answered before its call ended here."""
+        return request.method == "BYE" and request_key(request) in self._ended.get(call_id, ())
 
     def is_pending(self, call_id: CallId) -> bool:
         """Says whether a call is being admitted."""

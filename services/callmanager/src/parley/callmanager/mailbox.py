@@ -322,7 +322,7 @@ class Mailbox:
                 services.tasks.spawn(deleting, name="ended call leaves state")
         else:
             services.events.finish_later(self.call.parts.journal, self._custody.delete)
-        services.calls.note_end(self.call_id)
+        services.calls.note_end(self.call_id, self._sip.taken_byes())
         if record is not None:
             services.metrics.count_end(record.termination, record.duration_s)
             log_end(record)
