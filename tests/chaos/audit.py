@@ -54,7 +54,7 @@ async def audit(api: ApiClient, calls: Sequence[Attempt], timeout_s: float = 20.
         await asyncio.sleep(_POLL_S)
     counts = Counter({call: len(by_call.get(call, ())) for call in wanted})
     errors = [
-        _error_s(by_call[call][0]["duration_s"], attempt)
+        duration_error_s(by_call[call][0]["duration_s"], attempt)
         for call, attempt in wanted.items()
         if call in by_call
     ]
@@ -62,10 +62,16 @@ async def audit(api: ApiClient, calls: Sequence[Attempt], timeout_s: float = 20.
     return Audit(len(lost), doubled, round(max(errors, default=0.0), 3))
 
 
-def _error_s(duration_s: float, attempt: Attempt) -> float:
-    """How far a duration lies outside of what the phones saw."""
+def duration_error_s(duration_s: float, attempt: Attempt) -> float:
+    """How far a duration lies outside of what the phones saw.
+
+    A call is answered when the callee picks up, as everywhere in telephony, and not when the caller
+    hears of it: while the answer waits to be written, or the 200 for a successor, there is up to a
+    second in between. The end is taken the same way: when the BYE came, not when all knew of it.
+    """
     shortest = attempt.talked_s or 0.0
-    return max(shortest - duration_s, duration_s - shortest - attempt.parting_s, 0.0)
+    longest = attempt.answering_s + shortest + attempt.parting_s
+    return max(shortest - duration_s, duration_s - longest, 0.0)
 
 
 def by_caller_leg(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -157,6 +157,7 @@ def _talk(pair: Pair) -> Attempt:
     calls = (pair.caller, pair.callee)
     ends = [call.ended for call in calls if call.ended is not None]
     if pair.caller.answered is not None and ends:
+        attempt.answering_s = pair.answering_s
         attempt.talked_s = min(ends) - pair.caller.answered
         known = ends + [call.parted for call in calls if call.parted is not None]
         attempt.parting_s = max(known) - min(ends)

@@ -30,7 +30,9 @@ class Attempt:
         took_s: until it was done or given up.
         failure: why it failed; empty when it did not.
         sip_call_id: of a call.
-        talked_s: from answer to the BYE, of a call that was answered.
+        answering_s: from when the callee picked up until the caller knew of it; the platform heard
+            of it in between.
+        talked_s: from then to the BYE, of a call that was answered.
         parting_s: from the BYE until all knew of it; the platform heard of it in between.
         retry_after_s: how long a refused one is to wait before the next try.
     """
@@ -39,6 +41,7 @@ class Attempt:
     took_s: float = 0.0
     failure: str = ""
     sip_call_id: str = ""
+    answering_s: float = 0.0
     talked_s: float | None = None
     parting_s: float = 0.0
     retry_after_s: float = 0.0
@@ -55,6 +58,13 @@ class Pair:
     def is_up(self) -> bool:
         """Neither side was hung up on."""
         return self.caller.ended is None and self.callee.ended is None
+
+    @property
+    def answering_s(self) -> float:
+        """Seconds from when the callee picked up until the caller knew of it."""
+        if self.caller.answered is None or self.callee.answered is None:
+            return 0.0
+        return max(0.0, self.caller.answered - self.callee.answered)
 
 
 @dataclass(slots=True)
@@ -209,6 +219,9 @@ class Load:
             if call is not None and call.answered is not None and call.ended is not None:
                 attempt.talked_s = call.ended - call.answered
                 attempt.parting_s = (call.parted or call.ended) - call.ended
+                arrived = _arrived(call, callee)
+                if arrived is not None:
+                    attempt.answering_s = Pair(call, arrived).answering_s
             self._idle += [caller, callee]
 
 
@@ -226,6 +239,17 @@ async def connect(caller: FarmPhone, callee: FarmPhone) -> Pair:
         arrived = callee.incoming[-1]
         await arrived.is_confirmed.wait()
     return Pair(call, arrived)
+
+
+def _arrived(call: FarmCall, callee: FarmPhone) -> FarmCall | None:
+    """The other side of a call that this phone has answered; None when it cannot be told."""
+    caller = f"sip:{call.phone.line.number}@"
+    for each in reversed(callee.incoming):
+        if each.started < call.started:
+            break
+        if each.dialog is not None and caller in each.dialog.remote_party:
+            return each
+    return None
 
 
 def percentile(values: Sequence[float], share: float) -> float:
