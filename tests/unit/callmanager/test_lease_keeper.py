@@ -43,7 +43,7 @@ class _Stage:
         self.state = _State()
         self.asked = 0
         self.dropped = self.looked = 0
-        store: Any = SimpleNamespace(forget=lambda: None, delete_owed=self._nothing, is_away=None)
+        store: Any = SimpleNamespace(forget=lambda: None, is_away=None)
         peers: Any = SimpleNamespace(ask_all=self._ask_all)
         state: Any = self.state
         self.keeper = LeaseKeeper(
@@ -60,8 +60,6 @@ class _Stage:
     async def _ask_all(self) -> list[Answer]:
         self.asked += 1
         return [Answer.UP]
-
-    async def _nothing(self) -> None: ...
 
     def _drop(self) -> None:
         self.dropped += 1
@@ -100,3 +98,13 @@ async def test_who_alone_does_not_reach_state_leaves_its_calls(stage: _Stage) ->
     assert await stage.keeper.judge() is Verdict.LEAVE
     assert stage.keeper.is_isolated
     assert stage.dropped == 1
+
+
+async def test_a_renewal_that_finds_state_back_does_nothing_but_tell(stage: _Stage) -> None:
+    stage.state.refuses = 1
+    answers = []
+    for _ in range(2):
+        await stage.keeper.renew()
+        answers.append(stage.keeper.answer)
+    assert answers == [Answer.AWAY, Answer.UP]
+    assert stage.looked == 1

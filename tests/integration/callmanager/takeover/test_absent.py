@@ -65,3 +65,26 @@ async def test_the_bye_that_ended_a_call_gets_its_answer_again_when_it_is_repeat
     await script.response(ann, 200)
     ann.ask("BYE")
     await script.response(ann, 481)
+
+
+async def test_a_call_that_ended_while_state_was_away_leaves_it_when_that_is_back(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, _ = two
+    ann, bob = await cluster.talk(one)
+    for member in two:
+        member.wire.is_cut = True
+
+    async def is_unprotected() -> bool:
+        return not one.manager.keeper.is_valid
+
+    await cluster.eventually(is_unprotected, 3.0)
+    await hang_up(script, ann, bob, one)
+    assert await cluster.world.snapshot_keys()
+    for member in two:
+        member.wire.is_cut = False
+
+    async def is_nothing_left() -> bool:
+        return not await cluster.world.snapshot_keys()
+
+    await cluster.eventually(is_nothing_left, 3.0)

@@ -117,7 +117,7 @@ class CallManager:
             instance=self.instance,
             times=LeaseTimes(lease_s, lease_s / _RENEWALS_PER_LEASE),
         )
-        keeper.on_interruption = self._look_at_all
+        keeper.on_interruption = self._on_interruption
         keeper.on_leave = self._drop_all
         return keeper
 
@@ -266,8 +266,12 @@ class CallManager:
         for mailbox in self.calls:
             mailbox.drop()
 
-    def _look_at_all(self) -> None:
-        self._tasks.spawn(self.calls.look_at_all(), name="calls look at their records")
+    def _on_interruption(self) -> None:
+        self._tasks.spawn(self._catch_up(), name="calls look at their records")
+
+    async def _catch_up(self) -> None:
+        await self.calls.look_at_all()
+        await self._store.delete_owed()
 
     async def _wait_idle(self, timeout_s: float) -> bool:
         try:

@@ -33,7 +33,8 @@ class LeaseKeeper:
     """Renews the lease of one instance.
 
     Attributes:
-        on_interruption: called when a new term has begun, so that all calls look at their records.
+        on_interruption: called when a new term has begun or state is back, so that all calls look
+            at their records and what could not be removed is. Not awaited: the lease comes first.
         on_leave: called when our calls are others' now and must be dropped in silence.
         lease: what is known of it.
         is_isolated: state is away for us and not for others: no calls are taken.
@@ -115,7 +116,6 @@ class LeaseKeeper:
         if was_away:
             _logger.info("state is back")
             self.on_interruption()
-            await self._store.delete_owed()
 
     async def judge(self) -> Verdict:
         """Whether calls may go on although state is away; one opinion for half a second."""
