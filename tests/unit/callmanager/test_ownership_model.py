@@ -175,14 +175,22 @@ class Ownership(RuleBasedStateMachine):
         for place in range(len(running)):
             self._message(running[(place + first) % len(running)])
 
-    def _message(self, manager: Manager) -> None:
+    def _message(self, manager: Manager, unreachable: str = "") -> None:
         try:
             if manager.held is None:
-                self._bring(manager)
+                self._bring(manager, unreachable)
         except Away:
             manager.must_check = True
         if manager.held is not None:
             self._act(manager)
+
+    @rule(data=st.data())
+    def message_past_the_owner(self, data: st.DataObject) -> None:
+        """The owner has the record alone and cannot tell that it is its own: another's turn."""
+        manager = self._draw(data)
+        owner = self.managers.get(self.shared.record[0]) if self.shared.record else None
+        if manager in self._running() and owner is not None and owner.held is None:
+            self._message(manager, owner.name)
 
     @rule()
     def calm_down(self) -> None:
@@ -332,7 +340,7 @@ class Ownership(RuleBasedStateMachine):
             manager.held, manager.term = epoch + 1, manager.lease.term
             manager.written_in = self.shared.generation
 
-    def _bring(self, manager: Manager) -> None:
+    def _bring(self, manager: Manager, unreachable: str = "") -> None:
         self._ask_state(manager)
         record = self.shared.record
         if record is None:
@@ -341,7 +349,8 @@ class Ownership(RuleBasedStateMachine):
         sight = Sight(owner, epoch, has_lease=self.shared.lease_of(owner, self.now) is not None)
         step = next_step(manager.name, sight)
         if isinstance(step, Probe):
-            answer = self._probe(self.managers[owner])
+            is_given_up = owner == unreachable
+            answer = Answer.SILENT if is_given_up else self._probe(self.managers[owner])
             step = next_step(manager.name, Sight(owner, epoch, has_lease=True, answer=answer))
         if isinstance(step, Claim | Restore):
             self._take(manager, step.epoch)
