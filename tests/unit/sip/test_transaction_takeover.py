@@ -4,7 +4,13 @@ import pytest
 
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
-from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionLayer, Transmit
+from parley.sip.transaction import (
+    CancelReceived,
+    RequestReceived,
+    ResponseReceived,
+    TransactionLayer,
+    Transmit,
+)
 from parley.sip.transaction_events import TransactionEvent
 from parley.testkit.ids import CountingIds
 from parley.testkit.sip_messages import make_request, make_response
@@ -175,6 +181,34 @@ def test_cancel_and_ack_need_no_admission() -> None:
     layer.receive_message(_incoming("CANCEL"), 0.1)
 
     assert 200 in _statuses(_sent(layer))
+
+
+def test_a_cancel_of_what_is_not_known_goes_to_who_takes_them() -> None:
+    layer = TransactionLayer(CountingIds(), takes_cancels=True)
+    layer.receive_message(_incoming("CANCEL"), 0.0)
+    layer.receive_message(_incoming("CANCEL"), 0.1)  # its retransmission waits for the answer
+    (event,) = _events(layer)
+
+    assert isinstance(event, RequestReceived)
+    assert _sent(layer) == []
+    layer.send_response(event.transaction, response_to(event.request, 481), 0.2)
+    assert _statuses(_sent(layer)) == [481]
+    assert layer.server_count == 0
+
+
+def test_a_cancel_of_what_is_known_goes_to_nobody_else() -> None:
+    layer = TransactionLayer(CountingIds(), takes_cancels=True)
+    layer.receive_message(_incoming(), 0.0)
+    layer.receive_message(_incoming("CANCEL"), 0.1)
+
+    assert [type(event) for event in _events(layer)] == [RequestReceived, CancelReceived]
+
+
+def test_a_cancel_of_what_is_not_known_needs_admission() -> None:
+    layer = TransactionLayer(CountingIds(), admits=lambda request: False, takes_cancels=True)
+    layer.receive_message(_incoming("CANCEL"), 0.0)
+
+    assert (layer.server_count, _events(layer), _sent(layer)) == (0, [], [])
 
 
 def test_a_stray_response_is_taken_once_its_transaction_was_made_again() -> None:

@@ -51,6 +51,7 @@ class TransactionLayer:
             dropped. All may when None.
         follows: says whether a retransmission that came by another way than the request moves the
             way back of the responses; none does when None.
+        takes_cancels: a CANCEL that matches nothing is a new request to the user instead of 481.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class TransactionLayer:
         *,
         admits: Callable[[Request], bool] | None = None,
         follows: Callable[[Request], bool] | None = None,
+        takes_cancels: bool = False,
     ) -> None:
         self._ids = ids
         self._via_for = via_for
         self._admits = admits
         self._follows = follows
+        self._takes_cancels = takes_cancels
         self._timers = timers
         self._context = context = TransactionContext(timers)
         self._transmits = context.transmits
@@ -125,7 +128,11 @@ class TransactionLayer:
             transaction.step(Input.REQUEST, request, now)
         elif method == "CANCEL":
             self._receive_cancel(request, key, now)
-        elif self._admits is None or self._admits(request):
+        else:
+            self._receive_new(request, key, now)
+
+    def _receive_new(self, request: Request, key: Key, now: float) -> None:
+        if self._admits is None or self._admits(request):
             transaction = self._begin_server(request, key, now)
             self._events.append(RequestReceived(transaction, request))
 
@@ -192,8 +199,11 @@ class TransactionLayer:
             transaction.step(Input.ACK, ack, now)
 
     def _receive_cancel(self, cancel: Request, key: Key, now: float) -> None:
-        transaction = self._begin_server(cancel, key, now)
         target = self._find_cancelled(cancel)
+        if target is None and self._takes_cancels:
+            self._receive_new(cancel, key, now)
+            return
+        transaction = self._begin_server(cancel, key, now)
         if target is None:
             transaction.send_response(response_to(cancel, 481, to_tag=self._ids.token()), now)
             return

@@ -26,7 +26,7 @@ class SipHandler(Protocol):
     """
 
     def on_request(self, transaction: ServerTransaction, request: Request) -> None:
-        """A new request, ACK and CANCEL excepted."""
+        """A new request, ACK excepted; a CANCEL only with `NodePolicy.takes_cancels`."""
         ...
 
     def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:

@@ -91,7 +91,12 @@ class SipNode:
         self.transports: dict[str, Transport] = {}
         self._vias = Vias(self.transports, ids, sent_by)
         self.layer = TransactionLayer(
-            ids, timers, self._vias.via_for, admits=policy.admits, follows=policy.follows
+            ids,
+            timers,
+            self._vias.via_for,
+            admits=policy.admits,
+            follows=policy.follows,
+            takes_cancels=policy.takes_cancels,
         )
         self.counts = NodeCounts()
         self._metrics = NodeMetrics(metrics) if metrics is not None else None

@@ -19,8 +19,8 @@ class NodePolicy:
     """Choices of a node.
 
     Attributes:
-        admits: asked about every new request, CANCEL and ACK excepted, before it gets a
-            transaction; one that is not admitted is dropped. It may send a response by
+        admits: asked about every new request, ACK and a CANCEL of what is known excepted, before
+            it gets a transaction; one that is not admitted is dropped. It may send a response by
             `SipNode.send`. None: all are admitted.
         follows: asked about a retransmission that came by another flow than the request; True
             moves the way back of the responses to this flow. None: the way back stays.
@@ -28,11 +28,15 @@ class NodePolicy:
             failed; returns another hop of the same transport, or None when there is none: then
             the transaction fails. It is asked again when that hop fails too, and has to come to an
             end.
+        takes_cancels: a CANCEL whose request is not known here comes to `on_request` as any other
+            request, once it is admitted, for the owner may find who knows it. False: it is
+            answered with 481.
     """
 
     admits: Callable[[Request], bool] | None = None
     follows: Callable[[Request], bool] | None = None
     reroute: Callable[[Response, Hop], Hop | None] = by_via
+    takes_cancels: bool = False
 
 
 DEFAULT_POLICY: Final = NodePolicy()
