@@ -91,7 +91,9 @@ class CallManager:
             metrics=Metrics(registry, SERVICE_NAME),
             network=network,
             sent_by=SHARED_HOST,
-            policy=NodePolicy(follows=lambda request: True, reroute=self._edges.reroute),
+            policy=NodePolicy(
+                follows=lambda request: True, reroute=self._edges.reroute, takes_cancels=True
+            ),
         )
         self.calls = Calls(metrics)
         self._peers = Peers(backing.discovery, self.node, ids, self.instance)

@@ -139,6 +139,10 @@ class Mailbox:
         """A request comes to the call; whoever acts for it owes a final response."""
         self._sip.note_asked(transaction)
 
+    def unanswered(self) -> list[ServerTransaction]:
+        """Requests to the call that have no final response yet."""
+        return self._sip.unanswered()
+
     def retry(self, key: int, failed: ClientTransaction) -> bool:
         """Sends a request by another edge when its connection failed; False when there is none."""
         return not self.is_over and self._sip.retry(self, key, failed)

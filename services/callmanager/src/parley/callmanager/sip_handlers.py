@@ -28,6 +28,7 @@ from parley.callmanager.sip_profile import (
     CALL_HEADER,
     SUPPORTED_METHODS,
 )
+from parley.callmanager.stray_cancels import find_cancelled, move_way_back
 from parley.callmanager.takeover import Takeovers
 from parley.model.errors import DomainError
 from parley.model.ids import CallId
@@ -159,6 +160,8 @@ class CallManagerHandler:
             # RFC 3261 8.2.2.3: we support no extension that a peer could require.
             headers = tuple(("unsupported", option) for option in required)
             self._answers.give(transaction, request, 420, headers)
+        elif request.method == "CANCEL":
+            self._receive_stray_cancel(transaction, request)
         elif request.to.tag is not None:
             self._receive_in_dialog(transaction, request)
         elif request.method == "INVITE":
@@ -184,6 +187,16 @@ class CallManagerHandler:
             self._cancel_if_asked(mailbox, transaction, pending)
         else:
             mailbox.post(mailbox.call.receive_request, address.leg, transaction, request)
+
+    def _receive_stray_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
+        """Takes a CANCEL by another edge than the INVITE's."""
+        target = find_cancelled(self._calls, cancel)
+        if target is None:
+            self._answers.give(transaction, cancel, 481)
+            return
+        move_way_back(self._services.edges, target, transaction)
+        self._answers.give(transaction, cancel, 200)
+        self.on_cancel(target, cancel)
 
     def _receive_other(self, transaction: ServerTransaction, request: Request) -> None:
         if request.method == "OPTIONS" and request.has(PROBE_HEADER):
