@@ -13,6 +13,7 @@ from parley.edgeproxy.forwarding import Forwarding
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.proxy import Proxy
 from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.stray_cancels import StrayCancels
 from parley.edgeproxy.strays import Strays
 from parley.edgeproxy.token import TokenCodec
 from parley.model.ids import InstanceId
@@ -96,9 +97,10 @@ class Bench:
         self.addresses = addresses = EdgeAddresses()
         addresses.add_outside(Hop("udp", "192.0.2.100", 5060))
         addresses.set_inside(Hop("local", "edge", 0))
+        self.routes = Routes(TokenCodec(b"secret"), addresses)
         self.proxy = Proxy(
             sender=self.node,
-            routes=Routes(TokenCodec(b"secret"), addresses),
+            routes=self.routes,
             callmanagers=self.callmanagers,
             derivation=self.derivation,
             clock=self.clock,
@@ -107,6 +109,15 @@ class Bench:
         )
         self.strays = Strays(
             self.node, self.callmanagers, self.derivation, addresses, self.clock, self.metrics
+        )
+        self.stray_cancels = StrayCancels(
+            sender=self.node,
+            proxy=self.proxy,
+            callmanagers=self.callmanagers,
+            derivation=self.derivation,
+            routes=self.routes,
+            clock=self.clock,
+            metrics=self.metrics,
         )
 
     async def start(self, *names: str) -> None:

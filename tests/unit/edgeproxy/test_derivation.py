@@ -72,6 +72,13 @@ def test_an_ack_has_the_branch_of_its_invite() -> None:
     assert EDGE.branch(ack) == EDGE.branch(_invite())
 
 
+def test_a_cancel_has_the_branch_of_its_invite() -> None:
+    cancel = make_request("CANCEL")
+    cancel.copy_lines("via", _invite())
+
+    assert OTHER_EDGE.branch(cancel) == EDGE.branch(_invite())
+
+
 def test_a_client_without_magic_cookie_gets_a_branch_as_well() -> None:
     assert EDGE.branch(_invite("1")).startswith("z9hG4bK")
     assert EDGE.branch(_invite("1")) != EDGE.branch(_invite("1", cseq=3))

@@ -38,6 +38,7 @@ from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.settings import EdgeSettings
 from parley.edgeproxy.sip_handlers import EdgeHandler, EdgeParts
 from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.stray_cancels import StrayCancels
 from parley.edgeproxy.strays import Strays
 from parley.edgeproxy.tenants import Tenants
 from parley.edgeproxy.token import TokenCodec
@@ -99,6 +100,7 @@ class EdgeProxy:
                 admits=self._handler.admits,
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
+                takes_cancels=True,
             ),
         )
         self._callmanagers = CallManagers(backing.state, backing.discovery, settings.zone)
@@ -243,6 +245,15 @@ class EdgeProxy:
         )
         inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
         strays = Strays(self.node, self._callmanagers, derivation, addresses, clock, metrics)
+        self._stray_cancels = StrayCancels(
+            sender=self.node,
+            proxy=proxy,
+            callmanagers=self._callmanagers,
+            derivation=derivation,
+            routes=routes,
+            clock=clock,
+            metrics=metrics,
+        )
         parts = EdgeParts(
             proxy=proxy,
             inside=inside,
@@ -252,6 +263,7 @@ class EdgeProxy:
             limiter=limiter,
             avalanche=Avalanche(settings.register_rate, settings.register_burst),
             strays=strays,
+            stray_cancels=self._stray_cancels,
             tasks=self._tasks,
             clock=clock,
             metrics=metrics,
@@ -300,6 +312,7 @@ class EdgeProxy:
         while True:
             await asyncio.sleep(CHECK_S)
             self._proxy.check()
+            self._stray_cancels.check()
 
     async def _sweep_expired(self) -> None:
         while True:

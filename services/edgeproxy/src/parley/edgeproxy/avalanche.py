@@ -13,10 +13,10 @@ RETRY_SPREAD_S: Final = 17
 
 
 class Avalanche:
-    """A token bucket for REGISTER.
+    """A token bucket over all phones.
 
     Args:
-        rate: registrations a second that are let through for long; 0 means any number.
+        rate: requests a second that are let through for long; 0 means any number.
         burst: how many more at once.
     """
 

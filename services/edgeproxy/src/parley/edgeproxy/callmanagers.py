@@ -207,6 +207,21 @@ class CallManagers:
         """Returns a live instance, suspect or not."""
         return self._live.get(InstanceId(instance))
 
+    def by_likelihood(self, owner: str, now: float) -> list[Candidate]:
+        """Returns all live call managers, draining ones too, who has an unknown call rather first.
+
+        That is the owner, if one is named, then the busiest; at last those that could not be
+        reached just now.
+        """
+        return sorted(
+            self._live.values(),
+            key=lambda one: (
+                self.is_suspect(one.instance, now),
+                one.instance != owner,
+                -one.load,
+            ),
+        )
+
     def at(self, host: str, port: int) -> Candidate | None:
         """Returns the live call manager that takes SIP at this address."""
         return self._by_address.get((host, port))

@@ -20,6 +20,7 @@ from parley.sip.via import Via, parse_via
 
 _BRANCH_BYTES: Final = 16
 _CALL_ID_BYTES: Final = 12
+_OF_AN_INVITE: Final = ("ACK", "CANCEL")
 _CALL_BRANCH: Final = MAGIC_COOKIE + "-"
 
 
@@ -46,9 +47,10 @@ class Derivation:
         """Returns the branch of our Via on a request as it was received.
 
         An ACK gets the one of its INVITE: that is what the ACK to a failure needs, and the ACK to
-        a 2xx has a branch of its own.
+        a 2xx has a branch of its own. So does a CANCEL, which names its INVITE by it (RFC 3261
+        9.1).
         """
-        method = "INVITE" if request.method == "ACK" else request.method
+        method = "INVITE" if request.method in _OF_AN_INVITE else request.method
         return self._branch(request.call_id, server_key(request, method))
 
     def is_own(self, response: Response) -> bool:

@@ -34,6 +34,10 @@ class InsideRequests:
         Raises:
             RemoteProtocolError: a header that counts here is malformed.
         """
+        if request.method == "CANCEL":
+            # Call managers send it where they sent the INVITE, and that is not known here.
+            self._proxy.respond(transaction, 481)
+            return
         outgoing = request.copy()
         token = self._routes.take_own(outgoing)
         if token is None:

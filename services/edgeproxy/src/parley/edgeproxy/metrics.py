@@ -12,6 +12,7 @@ from parley.service.metrics import Metrics, Registry
 
 REGISTRATION_CHANGES: Final = ("added", "refreshed", "removed", "expired")
 REFUSALS: Final = ("rate", "avalanche", "banned", "no_token", "loop")
+CANCEL_RESULTS: Final = ("taken", "unknown", "limited")
 _OTHER: Final = "other"
 _METHODS: Final = frozenset(
     (
@@ -58,6 +59,7 @@ class EdgeMetrics:
         repaired: bindings written again that shared state had lost.
         unwritten: refreshes answered while shared state was away, to be written later.
         stray_responses: responses without transaction.
+        stray_cancels: CANCELs without their INVITE, by what became of them.
         events_dropped: events that the bus could not take.
         state_errors: readings and writings of shared state that failed.
     """
@@ -88,6 +90,10 @@ class EdgeMetrics:
         self.repaired = self._plain("bindings_repaired", "Bindings written again.")
         self.unwritten = self._plain("refreshes_unwritten", "Refreshes answered without state.")
         self.stray_responses = self._plain("stray_responses", "Responses to no transaction.")
+        cancels = metrics.counter("stray_cancels", "CANCELs of no INVITE known here.", ("result",))
+        self.stray_cancels = {
+            result: self._tally(cancels.labels(result)) for result in CANCEL_RESULTS
+        }
         self.events_dropped = self._plain("events_dropped", "Events the bus did not take.")
         self.state_errors = self._plain("state_errors", "Failed uses of shared state.")
 

@@ -23,6 +23,7 @@ from parley.edgeproxy.outside import OutsideRequests
 from parley.edgeproxy.proxy import RETRY_AFTER_S, Proxy
 from parley.edgeproxy.raw_text import make_response_text, make_text
 from parley.edgeproxy.registration import RegisterRequests
+from parley.edgeproxy.stray_cancels import Search, StrayCancels
 from parley.edgeproxy.strays import Strays
 from parley.model.errors import DomainError
 from parley.service.clock import Clock
@@ -57,6 +58,7 @@ class EdgeParts:
     limiter: SourceLimiter
     avalanche: Avalanche
     strays: Strays
+    stray_cancels: StrayCancels
     tasks: TaskOwner
     clock: Clock
     metrics: EdgeMetrics
@@ -83,6 +85,7 @@ class EdgeHandler:
         self._limiter = parts.limiter
         self._avalanche = parts.avalanche
         self._strays = parts.strays
+        self._stray_cancels = parts.stray_cancels
         self._tasks = parts.tasks
         self._clock = parts.clock
         self._metrics = parts.metrics
@@ -110,7 +113,7 @@ class EdgeHandler:
         return self._strays.reroute(response, failed)
 
     def on_request(self, transaction: ServerTransaction, request: Request) -> None:
-        """Takes a new request."""
+        """Takes a new request, or a CANCEL whose INVITE did not come here."""
         method = request.method
         try:
             if self._is_inside(request):
@@ -121,6 +124,8 @@ class EdgeHandler:
             make_text(request)
             if method == "REGISTER":
                 self._on_register(transaction, request)
+            elif method == "CANCEL":
+                self._stray_cancels.take(transaction, request)
             elif request.to.tag is not None:
                 self._outside.on_dialog_request(transaction, request)
             elif method == "OPTIONS" and self._outside.is_for_us(request):
@@ -133,7 +138,7 @@ class EdgeHandler:
             self._proxy.respond(transaction, error.status)
 
     def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
-        """Takes the CANCEL of an INVITE."""
+        """Takes the CANCEL of an INVITE that came here."""
         self._proxy.on_cancel(transaction, request)
 
     def on_ack(self, request: Request) -> None:
@@ -149,6 +154,9 @@ class EdgeHandler:
 
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
         """Takes a response to a request that was forwarded; a malformed one is dropped."""
+        if isinstance(transaction.user, Search):
+            self._stray_cancels.on_response(transaction, response)
+            return
         try:
             if not self._is_inside(response):
                 make_response_text(response)
@@ -171,7 +179,9 @@ class EdgeHandler:
         self, transaction: ClientTransaction | ServerTransaction, cause: FailureCause
     ) -> None:
         """Learns that a transaction came to nothing; a server's is no business of a proxy."""
-        if isinstance(transaction, ClientTransaction):
+        if isinstance(transaction.user, Search) and isinstance(transaction, ClientTransaction):
+            self._stray_cancels.on_failure(transaction)
+        elif isinstance(transaction, ClientTransaction):
             self._proxy.on_failure(transaction, cause)
 
     def on_flow_closed(self, flow: Hop) -> None:
