@@ -1,4 +1,4 @@
-"""CANCELs that come by another edge than their INVITE did."""
+"""CANCELs that come, or have to leave, by another edge than their INVITE did."""
 
 from typing import Any
 
@@ -136,3 +136,24 @@ async def test_it_comes_too_late_for_a_call_that_has_ended(
 
     spare.node.send_request(cancel_of(ann), one.hop, branch=branch)
     await script.response(spare, 481)
+
+
+async def test_a_cancel_whose_edge_is_gone_leaves_by_another(
+    cluster: Any, script: Any, one: Any
+) -> None:
+    ann, bob = await cluster.pair(one)
+    spare = await cluster.phone("1002", one)
+    await cluster.announce_edges(bob, spare)
+    sent = ann.call("1002")
+    await script.request(bob, "INVITE")
+    bob.respond(180)
+    await script.response(ann, 180)
+    ann.node.cancel(sent, [("reason", "SIP;cause=487")])
+    await script.cancelled(bob)
+    await bob.node.aclose()
+
+    await script.request(spare, "INVITE")
+    spare.respond(180)
+    assert (await script.cancelled(spare)).get("reason") == "SIP;cause=487"
+    spare.respond(487)
+    await script.response(ann, 487)

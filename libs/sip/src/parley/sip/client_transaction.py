@@ -53,6 +53,11 @@ class ClientTransaction(Transaction):
         """Whether a CANCEL was asked for, sent or not."""
         return self._cancel_headers is not None
 
+    @property
+    def cancel_headers(self) -> CancelHeaders:
+        """What the CANCEL says beside its own headers; empty when none was asked for."""
+        return self._cancel_headers or ()
+
     def receive_response(self, response: Response, now: float) -> None:
         """Feeds a response that matched by branch and method."""
         status = response.status

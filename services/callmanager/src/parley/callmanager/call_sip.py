@@ -46,7 +46,8 @@ class CallSip:
     def retry(self, mailbox: "Mailbox", key: int, failed: ClientTransaction) -> bool:
         """Sends a request by another edge when its connection failed; False when there is none.
 
-        The branch stays, so to the phone both are one transaction.
+        The branch stays, so to the phone both are one transaction; what was cancelled is cancelled
+        again, for the CANCEL may have been lost with the edge.
         """
         hop = self._services.edges.another(failed.hop, mailbox.call_id)
         branch = failed.request.via.branch
@@ -54,7 +55,9 @@ class CallSip:
             return False
         request = failed.request.copy()
         request.remove_first_value("via")
-        self._start(mailbox, key, request, hop, branch)
+        again = self._start(mailbox, key, request, hop, branch)
+        if again is not None and failed.is_cancelled:
+            self._services.node.cancel(again, failed.cancel_headers)
         return True
 
     def cancel(self, action: CancelRequest) -> None:
@@ -113,16 +116,19 @@ class CallSip:
         self._asked.clear()
         self._transactions.clear()
 
-    def _start(self, mailbox: "Mailbox", key: int, request: Request, hop: Hop, branch: str) -> None:
+    def _start(
+        self, mailbox: "Mailbox", key: int, request: Request, hop: Hop, branch: str
+    ) -> ClientTransaction | None:
         user = (mailbox, key)
         try:
             transaction = self._services.node.send_request(request, hop, user, branch=branch)
         except ValueError:
             # The call was here before, and this request of it is still under way from then;
             # what comes back finds the call by its id (`sip_handlers.py`).
-            return
+            return None
         if request.method == "INVITE":
             self._keep_for_cancel(key, transaction)
+        return transaction
 
     def _keep_for_cancel(self, key: int, transaction: ClientTransaction) -> None:
         kept = self._transactions
