@@ -1,6 +1,7 @@
 """Where the parts of a call put what shall be done, and how long they wait."""
 
 from enum import Enum
+from math import ceil
 from typing import Any, Final
 
 from msgspec import Struct
@@ -23,7 +24,9 @@ from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 
 JOIN_WRITE_S: Final = 0.2
-"""How long what need not be written at once waits for a write that goes out anyway."""
+"""How long what need not be written at once waits for a write that goes out anyway, at least."""
+_JOIN_GRID_S: Final = 0.1
+"""Calls that wait end their waiting at the same moments, so that their writes share a batch."""
 _FINAL: Final = 200
 
 
@@ -177,7 +180,8 @@ class Outputs:
 
     def join_write(self, now: float) -> None:
         """What changed is written with the next barrier, soon at the latest."""
-        self.deadlines.setdefault(Deadline.JOIN_WRITE, now + JOIN_WRITE_S)
+        at = ceil((now + JOIN_WRITE_S) / _JOIN_GRID_S) * _JOIN_GRID_S
+        self.deadlines.setdefault(Deadline.JOIN_WRITE, at)
 
     def claimed(self) -> None:
         """The state that this step acts for is written: a claim was the write."""
