@@ -109,6 +109,26 @@ async def test_commands_of_one_tick_leave_in_one_batch(
     assert relay.batches.empty()
 
 
+async def test_ends_of_sessions_wait_for_each_other_and_go_with_whatever_leaves(
+    relay: ScriptedRelay, control: GrpcMediaControl
+) -> None:
+    opening = [ask(control, OpenSession(name, 1)) for name in "stu"]
+    await relay.next_batch()
+    relay.accept()
+    await asyncio.wait_for(asyncio.gather(*opening), 3)
+    ends = [ask(control, CloseSession("s", 1))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    ends.append(ask(control, CloseSession("t", 1)))
+    assert await relay.next_batch() == [("close", "s"), ("close", "t")]
+    relay.accept()
+    await asyncio.wait_for(asyncio.gather(*ends), 3)
+    last = [ask(control, CloseSession("u", 1)), ask(control, OpenSession("v", 1))]
+    assert await relay.next_batch() == [("close", "u"), ("open", "v")]
+    relay.accept()
+    await asyncio.wait_for(asyncio.gather(*last), 3)
+
+
 async def test_a_command_without_an_answer_in_time_fails_and_its_session_is_closed(
     relay: ScriptedRelay, address: str
 ) -> None:

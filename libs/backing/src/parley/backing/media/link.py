@@ -1,6 +1,7 @@
 """One relay at the other end of a gRPC stream.
 
-Commands issued in one tick of the loop leave in one batch. A stream that ends fails what was
+Commands issued in one tick of the loop leave in one batch; the ends of sessions wait a moment for
+others. A stream that ends fails what was
 pending and is opened again: at once, then with back-off. What may have been opened by a command
 whose reply never came, and what was lost and may live on elsewhere, is closed as soon as the relay
 can be told.
@@ -109,6 +110,7 @@ class RelayLink:
         self._pending: dict[int, _Pending] = {}
         self._outgoing: list[pb.Command] = []
         self._wake = asyncio.Event()
+        self._gathering: asyncio.TimerHandle | None = None
         self._abandoned: dict[str, CloseSession] = {}
         self._closing: dict[int, CloseSession] = {}
         self._sessions: dict[str, int] = {}
@@ -293,6 +295,7 @@ class RelayLink:
             self._down_since = asyncio.get_running_loop().time()
             self._on_change()
         self._outgoing.clear()
+        self._stop_gathering()
         self._abandoned.update((close.session_id, close) for close in self._closing.values())
         self._closing.clear()
         for number in list(self._pending):
@@ -322,8 +325,21 @@ class RelayLink:
         self._last_number += 1
         self.traffic.commands += 1
         self._outgoing.append(command_to_pb(self._last_number, command))
-        self._wake.set()
+        if not isinstance(command, CloseSession):
+            self._flush()
+        elif self._gathering is None:
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.call_later(self._times.gather_s, self._flush)
         return self._last_number
+
+    def _flush(self) -> None:
+        self._stop_gathering()
+        self._wake.set()
+
+    def _stop_gathering(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
 
     def _settle(self, message: pb.Reply) -> None:
         self._closing.pop(message.id, None)

@@ -8,6 +8,8 @@ class MediaTimes(Struct, frozen=True, kw_only=True):
 
     Attributes:
         command_s: a command may wait so long for its reply.
+        gather_s: the end of a session may wait so long for company on its way to the relay: nobody
+            hears of it, and each message costs the same whatever it carries.
         connecting_s: a new session waits so long for a relay to be found and connected to when no
             other takes it.
         lost_after_s: a relay whose stream ended, and that neither refuses nor takes a new one, has
@@ -23,6 +25,7 @@ class MediaTimes(Struct, frozen=True, kw_only=True):
     """
 
     command_s: float = 2.0
+    gather_s: float = 0.05
     connecting_s: float = 1.5
     lost_after_s: float = 0.3
     silent_after_s: float = 0.7
