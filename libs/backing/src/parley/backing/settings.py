@@ -90,7 +90,7 @@ class BackingSettings(Settings):
     bus_url: str = "kafka://127.0.0.1:9092"
     bus_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,40}$")
     bus_replication: int | None = Field(default=None, ge=1, le=32)
-    bus_linger_s: float = Field(default=0.025, ge=0.0, le=1.0)
+    bus_linger_s: float = Field(default=0.05, ge=0.0, le=1.0)
     bus_queue_mb: int = Field(default=64, ge=1, le=4096)
     discovery_url: SecretStr | None = None
     discovery_session_s: float = Field(default=4.0, ge=0.5, le=30.0)

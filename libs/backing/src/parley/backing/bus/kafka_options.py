@@ -57,7 +57,7 @@ class KafkaOptions:
     prefix: str = ""
     partitions: int = 8
     replication: int | None = None
-    linger_s: float = 0.025
+    linger_s: float = 0.05
     batch_bytes: int = 128 * 1024
     queue_records: int = 200_000
     queue_bytes: int = 64 * 1024 * 1024
