@@ -78,6 +78,20 @@ def test_a_frozen_child_is_thawed(start: Start) -> None:
     _until(lambda: child.log.stat().st_size > size)
 
 
+def test_a_child_is_frozen_while_its_own_children_come_and_go(start: Start) -> None:
+    child = start(
+        "import os\n"
+        "while True:\n"
+        "    pid = os.fork()\n"
+        "    if not pid: os._exit(0)\n"
+        "    os.waitpid(pid, 0)"
+    )
+    for _ in range(300):
+        child.freeze()
+        child.thaw()
+    assert child.is_running
+
+
 def test_a_zombie_counts_as_dead() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)

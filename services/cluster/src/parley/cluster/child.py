@@ -185,14 +185,20 @@ class Child:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found = listing.read_text(encoding="ascii").split()
-        except OSError:
-            continue
-        for child in map(int, found):
-            yield child
-            yield from _descendants(child)
+    for child in _children(pid):
+        yield child
+        yield from _descendants(child)
+
+
+def _children(pid: int) -> list[int]:
+    """Children of all threads; any of them, and the process itself, may end meanwhile."""
+    found: list[int] = []
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                listing = Path(f"/proc/{pid}/task/{thread}/children")
+                found += map(int, listing.read_text(encoding="ascii").split())
+    return found
 
 
 def _send(pid: int, number: signal.Signals) -> None:
