@@ -8,6 +8,7 @@ import resource
 from collections.abc import Callable
 
 import grpc
+import structlog
 
 from parley.backing.factory import Backing
 from parley.mediaengine import Engine, EngineError
@@ -27,6 +28,7 @@ from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
 
 _STOP_GRACE_S = 0.5
+_SHOWN = 10
 _WHAT = "The media relay's gRPC server"
 _GRPC_OPTIONS = (
     # Two relays on one port would share it in silence.
@@ -39,6 +41,8 @@ _GRPC_OPTIONS = (
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.max_pings_without_data", 0),
 )
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 def _nobody() -> bool:
@@ -97,6 +101,8 @@ class RelayService:
             async with asyncio.timeout(timeout_s):
                 await self.relay.wait_empty()
         except TimeoutError:
+            left = self.relay.session_ids
+            _logger.warning("sessions outlast the drain", count=len(left), sessions=left[:_SHOWN])
             self.relay.drop_all("the media relay shuts down")
 
     async def aclose(self) -> None:

@@ -74,6 +74,11 @@ class Relay:
         return len(self._sessions)
 
     @property
+    def session_ids(self) -> list[str]:
+        """Their ids."""
+        return list(self._sessions)
+
+    @property
     def capacity(self) -> int:
         """Sessions of one bridged stream that the ports suffice for, open ones included."""
         return len(self._sessions) + self._engine.free_pairs // 2
@@ -125,7 +130,7 @@ class Relay:
 
     def drop_all(self, reason: str) -> None:
         """Closes every session and tells that they are lost."""
-        for session_id in list(self._sessions):
+        for session_id in self.session_ids:
             self.drop(session_id, reason)
 
     def read_events(self) -> None:
