@@ -66,7 +66,9 @@ class Forked:
 
 
 class Nursery:
-    """The program that forks services; started once, then asked for one process at a time."""
+    """The program that forks services, as a service; asked for one process at a time."""
+
+    name = "nursery"
 
     def __init__(self, log: Path, modules: Sequence[str]) -> None:
         """Takes where its complaints go, and what it imports."""
@@ -74,16 +76,13 @@ class Nursery:
         self._modules = modules
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
-        """Starts it and waits until all is imported.
-
-        Raises:
-            ServerFailed: it did not come up.
-        """
+    async def start(self) -> None:
+        """Begins to import, and does not wait: servers take as long to start as that."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         # Orphans of the nursery become our children; what it forks is orphaned at once.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
+            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program
                 [sys.executable, "-m", nursery.__name__, *self._modules],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -91,7 +90,21 @@ class Nursery:
                 text=True,
                 start_new_session=True,
             )
+
+    def wait_imported(self) -> None:
+        """Blocks until all is imported.
+
+        Raises:
+            ServerFailed: it did not come up.
+        """
         self._answer(_START_S)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Does nothing: what it has forked is others' business."""
+
+    def is_ready(self) -> bool:
+        """Says whether it runs."""
+        return self._process is not None and self._process.poll() is None
 
     def fork(self, module: str, environment: Mapping[str, str], log: Path) -> Forked:
         """Runs a module in a process of its own.
@@ -110,7 +123,7 @@ class Nursery:
             raise ServerFailed(f"the nursery is gone; log {self._log}") from error
         return Forked(int(self._answer(_FORK_S)))
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Ends it; what it has started goes on."""
         process, self._process = self._process, None
         if process is None:
@@ -123,7 +136,8 @@ class Nursery:
 
     def _answer(self, timeout_s: float) -> str:
         process = self._process
-        assert process is not None and process.stdout is not None
+        if process is None or process.stdout is None:
+            raise ServerFailed("the nursery is not started")
         readable, _, _ = select.select([process.stdout], [], [], timeout_s)
         line = process.stdout.readline() if readable else ""
         if not line:

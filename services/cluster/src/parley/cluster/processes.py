@@ -16,7 +16,6 @@ from parley.cluster.forks import Nursery
 from parley.cluster.plan import ProcessPlan
 from parley.cluster.readiness import is_ready
 from parley.cluster.servers.errors import ServerFailed
-from parley.cluster.topology import SERVICES
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 
@@ -38,15 +37,19 @@ class Processes:
     name = "processes"
 
     def __init__(
-        self, make_plans: Callable[[], Sequence[ProcessPlan]], logs: Path, clock: Clock
+        self,
+        make_plans: Callable[[], Sequence[ProcessPlan]],
+        nursery: Nursery,
+        logs: Path,
+        clock: Clock,
     ) -> None:
-        """Takes what lays out the processes once the servers' addresses are known."""
+        """Takes what plans them once the servers' addresses are known, and what forks them."""
         self.plans: Sequence[ProcessPlan] = ()
         self._make_plans = make_plans
         self._logs = logs
         self._clock = clock
         self._children: dict[str, Child] = {}
-        self._nursery = Nursery(logs / "nursery.log", [spec.module for spec in SERVICES])
+        self._nursery = nursery
         self._is_started = False
 
     async def start(self) -> None:
@@ -55,9 +58,8 @@ class Processes:
         Raises:
             StartError: one ended, or was not ready in time.
         """
-        self._logs.mkdir(parents=True, exist_ok=True)
         try:
-            await asyncio.to_thread(self._nursery.start)
+            await asyncio.to_thread(self._nursery.wait_imported)
         except ServerFailed as error:
             raise StartError(str(error)) from error
         self.plans = self._make_plans()
@@ -88,7 +90,6 @@ class Processes:
         self._is_started = False
         for child in self._children.values():
             child.kill()
-        self._nursery.close()
 
     def is_ready(self) -> bool:
         """Says whether all run."""

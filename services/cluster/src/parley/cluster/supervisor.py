@@ -14,12 +14,14 @@ from parley.cluster.control import (
     remove_control,
     write_control,
 )
+from parley.cluster.forks import Nursery
 from parley.cluster.liveness import Liveness
 from parley.cluster.plan import plan
 from parley.cluster.ports import free_port
 from parley.cluster.preparation import Preparation
 from parley.cluster.processes import Processes
 from parley.cluster.settings import ClusterSettings
+from parley.cluster.topology import SERVICES
 from parley.cluster.watch import Watch
 from parley.service.clock import Clock
 from parley.service.http import HttpServer
@@ -59,9 +61,12 @@ class Cluster:
             data / "demo.json",
             clock,
         )
+        logs = data / "logs"
+        self._nursery = Nursery(logs / "nursery.log", [spec.module for spec in SERVICES])
         self._processes = Processes(
             lambda: plan(settings, self._servers.urls, secrets, free_port),
-            data / "logs",
+            self._nursery,
+            logs,
             clock,
         )
         self._watch = Watch(
@@ -86,6 +91,7 @@ class Cluster:
         """Everything, in the order of its start."""
         return (
             self._folder,
+            self._nursery,
             self._servers,
             self._preparation,
             self._processes,
