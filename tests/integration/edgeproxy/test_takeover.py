@@ -9,6 +9,7 @@ from parley.edgeproxy.app import EdgeProxy
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import CancelReceived, RequestReceived, ResponseReceived, StrayResponse
+from parley.testkit.contracts.arms import settled
 
 if TYPE_CHECKING:
     from tests.integration.edgeproxy.conftest import CallManager, Phone, World
@@ -265,6 +266,25 @@ async def test_a_draining_edge_gives_its_phones_to_the_other(world: "World") -> 
         assert (await phone.register()).status == 200
     bindings = await world.bindings("1002")
     assert {one.edge for one in bindings} == {edges[1].instance}
+
+
+async def test_an_edge_that_leaves_serves_until_call_managers_can_know(world: "World") -> None:
+    manager, _ = await _managers(world)
+    leaving, _ = await _shared(world)
+    phone = await world.phone(leaving)
+    assert (await phone.register()).status == 200
+    (binding,) = await world.bindings("1001")
+    assert leaving.addresses.inside is not None
+    draining = asyncio.create_task(leaving.drain(5.0))
+    await settled(lambda: not leaving.is_ready())
+
+    request = _ringing(manager, binding.path[0], binding.contact)
+    manager.node.send_request(request, leaving.addresses.inside, branch=BRANCH)
+    ringing = await _next(phone, RequestReceived)
+    phone.node.respond(ringing.transaction, response_to(ringing.request, 486, to_tag="p"))
+    assert (await _final(manager)).status == 486
+    await draining
+    assert not leaving.addresses.has_outside("udp")
 
 
 async def test_a_token_of_a_udp_flow_is_good_only_where_the_address_is(world: "World") -> None:

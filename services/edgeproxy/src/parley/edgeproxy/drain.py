@@ -3,10 +3,11 @@
 An edge with an address of its own refuses new calls and waits for what is under way; its phones
 find another edge when it is gone, as they would after its death. One that shares its address goes
 on serving for a moment, since calls and registrations are not bound to an edge: it accepts no
-more connections, finishes the requests under way, `SHARED_UDP_S` at most, and closes its UDP
-socket, so that the kernel gives its phones to the other edges. What is under way longer than
-that, an INVITE that rings, goes on there: responses of phones pass as strays (`strays.py`), and
-call managers repeat what had no answer.
+more connections and finishes the requests under way, for `NOTICE_S` at least, in which call
+managers learn that it leaves, and `SHARED_UDP_S` at most. Then it closes its UDP socket, so that
+the kernel gives its phones to the other edges. What is under way longer, an INVITE that rings, goes
+on there: responses of phones pass as strays (`strays.py`), and call managers repeat what had no
+answer.
 
 Connections of phones are closed a few at a time, so that their registrations elsewhere come a few
 at a time; those on which a transaction lives come last.
@@ -23,6 +24,8 @@ from parley.sip.hop import Hop
 from parley.siptransport.node import SipNode
 
 SHARED_UDP_S: Final = 2.0
+NOTICE_S: Final = 0.5
+"""Within that everybody has heard from discovery that this edge leaves, and who stays."""
 STEP_S: Final = 0.05
 PACED_SHARE: Final = 0.7
 """Of the time that is left, for closing connections; the rest is for what still runs there."""
@@ -48,6 +51,7 @@ class Drain:
                 self._node.transports[transport].stop_listening(listener)
         try:
             async with timeout(SHARED_UDP_S):
+                await sleep(NOTICE_S)
                 await self._proxy.wait_idle()
         except TimeoutError:
             pass  # goes on at another edge
