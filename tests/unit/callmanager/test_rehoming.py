@@ -8,6 +8,7 @@ from parley.model.media import (
     Address,
     CloseSession,
     OpenSession,
+    RelayDraining,
     Reply,
     SessionLost,
     SessionMode,
@@ -307,6 +308,19 @@ def test_an_old_relay_that_dies_during_the_move_is_forgotten(talking: Any, make_
     answer_both(stage, make_sdp)
     stage.pass_time(3.0)
     assert len(stage.media_commands) == commands
+
+
+def test_an_old_relay_that_says_again_that_it_drains_is_still_closed(
+    talking: Any, make_sdp: Any
+) -> None:
+    stage = talking
+    first = stage.relays[-1]
+    stage.drain_relay("r2")
+    # Told before the session was open elsewhere, looked at after that.
+    stage.feed(stage.call.receive_media_event, RelayDraining("call1", first))
+    answer_both(stage, make_sdp)
+    stage.pass_time(0.2)
+    assert stage.sessions == {("r2", "call1")}
 
 
 # --- the record and the snapshot ---------------------------------------------------------------

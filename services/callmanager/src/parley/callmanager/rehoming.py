@@ -90,7 +90,8 @@ class Rehoming:
         media = self._parts.media
         relay = getattr(event, "relay", "")
         if relay and relay != media.relay:
-            if relay == media.old_relay:
+            # One that drains says so again; only one that lost the session has nothing to close.
+            if relay == media.old_relay and not isinstance(event, RelayDraining):
                 media.old_relay = ""
         elif isinstance(event, RelayDraining):
             self._wants_move = self.is_active = True
