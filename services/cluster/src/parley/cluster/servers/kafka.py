@@ -134,14 +134,16 @@ class KafkaServer(JavaServer):
             raise ServerFailed(f"kafka cannot format its folder:\n{done.stdout}{done.stderr}")
 
     def _probe(self) -> None:
-        # A producer id: the controller hands out the block of ids by a write of its quorum. A
-        # coordinator: the topic of groups' offsets is made at the first question for one.
+        # A producer id: the controller hands out the block of ids by a write of its quorum.
         producer = struct.pack(">hhih", _INIT_PRODUCER_ID, 0, 1, -1)
-        producer += struct.pack(">hi", -1, _TRANSACTION_TIMEOUT_MS)
-        coordinator = struct.pack(">hhih", _FIND_COORDINATOR, 1, 2, -1)
-        coordinator += struct.pack(">h", len(_GROUP)) + _GROUP + b"\0"
+        requests = [producer + struct.pack(">hi", -1, _TRANSACTION_TIMEOUT_MS)]
+        if not self.voters:
+            # The topic of groups' offsets is made at the first question for a coordinator, which
+            # takes a while. Among several brokers its copies may be those that are away.
+            coordinator = struct.pack(">hhih", _FIND_COORDINATOR, 1, 2, -1)
+            requests.append(coordinator + struct.pack(">h", len(_GROUP)) + _GROUP + b"\0")
         with connection(self.port) as opened:
-            answers = [exchange(opened, request) for request in (producer, coordinator)]
+            answers = [exchange(opened, request) for request in requests]
         for answer in answers:
             # Correlation id and throttling time come first in both.
             _, _, error = struct.unpack_from(">iih", answer)
