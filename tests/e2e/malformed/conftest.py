@@ -68,6 +68,14 @@ def stranger(platform: Platform) -> Iterator[RawPhone]:
         yield phone
 
 
+@pytest.fixture
+def bystander(platform: Platform) -> Iterator[RawPhone]:
+    """Another one, which hears no late answer to what the stranger has sent."""
+    line = Line("7778", "no-password", platform.demo.domain)
+    with RawPhone(line, platform.demo.sip) as phone:
+        yield phone
+
+
 @pytest.fixture(scope="session")
 def log(platform: Platform) -> Path:
     """What the platform writes."""
