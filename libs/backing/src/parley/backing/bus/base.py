@@ -69,5 +69,8 @@ class Bus(Protocol):
         ...
 
     def tail(self, topic: str, handler: Handler) -> Subscription:
-        """Hands over every record from now on; nothing is committed, a failure is not retried."""
+        """Hands over every record from now on; nothing is committed, a failure is not retried.
+
+        What was published before and is not durable yet may come, too.
+        """
         ...

@@ -160,7 +160,7 @@ async def a_record_that_always_fails_becomes_a_dead_letter(arm: Arm[Bus]) -> Non
 async def a_tail_sees_what_comes_from_now_on(arm: Arm[Bus]) -> None:
     """A failing handler misses that batch and goes on."""
     bus = await arm.open()
-    bus.publish(TOPIC, "k", b"before")
+    await bus.publish_and_wait(TOPIC, "k", b"before")
     one, two = Sink(b"bad"), Sink()
     bus.tail(TOPIC, one)
     follower = bus.tail(TOPIC, two)
