@@ -62,8 +62,6 @@ def test_registrations_survive_and_calls_still_reach_the_phone(
     child = installation.start()
     caller, callee = installation.phone(0), installation.phone(1)
     callee.register()
-    # The 200 leaves in one turn of the loop with the journal write, before it: see the next turn.
-    assert installation.get("registrations")
     if number is signal.SIGKILL:
         child.kill()
     else:

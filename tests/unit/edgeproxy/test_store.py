@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from parley.backing.bus.base import Record
+from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Backing, create_backing
 from parley.backing.settings import BackingSettings
 from parley.edgeproxy.binding_memory import BindingMemory
@@ -106,6 +108,52 @@ async def test_edge_that_was_slower_applies_its_change_to_what_the_other_wrote(d
     assert seen == [0, 1]
     found = {one.contact for one in await desk.registrations.load(AOR)}
     assert found == {"sip:a@mine", "sip:a@theirs"}
+
+
+async def test_edge_that_dies_with_its_write_leaves_no_unlisted_binding(desk: Desk) -> None:
+    write = desk.backing.state.put_if_version
+
+    async def write_and_die(*args: Any) -> None:
+        await write(*args)
+        raise BackingUnavailable("this edge is dead")
+
+    desk.backing.state.put_if_version = write_and_die  # type: ignore[method-assign,assignment]
+    with pytest.raises(BackingUnavailable):
+        await desk.register("sip:a@h1")
+
+    assert len(await desk.registrations.load(AOR)) == 1
+    assert await desk.indexed() == [AOR]
+    assert await desk.registrations.tenants() == [TENANT]
+
+
+async def test_binding_stays_listed_when_the_sweep_was_just_removing_its_aor(desk: Desk) -> None:
+    write = desk.backing.state.put_if_version
+
+    async def write_late(*args: Any) -> int | None:
+        await desk.registrations.reschedule(TENANT, AOR, [])
+        return await write(*args)
+
+    desk.backing.state.put_if_version = write_late  # type: ignore[method-assign,assignment]
+    await desk.register("sip:a@h1")
+
+    assert await desk.indexed() == [AOR]
+
+
+async def test_index_tells_the_first_expiry_when_a_slower_edge_had_a_later_one(desk: Desk) -> None:
+    write = desk.backing.state.put_if_version
+
+    async def write_slowly(*args: Any) -> int | None:
+        desk.backing.state.put_if_version = write  # type: ignore[method-assign]
+        await desk.register("sip:a@theirs", 60)
+        # What this edge had listed arrives after what the faster one did.
+        await desk.backing.state.set_add(index_key(TENANT), AOR, desk.clock.wall_s() + 600)
+        return await write(*args)
+
+    desk.backing.state.put_if_version = write_slowly  # type: ignore[method-assign,assignment]
+    await desk.register("sip:a@mine", 600, "mine")
+
+    ((_, due),) = await desk.backing.state.set_range(index_key(TENANT))
+    assert due == desk.clock.wall_s() + 60
 
 
 async def test_unreadable_bindings_are_replaced(desk: Desk) -> None:

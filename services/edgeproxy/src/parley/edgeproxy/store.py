@@ -3,8 +3,9 @@
 `reg:{<user>@<domain>}` holds the bindings of one AOR as JSON, replaced by compare-and-set, so
 that edges never undo each other. `registrations:{<tenant>}` is the index of a tenant's AORs,
 scored by when something there may expire. The score is a hint, written only when it would become
-earlier: a refresh costs one read and one write, and the sweep corrects a hint that came too
-early. `registrations:{*}` lists the tenants that have an index.
+earlier, and before the bindings: a refresh costs one read and one write, an edge that dies between
+the two leaves no binding that nobody lists, and the sweep corrects a hint that came too early.
+`registrations:{*}` lists the tenants that have an index.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,15 +61,24 @@ class Registrations:
             BackingUnavailable: shared state did not answer.
         """
         key = binding_key(aor)
+        is_listed = False
         for _ in range(MAX_ATTEMPTS):
             found = await self._state.get_versioned(key)
             current: list[StoredBinding] = [] if found is None else _read(found.value)
             outcome = change(current)
             if not isinstance(outcome, Accepted) or not outcome.is_changed:
                 return outcome
+            after = outcome.bindings
+            if after and (is_listed or _is_earlier(after, current)):
+                await self._list(tenant, aor, _next_expiry(after))
+                is_listed = True
             version = 0 if found is None else found.version
-            if await self._write(tenant, aor, outcome.bindings, version, wall_s):
-                await self._index(tenant, aor, current, outcome.bindings)
+            if await self._write(tenant, aor, after, version, wall_s):
+                if not after:
+                    await self._unlist(tenant, aor)
+                elif not current:
+                    # Who saw no bindings may have unlisted the AOR in between.
+                    await self._list(tenant, aor, _next_expiry(after))
                 return outcome
             self._metrics.conflicts.inc()
         raise TemporaryError("bindings are changed too often")
@@ -154,18 +164,6 @@ class Registrations:
             self._memory.forget(aor)
         return True
 
-    async def _index(
-        self,
-        tenant: TenantId,
-        aor: str,
-        before: Sequence[StoredBinding],
-        after: Sequence[StoredBinding],
-    ) -> None:
-        if not after:
-            await self._unlist(tenant, aor)
-        elif not before or _next_expiry(after) < _next_expiry(before):
-            await self._list(tenant, aor, _next_expiry(after))
-
     async def _list(self, tenant: TenantId, aor: str, due_s: float) -> None:
         await self._state.set_add(index_key(tenant), aor, due_s)
         if tenant not in self._listed_tenants:
@@ -182,6 +180,10 @@ class Registrations:
 
 def _next_expiry(bindings: Sequence[StoredBinding]) -> float:
     return min([one.expires_at for one in bindings])
+
+
+def _is_earlier(bindings: Sequence[StoredBinding], than: Sequence[StoredBinding]) -> bool:
+    return not than or _next_expiry(bindings) < _next_expiry(than)
 
 
 def _read(data: bytes) -> list[StoredBinding]:
