@@ -34,6 +34,7 @@ class Wire:
 
     Attributes:
         counts: operations by name.
+        delay_s: what each operation takes, half of it on the way there.
         is_cut: operations fail at once.
         reached: set when the trapped operation was reached.
     """
@@ -42,7 +43,7 @@ class Wire:
 
     def __init__(self, state: EmbeddedState, delay_s: float) -> None:
         self._state = state
-        self._delay_s = delay_s
+        self.delay_s = delay_s
         self._trap: tuple[str, bool] | None = None
         self._callbacks: list[Callable[[], None]] = []
         self.counts: Counter[str] = Counter()
@@ -82,7 +83,7 @@ class Wire:
             self._trap = None
             self.reached.set()
             await asyncio.Event().wait()
-        await asyncio.sleep(self._delay_s / 2)
+        await asyncio.sleep(self.delay_s / 2)
         if self.is_cut:
             raise BackingUnavailable("state is away")
 

@@ -89,6 +89,24 @@ async def test_it_cancels_a_call_that_was_taken_over(cluster: Any, script: Any, 
     assert ended.data.termination.result is CallResult.CANCELLED
 
 
+async def test_it_cancels_a_call_that_is_being_admitted(
+    cluster: Any, script: Any, one: Any
+) -> None:
+    ann, bob = await cluster.pair(one)
+    spare = await cluster.phone("1001", one)
+    one.wire.delay_s = 0.5
+    sent = ann.call("1002")
+
+    async def is_pending() -> bool:
+        return bool(one.manager.calls.pending_count)
+
+    await cluster.eventually(is_pending, 3.0)
+    spare.node.send_request(cancel_of(ann), one.hop, branch=sent.request.via.branch)
+    assert (await script.response(spare, 200)).cseq.method == "CANCEL"
+    await script.response(ann, 487)
+    assert bob.handler.events.empty()
+
+
 async def test_it_cancels_a_re_invite(cluster: Any, script: Any, one: Any) -> None:
     ann, bob = await cluster.talk(one)
     spare = await cluster.phone("1001", one)

@@ -18,13 +18,15 @@ class Admitted:
     """An INVITE's transaction before its call is here.
 
     Attributes:
+        transaction: that of the INVITE.
         cancel: the CANCEL that came meanwhile.
         copies: the same INVITE by other ways, while its call is being admitted.
     """
 
-    __slots__ = ("cancel", "copies")
+    __slots__ = ("cancel", "copies", "transaction")
 
-    def __init__(self) -> None:
+    def __init__(self, transaction: ServerTransaction) -> None:
+        self.transaction = transaction
         self.cancel: Request | None = None
         self.copies: list[tuple[ServerTransaction, Request]] = []
 
@@ -76,7 +78,7 @@ class AbsentCalls:
             self._answers.give(transaction, request, 200 if is_repeated else 481)
             return
         if request.method == "INVITE" and not isinstance(transaction.user, Admitted):
-            transaction.user = Admitted()
+            transaction.user = Admitted(transaction)
         visitor = RequestVisitor(transaction, request, self._on_request, self._answers.redirect)
         self._takeovers.bring(call_id, visitor, request.get(UNREACHABLE_HEADER) or "")
 

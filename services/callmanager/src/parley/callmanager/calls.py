@@ -135,10 +135,9 @@ class Calls:
         """The leg that an in-dialog request is for."""
         return self._by_dialog.get((message.call_id, message.to.tag or ""))
 
-    def find_by_invite(self, message: Message) -> "Mailbox | None":
-        """The call that an INVITE with this Call-ID, From tag and CSeq number made."""
-        call_id = self._by_invite.get(request_key(message))
-        return None if call_id is None else self._by_id.get(call_id)
+    def made_by(self, message: Message) -> CallId | None:
+        """The call that an INVITE with this Call-ID, From tag and CSeq number makes or made."""
+        return self._by_invite.get(request_key(message))
 
     async def look_at_all(self) -> None:
         """Lets every call find out whether it is still ours, some at a time."""

@@ -190,7 +190,7 @@ class CallManagerHandler:
 
     def _receive_stray_cancel(self, transaction: ServerTransaction, cancel: Request) -> None:
         """Takes a CANCEL by another edge than the INVITE's."""
-        target = find_cancelled(self._calls, cancel)
+        target = find_cancelled(self._calls, self._admitting, cancel)
         if target is None:
             self._answers.give(transaction, cancel, 481)
             return
@@ -227,7 +227,7 @@ class CallManagerHandler:
             raise LoopDetected("too many hops", sip_status=483)
         if not self._calls.begin(call_id, request):
             raise LoopDetected("merged request")
-        pending = transaction.user = self._admitting[call_id] = Admitted()
+        pending = transaction.user = self._admitting[call_id] = Admitted(transaction)
         admitting = self._admit(call_id, transaction, request, pending)
         if self._admission.is_immediate(request):
             run_now(admitting)

@@ -5,25 +5,44 @@ sent-by is the edge's own; so the transaction layer does not match them (RFC 326
 they are matched by what both edges write alike.
 """
 
+from collections.abc import Iterable, Mapping
+
+from parley.callmanager.absent import Admitted
 from parley.callmanager.calls import Calls
 from parley.callmanager.edges import Edges
 from parley.callmanager.sip_profile import SOURCE_HEADER
+from parley.model.ids import CallId
 from parley.sip.message import Request
 from parley.sip.transaction import ServerTransaction, sent_by_hop
 
 
-def find_cancelled(calls: Calls, cancel: Request) -> ServerTransaction | None:
+def find_cancelled(
+    calls: Calls, admitting: Mapping[CallId, Admitted], cancel: Request
+) -> ServerTransaction | None:
     """Finds the INVITE or re-INVITE without final response that a CANCEL is about, if it is here.
 
     The branch proves that an edge derived it for this very INVITE. A phone's CANCEL proves nothing
     itself (22.1), so it must come at least from the address that the INVITE came from.
     """
-    address = calls.find(cancel)
-    mailbox = calls.find_by_invite(cancel) if address is None else address.mailbox
-    for asked in () if mailbox is None else mailbox.unanswered():
+    for asked in _candidates(calls, admitting, cancel):
         if asked.is_invite and _are_one(asked.request, cancel):
             return asked
     return None
+
+
+def _candidates(
+    calls: Calls, admitting: Mapping[CallId, Admitted], cancel: Request
+) -> Iterable[ServerTransaction]:
+    address = calls.find(cancel)
+    if address is not None:
+        return address.mailbox.unanswered()
+    call_id = calls.made_by(cancel)
+    if call_id is None:
+        return ()
+    mailbox, pending = calls.get(call_id), admitting.get(call_id)
+    if mailbox is not None:
+        return mailbox.unanswered()
+    return () if pending is None else (pending.transaction,)
 
 
 def move_way_back(edges: Edges, target: ServerTransaction, cancel: ServerTransaction) -> None:
