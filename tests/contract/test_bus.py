@@ -37,6 +37,7 @@ def _kafka(folder: Path, request: pytest.FixtureRequest) -> Arm[Bus]:
         retry_s=0.001,
         session_s=2.0,
         heartbeat_s=0.2,
+        drain_s=15.0,
     )
 
     def pass_time(_seconds: float) -> None:
@@ -58,7 +59,7 @@ async def arm(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
     await arm.close_all()
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.__name__)
 async def test_bus(behaviour: Behaviour[Bus], arm: Arm[Bus]) -> None:
     await behaviour(arm)
