@@ -1,5 +1,6 @@
 """Redis that survives a server: a master with a replica and three sentinels, and a cluster."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -50,7 +51,7 @@ class RedisSentinel(RedisServer):
         self.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)
 
 
-class _Group:
+class _Group(ABC):
     """Servers that start and stop together; a context manager."""
 
     servers: tuple[Server, ...] = ()
@@ -89,8 +90,9 @@ class _Group:
     ) -> None:
         self.stop()
 
+    @abstractmethod
     def _join(self) -> None:
-        raise NotImplementedError
+        """Makes them one, and returns when they are."""
 
     def _until(self, is_true: Callable[[], bool], complaint: str) -> None:
         until = self._clock.now() + _FORMED_S
