@@ -67,7 +67,9 @@ class KafkaConsumer(ABC):
         """Lets the consumer end as soon as nothing is left to read; returns its task."""
         self._is_finishing = True
         self._interrupt.set()
-        self._wake()
+        # One that still connects has everything left to read.
+        if self._consumer is not None:
+            self._wake()
         return self._task
 
     async def aclose(self) -> None:
