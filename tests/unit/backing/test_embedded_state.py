@@ -28,7 +28,7 @@ def test_it_works_without_an_event_loop() -> None:
     state: State = EmbeddedState(FakeClock())
     assert state.is_immediate
     run_now(state.put("k:{1}", b"1"))
-    assert run_now(state.get("k:{1}")) == state.peek("k:{1}") == b"1"
+    assert run_now(state.get("k:{1}")) == b"1"
     assert run_now(state.claim("call:{1}", "cm", 0)) == (1, None)
 
 
@@ -61,9 +61,9 @@ async def test_the_sweeper_removes_what_nobody_asks_for() -> None:
     clock.advance(50)
     await state.start()
     await settled(lambda: len(state._keys) == 1)
-    assert state.peek("k:{kept}") == b"1"
+    assert await state.get("k:{kept}") == b"1"
     clock.advance(60)
-    assert state.peek("k:{kept}") is None
+    assert await state.get("k:{kept}") is None
     await state.aclose()
 
 

@@ -1,11 +1,10 @@
-"""The discovery port: live instances and leaders, with the semantics of ZooKeeper.
+"""The discovery port: live instances, with the semantics of ZooKeeper.
 
 Policy. An instance's registration lives as long as its process's session, and comes back by itself
 with a new one. Views are last-known: when the service is away, the view stays as it was, and after
 that nobody leaves it before all had time to come back. Watchers are called in the event loop, first
 with the present view, then after every change; quick changes may be joined into one call. What is
-asked for during an outage (to register, to change, to stand for election) is remembered and done
-when the service is back. A leader whose session may end elsewhere steps down before it does.
+asked for during an outage (to register, to change) is remembered and done when the service is back.
 """
 
 import enum
@@ -59,32 +58,6 @@ class Watch(Protocol):
         ...
 
 
-class Leadership(Protocol):
-    """One candidacy: waiting, leading, or over."""
-
-    @property
-    def is_leader(self) -> bool:
-        """True while this candidate leads."""
-        ...
-
-    @property
-    def epoch(self) -> int:
-        """Grows with every new leader of the name: a fencing number; 0 before leading."""
-        ...
-
-    async def wait_elected(self) -> None:
-        """Returns when this candidate leads. Raises `BackingUnavailable` if it resigned."""
-        ...
-
-    async def wait_lost(self) -> None:
-        """Returns when this candidate does not lead any more (resigned or session lost)."""
-        ...
-
-    async def aclose(self) -> None:
-        """Resigns; the next candidate leads."""
-        ...
-
-
 class Discovery(Protocol):
     """Who is there. See the module's docstring."""
 
@@ -102,7 +75,7 @@ class Discovery(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Ends the session: registrations and candidacies of this process go."""
+        """Ends the session: registrations of this process go."""
         ...
 
     async def register(self, instance: Instance) -> Registration:
@@ -120,8 +93,4 @@ class Discovery(Protocol):
 
     def watch(self, service: str, callback: WatchCallback) -> Watch:
         """Calls back with the present view and after every change."""
-        ...
-
-    async def elect(self, name: str, candidate: str) -> Leadership:
-        """Stands for election; returns soon, leading or waiting in order of arrival."""
         ...

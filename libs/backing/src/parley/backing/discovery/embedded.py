@@ -1,8 +1,5 @@
 """The embedded discovery: one process knows all its instances itself."""
 
-import asyncio
-from collections import deque
-
 import msgspec
 
 from parley.backing.discovery.base import Instance, InstanceState, WatchCallback
@@ -16,17 +13,14 @@ class EmbeddedDiscovery:
     def __init__(self) -> None:
         self._services: dict[str, dict[str, Instance]] = {}
         self._watches = Watches(self.instances)
-        self._elections: dict[str, _Election] = {}
         self._is_closed = False
 
     async def start(self) -> None:
         """Nothing has to be opened."""
 
     async def aclose(self) -> None:
-        """Ends all candidacies, registrations and watches."""
+        """Ends all registrations and watches."""
         self._is_closed = True
-        for election in self._elections.values():
-            election.end()
         self._watches.close()
         self._services.clear()
 
@@ -51,14 +45,6 @@ class EmbeddedDiscovery:
         """Calls back soon with the present view, and after every change."""
         self._refuse_when_closed()
         return self._watches.add(service, callback)
-
-    async def elect(self, name: str, candidate: str) -> "_Candidacy":
-        """Stands for election."""
-        self._refuse_when_closed()
-        election = self._elections.setdefault(name, _Election())
-        candidacy = _Candidacy(election, candidate)
-        election.enter(candidacy)
-        return candidacy
 
     def _refuse_when_closed(self) -> None:
         if self._is_closed:
@@ -100,78 +86,6 @@ class _Registration:
         if not self._is_closed:
             self._is_closed = True
             self._discovery._hide(self._instance)
-
-
-class _Election:
-    """Candidates of one name in order of arrival; the first one leads."""
-
-    def __init__(self) -> None:
-        self._candidates: deque[_Candidacy] = deque()
-        self._epoch = 0
-
-    def enter(self, candidacy: "_Candidacy") -> None:
-        """Adds a candidate at the end."""
-        self._candidates.append(candidacy)
-        self._promote()
-
-    def leave(self, candidacy: "_Candidacy") -> None:
-        """Removes a candidate; the next one leads if it did."""
-        if candidacy in self._candidates:
-            self._candidates.remove(candidacy)
-            self._promote()
-
-    def end(self) -> None:
-        """Removes all candidates; nobody leads."""
-        candidates = list(self._candidates)
-        self._candidates.clear()
-        for candidacy in candidates:
-            candidacy.resign()
-
-    def _promote(self) -> None:
-        if self._candidates and not self._candidates[0].is_leader:
-            self._epoch += 1
-            self._candidates[0].lead(self._epoch)
-
-
-class _Candidacy:
-    """One candidate of an election; implements `Leadership`."""
-
-    def __init__(self, election: _Election, candidate: str) -> None:
-        self._election = election
-        self.candidate = candidate
-        self.epoch = 0
-        self._elected = asyncio.Event()
-        self._over = asyncio.Event()
-
-    @property
-    def is_leader(self) -> bool:
-        """True while this candidate leads."""
-        return self._elected.is_set() and not self._over.is_set()
-
-    def lead(self, epoch: int) -> None:
-        """Makes this candidate the leader."""
-        self.epoch = epoch
-        self._elected.set()
-
-    def resign(self) -> None:
-        """Ends the candidacy and wakes who waits for anything."""
-        self._over.set()
-        self._elected.set()
-        self._election.leave(self)
-
-    async def wait_elected(self) -> None:
-        """Returns when this candidate leads."""
-        await self._elected.wait()
-        if self._over.is_set():
-            raise BackingUnavailable(f"{self.candidate} does not stand for election any more")
-
-    async def wait_lost(self) -> None:
-        """Returns when this candidate does not lead any more."""
-        await self._over.wait()
-
-    async def aclose(self) -> None:
-        """Resigns; the next candidate leads."""
-        self.resign()
 
 
 def _id(instance: Instance) -> str:

@@ -1,23 +1,20 @@
 """Discovery on ZooKeeper.
 
     <folder>/instances/<service>:<id>        ephemeral, one JSON `Entry` each
-    <folder>/elections/<name>/<candidacy>-<sequence>   ephemeral, the candidate's name each
 
-`zookeeper_session.py` bridges kazoo's threads; view, registrations and candidacies are each kept up
-by an `Upkeep`. docs/design/discovery.md tells what happens in an outage.
+`zookeeper_session.py` bridges kazoo's threads; view and registrations are each kept up by an
+`Upkeep`. docs/design/discovery.md tells what happens in an outage.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from urllib.parse import quote
 
 import structlog
 
 from parley.backing.discovery.base import Instance, WatchCallback
 from parley.backing.discovery.watches import ServiceWatch, Watches
-from parley.backing.discovery.zookeeper_election import ZookeeperCandidacy
 from parley.backing.discovery.zookeeper_registration import ZookeeperRegistration
-from parley.backing.discovery.zookeeper_session import SessionListener, ZookeeperSession
-from parley.backing.discovery.zookeeper_upkeep import Upkeep
+from parley.backing.discovery.zookeeper_session import ZookeeperSession
 from parley.backing.discovery.zookeeper_url import parse_zookeeper_url
 from parley.backing.discovery.zookeeper_view import ZookeeperView
 from parley.backing.errors import BackingUnavailable
@@ -49,7 +46,6 @@ class ZookeeperDiscovery:
         self._ids = ids or RandomIds()
         self._writer = self._ids.token(_TOKEN_BYTES)
         self._instances_folder = f"{place.folder}/instances"
-        self._elections_folder = f"{place.folder}/elections"
         self._session = ZookeeperSession(place, session_s)
         self._watches = Watches(self.instances)
         self._view = ZookeeperView(
@@ -60,7 +56,6 @@ class ZookeeperDiscovery:
             on_read=self._look_after,
         )
         self._registrations: dict[str, ZookeeperRegistration] = {}
-        self._candidacies: set[ZookeeperCandidacy] = set()
         self._tasks = TaskOwner()
         self._is_closed = False
 
@@ -73,12 +68,10 @@ class ZookeeperDiscovery:
             _logger.warning("discovery away at the start; the view is empty until it is back")
 
     async def aclose(self) -> None:
-        """Ends the session: registrations and candidacies of this process go."""
+        """Ends the session: registrations of this process go."""
         self._is_closed = True
         for registration in self._registrations.values():
             registration.is_closed = True
-        for candidacy in self._candidacies:
-            candidacy.end()
         self._watches.close()
         self._view.close()
         await self._tasks.aclose()
@@ -99,9 +92,7 @@ class ZookeeperDiscovery:
         registration = ZookeeperRegistration(self._session, path, instance, self._writer)
         self._registrations[name] = registration
         try:
-            await self._begin(
-                registration, registration.upkeep, lambda: self._registrations.pop(name, None)
-            )
+            await self._begin(registration, name)
             if registration.upkeep.refusal is not None:
                 raise registration.upkeep.refusal
         except BaseException:
@@ -118,33 +109,15 @@ class ZookeeperDiscovery:
         self._refuse_when_closed()
         return self._watches.add(service, callback)
 
-    async def elect(self, name: str, candidate: str) -> ZookeeperCandidacy:
-        """Stands for election."""
-        self._refuse_when_closed()
-        folder = f"{self._elections_folder}/{_quoted(name)}"
-        token = self._ids.token(_TOKEN_BYTES)
-        candidacy = ZookeeperCandidacy(self._session, folder, candidate, token)
-        self._candidacies.add(candidacy)
-        try:
-            await self._begin(
-                candidacy, candidacy.upkeep, lambda: self._candidacies.discard(candidacy)
-            )
-        except BaseException:
-            candidacy.end()
-            raise
-        return candidacy
-
-    async def _begin(
-        self, listener: SessionListener, upkeep: Upkeep, forget: Callable[[], object]
-    ) -> None:
+    async def _begin(self, registration: ZookeeperRegistration, name: str) -> None:
         def over() -> None:
-            self._session.remove_listener(listener)
-            forget()
+            self._session.remove_listener(registration)
+            self._registrations.pop(name, None)
 
-        self._session.add_listener(listener)
-        upkeep.start(self._tasks, over)
+        self._session.add_listener(registration)
+        registration.upkeep.start(self._tasks, over)
         if self._session.is_connected:
-            await upkeep.wait_done(self._session.session_s)
+            await registration.upkeep.wait_done(self._session.session_s)
 
     def _look_after(self, names: Collection[str]) -> None:
         """Restores own nodes that others do not see."""

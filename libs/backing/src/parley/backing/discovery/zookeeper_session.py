@@ -131,10 +131,8 @@ class ZookeeperSession:
 
     # --- requests --------------------------------------------------------------------------
 
-    async def create(
-        self, path: str, data: bytes, *, ephemeral: bool = False, sequence: bool = False
-    ) -> str:
-        """Makes a node, and the folder that it lies in; returns its path.
+    async def create(self, path: str, data: bytes, *, ephemeral: bool = False) -> None:
+        """Makes a node, and the folder that it lies in.
 
         Raises:
             NodeExists: the path is taken.
@@ -142,13 +140,13 @@ class ZookeeperSession:
         """
 
         def submit(client: Any) -> Any:
-            return client.create_async(path, data, ephemeral=ephemeral, sequence=sequence)
+            return client.create_async(path, data, ephemeral=ephemeral)
 
         try:
-            return str(await self._request(submit))
+            await self._request(submit)
         except _NoNode:
             await self.ensure_folder(path.rpartition("/")[0])
-            return str(await self._request(submit))
+            await self._request(submit)
 
     async def ensure_folder(self, path: str) -> None:
         """Makes a node that stays, and those above it, unless they are there."""

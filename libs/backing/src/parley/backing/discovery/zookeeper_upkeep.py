@@ -1,6 +1,6 @@
 """Upkeep: work that makes ZooKeeper what it should be, again and again until it succeeds.
 
-Registrations, candidacies and the view are wishes. Each has a piece of work that compares the wish
+Registrations and the view are wishes. Each has a piece of work that compares the wish
 with what is there and changes it; it may be done any number of times. `wake` asks for it: after a
 change of the wish, of what is watched, or of the session.
 """

@@ -1,4 +1,4 @@
-"""The state port: what instances share about registrations, calls, limits and timers.
+"""The state port: what instances share about registrations, calls and who is alive.
 
 Policy. Every method is one atomic operation on one key (`get_many` and `delete` excepted: atomic
 per key), so it can be one Redis command or script. Keys carry a hash tag (`reg:{<aor>}`), values
@@ -71,10 +71,6 @@ class State(Protocol):
         """
         ...
 
-    def peek(self, key: str) -> bytes | None:
-        """Returns the value if this process can tell without waiting, else None."""
-        ...
-
     async def get(self, key: str) -> bytes | None:
         """Returns the value, or None."""
         ...
@@ -131,32 +127,6 @@ class State(Protocol):
         self, key: str, max_score: float | None = None, limit: int | None = None
     ) -> list[tuple[str, float]]:
         """Returns (member, score) ordered by score, then member; `max_score` is included."""
-        ...
-
-    async def set_pop_due(self, key: str, now: float, limit: int) -> list[str]:
-        """Removes and returns at most `limit` members with a score up to `now`, lowest first."""
-        ...
-
-    async def acquire_slot(
-        self, key: str, member: str, limit: int, now: float, ttl_s: float
-    ) -> bool:
-        """Takes one of `limit` slots for `ttl_s`; a member that has one keeps and renews it.
-
-        Args:
-            key: the limit's name.
-            member: who takes it, for instance a call id.
-            limit: how many members may hold a slot at a time.
-            now: wall clock in Unix seconds; leases that ended by then are dropped first.
-            ttl_s: length of the lease.
-        """
-        ...
-
-    async def renew_slot(self, key: str, member: str, now: float, ttl_s: float) -> bool:
-        """Prolongs a lease; False when it has ended meanwhile."""
-        ...
-
-    async def release_slot(self, key: str, member: str) -> bool:
-        """Gives a slot back; False when the member had none."""
         ...
 
     async def claim(

@@ -91,11 +91,6 @@ class EmbeddedState:
 
     # -- values ------------------------------------------------------------------------------
 
-    def peek(self, key: str) -> bytes | None:
-        """Returns the value, or None."""
-        entry = self._find(key, ValueEntry)
-        return None if entry is None else entry.value
-
     async def get(self, key: str) -> bytes | None:
         """Returns the value, or None."""
         entry = self._find(key, ValueEntry)
@@ -103,7 +98,7 @@ class EmbeddedState:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """Returns one item per key, in order."""
-        return [self.peek(key) for key in keys]
+        return [await self.get(key) for key in keys]
 
     async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
         """Writes unconditionally."""
@@ -290,15 +285,6 @@ class EmbeddedState:
         found = entry.up_to(math.inf if max_score is None else max_score, limit)
         return [(member, score) for score, member in found]
 
-    async def set_pop_due(self, key: str, now: float, limit: int) -> list[str]:
-        """Removes and returns members with a score up to `now`, lowest first."""
-        entry = self._find(key, ScoresEntry)
-        if entry is None:
-            return []
-        members = [member for _, member in entry.up_to(now, limit)]
-        self._remove_members(key, entry, members)
-        return members
-
     def _keep_score(self, key: str, entry: ScoresEntry, member: str, score: float) -> None:
         if self._journal is not None:
             self._journal.append(encode((Op.SCORES, key, {member: score}, self._expires(entry))))
@@ -310,45 +296,3 @@ class EmbeddedState:
         if not entry.scores:
             self._keys.remove(key)
         return len(gone)
-
-    # -- slots: sorted sets whose scores are the ends of leases --------------------------------
-
-    async def acquire_slot(
-        self, key: str, member: str, limit: int, now: float, ttl_s: float
-    ) -> bool:
-        """Takes one of `limit` slots; a member that has one keeps and renews it."""
-        check_text(member)
-        entry = self._live_slots(key, now)
-        if entry is None:
-            if limit < 1:
-                return False
-            entry = self._keys.make(key, ScoresEntry)
-        elif member not in entry.scores and len(entry.scores) >= limit:
-            return False
-        self._lease(key, entry, member, now, ttl_s)
-        return True
-
-    async def renew_slot(self, key: str, member: str, now: float, ttl_s: float) -> bool:
-        """Prolongs a lease; False when it has ended meanwhile."""
-        entry = self._live_slots(key, now)
-        if entry is None or member not in entry.scores:
-            return False
-        self._lease(key, entry, member, now, ttl_s)
-        return True
-
-    async def release_slot(self, key: str, member: str) -> bool:
-        """Gives a slot back; False when the member had none."""
-        entry = self._find(key, ScoresEntry)
-        return entry is not None and self._remove_members(key, entry, (member,)) > 0
-
-    def _live_slots(self, key: str, now: float) -> ScoresEntry | None:
-        entry = self._find(key, ScoresEntry)
-        if entry is not None and entry.order[0][0] <= now:
-            self._remove_members(key, entry, [member for _, member in entry.up_to(now)])
-        return entry if entry is not None and entry.scores else None
-
-    def _lease(self, key: str, entry: ScoresEntry, member: str, now: float, ttl_s: float) -> None:
-        entry.add(member, now + ttl_s)
-        # The key lives as long as its longest lease, so limits nobody asks for again vanish.
-        self._keys.set_deadline(key, entry, self._now() + entry.order[-1][0] - now)
-        self._keep_score(key, entry, member, now + ttl_s)

@@ -149,10 +149,6 @@ class RedisState:
 
     # -- values ------------------------------------------------------------------------------
 
-    def peek(self, key: str) -> bytes | None:
-        """Returns None: this process knows nothing without asking."""
-        return None
-
     async def get(self, key: str) -> bytes | None:
         """Returns the value, or None."""
         return records.value_of(await self._read(key, "GET"))
@@ -307,36 +303,6 @@ class RedisState:
         part: tuple[Word, ...] = () if limit is None else ("LIMIT", 0, limit)
         reply = await self._read(key, "ZRANGEBYSCORE", "-inf", bound, "WITHSCORES", *part)
         return [(reply[n].decode(), float(reply[n + 1])) for n in range(0, len(reply), 2)]
-
-    async def set_pop_due(self, key: str, now: float, limit: int) -> list[str]:
-        """Removes and returns members with a score up to `now`, lowest first."""
-        reply = await self._run(scripts.SET_POP_DUE, _any(key), _number(now), limit)
-        return [member.decode() for member in reply]
-
-    # -- slots -------------------------------------------------------------------------------
-
-    async def acquire_slot(
-        self, key: str, member: str, limit: int, now: float, ttl_s: float
-    ) -> bool:
-        """Takes one of `limit` slots; a member that has one keeps and renews it."""
-        name, part = key.encode(), member.encode()
-        return bool(
-            await self._run(
-                scripts.ACQUIRE_SLOT, name, part, _number(now), _number(now + ttl_s), limit
-            )
-        )
-
-    async def renew_slot(self, key: str, member: str, now: float, ttl_s: float) -> bool:
-        """Prolongs a lease; False when it has ended meanwhile."""
-        return bool(
-            await self._run(
-                scripts.RENEW_SLOT, _any(key), _any(member), _number(now), _number(now + ttl_s)
-            )
-        )
-
-    async def release_slot(self, key: str, member: str) -> bool:
-        """Gives a slot back; False when the member had none."""
-        return await self.set_remove(key, member) > 0
 
 
 def _any(text: str) -> bytes:

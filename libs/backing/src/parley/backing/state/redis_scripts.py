@@ -134,46 +134,6 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 """
 )
 
-# 1: highest score, 2: how many.
-SET_POP_DUE = Script(
-    """
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
-if #due > 0 then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, #due - 1) end
-return due
-"""
-)
-
-# Slots are sorted sets whose scores are the ends of leases; the key lives as long as the longest.
-_LEASE = """
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
-local function lease()
-  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-  local top = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
-  local left = math.ceil((tonumber(top[2]) - tonumber(ARGV[2])) * 1000)
-  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left))
-  return 1
-end
-"""
-
-# 1: member, 2: now, 3: end of the lease, 4: how many may hold one.
-ACQUIRE_SLOT = Script(
-    _LEASE
-    + """
-if not redis.call('ZSCORE', KEYS[1], ARGV[1])
-  and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then return 0 end
-return lease()
-"""
-)
-
-# 1: member, 2: now, 3: end of the lease.
-RENEW_SLOT = Script(
-    _LEASE
-    + """
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-return lease()
-"""
-)
-
 SCRIPTS = (
     PUT,
     PUT_IF_VERSION,
@@ -183,7 +143,4 @@ SCRIPTS = (
     PUT_OWNED,
     DELETE_OWNED,
     HASH_PUT,
-    SET_POP_DUE,
-    ACQUIRE_SLOT,
-    RENEW_SLOT,
 )

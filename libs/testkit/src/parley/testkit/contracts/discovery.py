@@ -1,6 +1,5 @@
 """What every adapter of the discovery port does."""
 
-import asyncio
 from collections.abc import Sequence
 
 from parley.backing.discovery.base import Discovery, Instance, InstanceState
@@ -61,43 +60,10 @@ async def a_watcher_is_told_the_view_and_its_changes(arm: Arm[Discovery]) -> Non
     assert views == [[], ["cm-1"], ["cm-1"]]
 
 
-async def one_candidate_leads_at_a_time(arm: Arm[Discovery]) -> None:
-    """When it resigns the next one in order leads, with a higher epoch."""
+async def nobody_registers_after_the_end_of_the_session(arm: Arm[Discovery]) -> None:
+    """What is closed announces nothing more."""
     discovery = await arm.open()
-    first = await discovery.elect("sweeper", "a")
-    second = await discovery.elect("sweeper", "b")
-    third = await discovery.elect("sweeper", "c")
-    await asyncio.wait_for(first.wait_elected(), _WAIT_S)
-    assert (first.is_leader, second.is_leader, third.is_leader) == (True, False, False)
-    await second.aclose()
-    with refuses(BackingUnavailable):
-        await second.wait_elected()
-    waiting = asyncio.ensure_future(first.wait_lost())
-    await first.aclose()
-    await asyncio.wait_for(waiting, _WAIT_S)
-    await asyncio.wait_for(third.wait_elected(), _WAIT_S)
-    assert (first.is_leader, third.is_leader) == (False, True)
-    assert third.epoch > first.epoch > 0
-
-
-async def elections_are_independent(arm: Arm[Discovery]) -> None:
-    """Another name has another leader."""
-    discovery = await arm.open()
-    one = await discovery.elect("sweeper", "a")
-    two = await discovery.elect("reporter", "b")
-    await asyncio.wait_for(one.wait_elected(), _WAIT_S)
-    await asyncio.wait_for(two.wait_elected(), _WAIT_S)
-    assert one.is_leader and two.is_leader
-
-
-async def the_end_of_the_session_ends_leadership(arm: Arm[Discovery]) -> None:
-    """A leader learns that it is none any more."""
-    discovery = await arm.open()
-    leader = await discovery.elect("sweeper", "a")
-    await asyncio.wait_for(leader.wait_elected(), _WAIT_S)
     await arm.close(discovery)
-    await asyncio.wait_for(leader.wait_lost(), _WAIT_S)
-    assert not leader.is_leader
     with refuses(BackingUnavailable):
         await discovery.register(_instance("cm-9"))
 
@@ -106,7 +72,5 @@ BEHAVIOURS: tuple[Behaviour[Discovery], ...] = (
     an_instance_is_seen_while_it_is_registered,
     an_id_is_registered_once,
     a_watcher_is_told_the_view_and_its_changes,
-    one_candidate_leads_at_a_time,
-    elections_are_independent,
-    the_end_of_the_session_ends_leadership,
+    nobody_registers_after_the_end_of_the_session,
 )

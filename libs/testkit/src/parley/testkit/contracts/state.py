@@ -17,7 +17,6 @@ async def a_value_is_read_as_it_was_written(arm: StateArm) -> None:
     await state.put("k:{2}", b"")
     assert await state.get("k:{1}") == b"\x00\xffone"
     assert await state.get_many(["k:{2}", "k:{3}", "k:{1}"]) == [b"", None, b"\x00\xffone"]
-    assert state.peek("k:{1}") in {None, b"\x00\xffone"}
     assert await state.delete("k:{1}", "k:{3}", "k:{2}") == 2
     assert await state.get("k:{1}") is None
 
@@ -151,56 +150,8 @@ async def a_sorted_set_is_read_in_order(arm: StateArm) -> None:
         await state.set_add("s:{1}", "n", float("nan"))
 
 
-async def due_members_are_popped_once(arm: StateArm) -> None:
-    """However many ask at the same time."""
-    state = await arm.open()
-    for n in range(20):
-        await state.set_add("timers:{1}", f"t{n:02}", n)
-    pops = await asyncio.gather(*(state.set_pop_due("timers:{1}", 9, 3) for _ in range(6)))
-    popped = [member for members in pops for member in members]
-    assert sorted(popped) == [f"t{n:02}" for n in range(10)]
-    assert pops[0] == ["t00", "t01", "t02"]
-    assert await state.set_pop_due("timers:{1}", 9, 3) == []
-    assert len(await state.set_range("timers:{1}")) == 10
-
-
-async def slots_are_limited(arm: StateArm) -> None:
-    """A member that has a slot keeps it; a released one is free at once."""
-    state = await arm.open()
-    now = arm.clock.wall_s()
-    key = "limit:{t1}"
-    takers = [state.acquire_slot(key, f"c{n}", 3, now, 60) for n in range(10)]
-    assert sum(await asyncio.gather(*takers)) == 3
-    assert await state.acquire_slot(key, "c0", 3, now, 60)
-    assert not await state.acquire_slot(key, "c9", 3, now, 60)
-    assert await state.release_slot(key, "c0")
-    assert not await state.release_slot(key, "c0")
-    assert await state.acquire_slot(key, "c9", 3, now, 60)
-    assert not await state.acquire_slot("limit:{none}", "c1", 0, now, 60)
-
-
-async def a_slot_is_free_when_its_lease_has_ended(arm: StateArm) -> None:
-    """Limits never leak: who does not renew loses the slot."""
-    state = await arm.open()
-    key = "limit:{t1}"
-    now = arm.clock.wall_s()
-    assert await state.acquire_slot(key, "c1", 2, now, arm.lasting(9))
-    assert await state.acquire_slot(key, "c2", 2, now, arm.lasting(9))
-    await arm.pass_time(6)
-    now = arm.clock.wall_s()
-    assert await state.renew_slot(key, "c1", now, arm.lasting(9))
-    assert not await state.acquire_slot(key, "c3", 2, now, arm.lasting(9))
-    await arm.pass_time(6)
-    now = arm.clock.wall_s()
-    assert await state.acquire_slot(key, "c3", 2, now, arm.lasting(9))
-    assert not await state.renew_slot(key, "c2", now, arm.lasting(9))
-    await arm.pass_time(16)
-    assert not await state.renew_slot(key, "c1", arm.clock.wall_s(), arm.lasting(9))
-    assert await state.delete(key) == 0
-
-
 async def everything_outlives_the_process(arm: StateArm) -> None:
-    """Values, owners, versions, hashes, sets and slots are there after a restart."""
+    """Values, owners, versions, hashes and sets are there after a restart."""
     state = await arm.open()
     await state.put("k:{1}", b"1", ttl_s=arm.lasting(100))
     version = await state.put_if_version("k:{2}", b"2", 0)
@@ -217,7 +168,6 @@ async def everything_outlives_the_process(arm: StateArm) -> None:
     await state.set_add("s:{1}", "m", 1)
     await state.set_add("s:{1}", "n", 2)
     await state.set_remove("s:{1}", "n")
-    await state.acquire_slot("l:{1}", "c", 1, arm.clock.wall_s(), arm.lasting(50))
     await arm.close(state)
     state = await arm.open()
     assert await state.get_many(["k:{1}", "k:{3}", KEY]) == [b"1", None, b"a"]
@@ -228,7 +178,6 @@ async def everything_outlives_the_process(arm: StateArm) -> None:
     assert await state.owner_of("call:{c3}") == Owned("cm-b", 7)
     assert await state.hash_get_all("h:{1}") == {"f": b"1"}
     assert await state.set_range("s:{1}") == [("m", 1)]
-    assert not await state.acquire_slot("l:{1}", "d", 1, arm.clock.wall_s(), arm.lasting(50))
     third = await state.put_if_version("k:{3}", b"3", 0)
     assert third is not None and third > version
 
@@ -272,9 +221,6 @@ BEHAVIOURS: tuple[StateBehaviour, ...] = (
     a_hash_keeps_fields_apart,
     a_hash_expires_as_a_whole,
     a_sorted_set_is_read_in_order,
-    due_members_are_popped_once,
-    slots_are_limited,
-    a_slot_is_free_when_its_lease_has_ended,
     everything_outlives_the_process,
     expiry_goes_on_while_nobody_is_there,
     text_that_is_not_unicode_is_refused,
