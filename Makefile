@@ -53,7 +53,7 @@ run: install ## Start the whole platform on loopback with a demo tenant; Ctrl-C 
 	@exec $(BIN)/python -m parley.allinone
 
 cluster: install servers ## Start two of every service on Redis, Kafka, ZooKeeper, PostgreSQL and S3; Ctrl-C stops all
-	@exec $(BIN)/python -m parley.cluster up
+	@exec $(BIN)/python -m tests.cluster up
 
 # ---- checks -----------------------------------------------------------------------------------
 

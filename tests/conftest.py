@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import pytest
-
-from parley.cluster.servers import ServerAbsent
-from parley.cluster.servers.base import Server
-from parley.cluster.servers.install import missing_servers
-from parley.cluster.servers.kafka import KafkaServer
-from parley.cluster.servers.postgresql import PostgresServer
-from parley.cluster.servers.redis import RedisServer
-from parley.cluster.servers.s3 import S3Server
-from parley.cluster.servers.zookeeper import ZooKeeperServer
+from tests.cluster.servers.base import Server
+from tests.cluster.servers.errors import ServerAbsent
+from tests.cluster.servers.install import missing_servers
+from tests.cluster.servers.kafka import KafkaServer
+from tests.cluster.servers.postgresql import PostgresServer
+from tests.cluster.servers.redis import RedisServer
+from tests.cluster.servers.s3 import S3Server
+from tests.cluster.servers.zookeeper import ZooKeeperServer
 
 _Some = TypeVar("_Some", bound=Server)
 _current: list[pytest.Item] = []

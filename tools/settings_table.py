@@ -9,6 +9,7 @@ from pathlib import Path
 from parley.service.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the cluster's settings lie below tests
 PAGE = ROOT / "docs/operations/settings.md"
 CLASSES = (
     ("parley.allinone.settings", "AllInOneSettings"),
@@ -19,7 +20,7 @@ CLASSES = (
     ("parley.accounting.settings", "AccountingSettings"),
     ("parley.restgateway.settings", "RestGatewaySettings"),
     ("parley.wsigateway.settings", "WsiGatewaySettings"),
-    ("parley.cluster.settings", "ClusterSettings"),
+    ("tests.cluster.settings", "ClusterSettings"),
 )
 HEAD = """# Settings
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import uvloop
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]  # the library has no types
+from tests.cluster.servers.kafka import KafkaServer
 
 from parley.backing.bus.base import Record
 from parley.backing.bus.kafka import KafkaBus
 from parley.backing.bus.kafka_options import KafkaOptions
 from parley.backing.journal import Journal, SyncPolicy
-from parley.cluster.servers.kafka import KafkaServer
 from parley.service.clock import SystemClock
 
 _VALUE = b"e" * 500

@@ -53,16 +53,12 @@ async def _bench_state(name: str, state: EmbeddedState) -> None:
     for key in _KEYS:
         await state.claim(key, "cm-1", 0)
 
-    async def peek(n: int) -> bytes | None:
-        return state.peek(_KEYS[n % 1000])
-
     await _measure(f"{name} put 1500 B, ttl", lambda n: state.put(f"k{n % 1000}", _SNAPSHOT, 60))
     await _measure(
         f"{name} put_owned 1500 B, ttl",
         lambda n: state.put_owned(_KEYS[n % 1000], "cm-1", 1, _SNAPSHOT, 60),
     )
     await _measure(f"{name} get", lambda n: state.get(_KEYS[n % 1000]))
-    await _measure(f"{name} peek (in a coroutine)", peek)
     await _measure(f"{name} set_add", lambda n: state.set_add("calls:{t}", _KEYS[n % 1000], n))
     await state.aclose()
 

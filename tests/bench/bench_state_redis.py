@@ -14,9 +14,9 @@ from pathlib import Path
 
 import uvloop
 from redis.asyncio import BlockingConnectionPool, Redis
+from tests.cluster.servers.redis import RedisServer
 
 from parley.backing.state.redis import RedisState
-from parley.cluster.servers.redis import RedisServer
 from parley.service.clock import SystemClock
 
 _ROUNDS, _OPERATIONS = 3, 6000

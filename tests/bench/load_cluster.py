@@ -2,7 +2,7 @@
 
     python -m tests.bench.load_cluster [--rate 100] [--seconds 20] [--instances 1,2] [--rtp]
 
-For each number of instances a cluster (`parley.cluster`, real servers) is started, left alone for
+For each number of instances a cluster (`tests.cluster`, real servers) is started, left alone for
 some seconds, loaded with calls by sipp, and then with REGISTER refreshes; at the end all-in-one
 gets the same. Prints JSON: CPU per call and process, set-up times, operations and bytes on Redis,
 messages to the relay, records and batches on the bus, and what an idle process takes. CPU is what
@@ -24,8 +24,8 @@ from typing import Any, Final
 
 from tests.bench.meters import Reading, cpu_s, read
 from tests.bench.sipp_load import Outcome, Phones
+from tests.cluster.control import Control, read_control
 
-from parley.cluster.control import Control, read_control
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.process import Child
 from parley.testkit.platform.api import ApiClient
@@ -50,7 +50,7 @@ def running_cluster(folder: Path, instances: int) -> Iterator[tuple[Control, Dem
         "PARLEY_CLUSTER_LOG_LEVEL": "warning",
         **ports("PARLEY_CLUSTER_"),
     }
-    argv = [sys.executable, "-m", "parley.cluster", "up"]
+    argv = [sys.executable, "-m", "tests.cluster", "up"]
     with Child("cluster", argv, folder / "cluster.log", environment) as child:
         child.wait_for_line("^Parley is ready$", _START_S)
         control = read_control(data)

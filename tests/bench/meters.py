@@ -7,8 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import psutil
-
-from parley.cluster.control import Control, ProcessEntry, ServerEntry
+from tests.cluster.control import Control, ProcessEntry, ServerEntry
 
 _TIMEOUT_S: Final = 5.0
 _NUMBERS: Final = frozenset(("total_net_input_bytes", "total_net_output_bytes", "used_memory"))

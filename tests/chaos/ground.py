@@ -13,15 +13,15 @@ from typing import Final
 from urllib.parse import quote
 
 import httpx2
+from tests.cluster.control import Control, ProcessEntry, ServerEntry, read_control
 
-from parley.cluster.control import Control, ProcessEntry, ServerEntry, read_control
 from parley.testkit.farm.load import Load
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.process import Child
 from parley.testkit.platform.api import ApiClient
 from parley.testkit.platform.running import Demo, Line
 
-_ARGV: Final = [sys.executable, "-m", "parley.cluster", "up"]
+_ARGV: Final = [sys.executable, "-m", "tests.cluster", "up"]
 _START_S: Final = 90.0
 _STOP_S: Final = 45.0
 _RESTART_S: Final = 60.0

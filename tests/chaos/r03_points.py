@@ -26,8 +26,8 @@ from tests.chaos.points.owners import owners
 from tests.chaos.points.scouts import SCOUTS, Scouts
 from tests.chaos.points.unread import has_arrived, unread_bytes
 from tests.chaos.scenario import scenario
+from tests.cluster.control import ServerEntry
 
-from parley.cluster.control import ServerEntry
 from parley.testkit.farm.load import Load
 from parley.testkit.farm.phone import FarmPhone
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from time import sleep
 
 import pytest
+from tests.cluster.servers.redis import RedisServer
 
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.redis import RedisState
 from parley.backing.state.redis_limits import Limits
-from parley.cluster.servers.redis import RedisServer
 from parley.service.clock import SystemClock
 
 _FORM_S = 20.0

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tests.cluster.servers.s3 import S3Server
 
 from parley.backing.blobs.base import Blobs
 from parley.backing.blobs.embedded import LocalBlobs
 from parley.backing.blobs.s3 import S3Blobs
 from parley.backing.blobs.s3_place import S3Place
-from parley.cluster.servers.s3 import S3Server
 from parley.service.clock import SystemClock
 from parley.service.ids import RandomIds
 from parley.testkit.clock import FakeClock

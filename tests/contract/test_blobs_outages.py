@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.cluster.servers.s3 import S3Server
 
 from parley.backing.blobs.s3 import S3Blobs
 from parley.backing.blobs.s3_place import S3Place
 from parley.backing.errors import BackingUnavailable
-from parley.cluster.servers.s3 import S3Server
 from parley.service.errors import StartError
 from parley.service.ids import RandomIds
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.cluster.servers.kafka import KafkaServer
 
 from parley.backing.bus.base import Bus
 from parley.backing.bus.embedded import EmbeddedBus
@@ -12,7 +13,6 @@ from parley.backing.bus.kafka import KafkaBus
 from parley.backing.bus.kafka_options import KafkaOptions
 from parley.backing.bus.log import BusLimits
 from parley.backing.journal import Journal
-from parley.cluster.servers.kafka import KafkaServer
 from parley.service.clock import SystemClock
 from parley.testkit.clock import FakeClock
 from parley.testkit.contracts.arms import Arm, Behaviour

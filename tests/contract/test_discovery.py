@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from tests.cluster.servers.zookeeper import ZooKeeperServer
 
 from parley.backing.discovery.base import Discovery
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.discovery.zookeeper import ZookeeperDiscovery
-from parley.cluster.servers.zookeeper import ZooKeeperServer
 from parley.service.clock import SystemClock
 from parley.service.ids import RandomIds
 from parley.testkit.clock import FakeClock

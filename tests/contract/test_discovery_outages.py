@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 
 import pytest
+from tests.cluster.servers.zookeeper import ZooKeeperServer
 
 from parley.backing.discovery.base import Instance, InstanceState
 from parley.backing.discovery.zookeeper import ZookeeperDiscovery
 from parley.backing.discovery.zookeeper_session import ZookeeperSession
 from parley.backing.discovery.zookeeper_url import parse_zookeeper_url
 from parley.backing.errors import BackingUnavailable
-from parley.cluster.servers.zookeeper import ZooKeeperServer
 from parley.service.ids import RandomIds
 from parley.testkit.contracts.arms import settled
 from parley.testkit.gate import TcpGate

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from tests.cluster.servers.redis import RedisServer
 
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.base import Owned
 from parley.backing.state.redis import RedisState
 from parley.backing.state.redis_limits import Limits
-from parley.cluster.servers.redis import RedisServer
 from parley.service.clock import SystemClock
 
 KEY = "call:{c1}"

@@ -6,11 +6,11 @@ from contextlib import suppress
 
 import pytest
 import uvloop
+from tests.cluster.servers.redis import RedisServer
 
 from parley.backing.errors import BackingUnavailable, WrongKind
 from parley.backing.state.redis import RedisState
 from parley.backing.state.redis_limits import Limits
-from parley.cluster.servers.redis import RedisServer
 from parley.service.clock import SystemClock
 from parley.testkit.contracts.arms import settled
 from parley.testkit.gate import TcpGate
@@ -174,15 +174,14 @@ async def test_a_read_whose_answer_was_lost_is_done_again_and_a_write_is_not(
     gate = TcpGate(server.port)
     await gate.start()
     state = await open_state(f"redis://127.0.0.1:{gate.port}/0", Limits(timeout_s=5))
-    await state.set_add("s:{1}", "a", 1)
     server.freeze()
     read = asyncio.ensure_future(state.get("k:{1}"))
-    pop = asyncio.ensure_future(state.set_pop_due("s:{1}", 9, 1))
+    claim = asyncio.ensure_future(state.claim("call:{1}", "cm-1", 0))
     batches = state.statistics.batches
     await settled(lambda: state.statistics.batches > batches)
     await gate.cut()
     with pytest.raises(BackingUnavailable, match="unknown"):
-        await pop
+        await claim
     gate.heal()
     server.thaw()
     assert await read is None

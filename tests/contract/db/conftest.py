@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, select
+from tests.cluster.servers.postgresql import PostgresServer
 
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import NewExtension
 from parley.backing.db.models import Base, OutboxRow
 from parley.backing.db.provisioning import NewTenant, provision_tenant
-from parley.cluster.servers.postgresql import PostgresServer
 from parley.model.events import ConfigChanged, decode_event
 from parley.model.ids import TenantId
 from parley.testkit.clock import FakeClock

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
+from tests.cluster.servers.postgresql import PostgresServer
 
 from parley.backing.bus.embedded import EmbeddedBus
 from parley.backing.bus.log import BusLimits
@@ -17,7 +18,6 @@ from parley.backing.db.provisioning import NewTenant, provision_tenant
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
 from parley.backing.errors import BackingUnavailable
-from parley.cluster.servers.postgresql import PostgresServer
 from parley.service.clock import SystemClock
 from parley.service.ids import RandomIds
 from parley.service.metrics import Metrics, Registry

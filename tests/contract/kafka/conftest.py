@@ -10,10 +10,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.cluster.servers.kafka import KafkaServer
 
 from parley.backing.bus.kafka import KafkaBus
 from parley.backing.journal import Journal
-from parley.cluster.servers.kafka import KafkaServer
 from parley.service.clock import SystemClock
 from parley.service.metrics import Metrics
 from parley.testkit.contracts.arms import settled

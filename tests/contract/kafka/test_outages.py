@@ -8,10 +8,10 @@ from aiokafka.admin import (  # type: ignore[import-untyped]  # the library has 
     AIOKafkaAdminClient,
     NewTopic,
 )
+from tests.cluster.servers.kafka import KafkaServer
 
 from parley.backing.bus.base import Record
 from parley.backing.errors import BackingError, BackingUnavailable, BusFull
-from parley.cluster.servers.kafka import KafkaServer
 from parley.service.metrics import Metrics, Registry
 from parley.testkit.contracts.arms import settled
 from parley.testkit.contracts.bus import Sink

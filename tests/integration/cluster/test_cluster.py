@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.cluster.guard import birth
+from tests.cluster.topology import SERVICES
 
-from parley.cluster.guard import birth
-from parley.cluster.topology import SERVICES
 from parley.testkit.platform.cluster import ClusterControl, Part
 from parley.testkit.platform.running import Platform, Topology
 
@@ -40,7 +40,7 @@ def cluster(
 
 def _cli(cluster: Platform, *words: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "parley.cluster", *words],
+        [sys.executable, "-m", "tests.cluster", *words],
         env={**os.environ, "PARLEY_CLUSTER_DATA": str(cluster.folder / "data")},
         capture_output=True,
         text=True,

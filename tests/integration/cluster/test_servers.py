@@ -9,17 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from parley.cluster.guard import birth
-from parley.cluster.servers import ServerFailed
-from parley.cluster.servers.base import Server
-from parley.cluster.servers.kafka import KafkaServer
-from parley.cluster.servers.kafka_group import KafkaGroup
-from parley.cluster.servers.postgresql import PostgresServer
-from parley.cluster.servers.redis import RedisServer
-from parley.cluster.servers.redis_groups import RedisCluster, RedisSentinelGroup
-from parley.cluster.servers.s3 import S3Server
-from parley.cluster.servers.zookeeper import ZooKeeperServer
+from tests.cluster.guard import birth
+from tests.cluster.servers.base import Server
+from tests.cluster.servers.errors import ServerFailed
+from tests.cluster.servers.kafka import KafkaServer
+from tests.cluster.servers.kafka_group import KafkaGroup
+from tests.cluster.servers.postgresql import PostgresServer
+from tests.cluster.servers.redis import RedisServer
+from tests.cluster.servers.redis_groups import RedisCluster, RedisSentinelGroup
+from tests.cluster.servers.s3 import S3Server
+from tests.cluster.servers.zookeeper import ZooKeeperServer
 
 KINDS = (RedisServer, KafkaServer, ZooKeeperServer, PostgresServer, S3Server)
 OwnServer = Callable[[Server], Server]
@@ -96,7 +95,7 @@ def test_servers_die_with_a_killed_run(tmp_path: Path) -> None:
     program = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from parley.cluster.servers.redis import RedisServer\n"
+        "from tests.cluster.servers.redis import RedisServer\n"
         "server = RedisServer(Path(sys.argv[1]))\n"
         "server.start()\n"
         "print(server.pid, flush=True)\n"

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from parley.cluster.child import Child
-from parley.cluster.guard import birth
+from tests.cluster.child import Child
+from tests.cluster.guard import birth
 
 _WAIT_S = 5.0
 Start = Callable[[str], Child]

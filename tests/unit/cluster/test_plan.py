@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from tests.cluster.plan import ProcessPlan, ServerUrls, divide, plan
+from tests.cluster.settings import ClusterSettings
+from tests.cluster.topology import SERVICES, ServiceSpec
 
 from parley.allinone.data_folder import Secrets
 from parley.backing.settings import Adapter, BackingSettings
-from parley.cluster.plan import ProcessPlan, ServerUrls, divide, plan
-from parley.cluster.settings import ClusterSettings
-from parley.cluster.topology import SERVICES, ServiceSpec
 from parley.service.settings import PortRange, Settings
 
 SECRETS = Secrets(Path("/data/sip.crt"), Path("/data/sip.key"), SecretStr("0123456789abcdef"))

@@ -1,8 +1,8 @@
 """What a cluster refuses to be."""
 
 import pytest
+from tests.cluster.settings import ClusterSettings
 
-from parley.cluster.settings import ClusterSettings
 from parley.service.errors import SettingsError
 
 

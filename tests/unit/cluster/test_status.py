@@ -4,9 +4,7 @@ import io
 
 import msgspec
 from rich.console import Console
-
-from parley.backing.state.embedded import EmbeddedState
-from parley.cluster.status import (
+from tests.cluster.status import (
     CALL_LOAD_KEY,
     OWNERS_KEY,
     ClusterStatus,
@@ -16,7 +14,9 @@ from parley.cluster.status import (
     call_managers,
     media_relays,
 )
-from parley.cluster.status_tables import tables
+from tests.cluster.status_tables import tables
+
+from parley.backing.state.embedded import EmbeddedState
 from parley.edgeproxy.callmanagers import LOAD_KEY
 from parley.model.ids import InstanceId
 from parley.model.load import Load

@@ -180,7 +180,7 @@ class Platform:
             "PARLEY_CLUSTER_DATA": str(self.folder / "data"),
             **self._settings,
         }
-        cluster = self._spawn("cluster", environment, "up")
+        cluster = self._spawn("tests.cluster", environment, "up")
         cluster.wait_for_line("Parley is ready", _CLUSTER_START_S)
         self._logs = [part.log for part in self.control.processes.values()]
 
@@ -200,7 +200,7 @@ class Platform:
             "PARLEY_MEDIA_RELAYS": ",".join(relays),
             **self._settings,
         }
-        platform = self._spawn("allinone", environment)
+        platform = self._spawn("parley.allinone", environment)
         platform.wait_for_line("Parley is ready", _START_S)
 
     def _start_relay(self) -> str:
@@ -211,14 +211,15 @@ class Platform:
             "PARLEY_MEDIARELAY_HEALTH_PORT": str(health),
             "PARLEY_MEDIARELAY_RTP_PORTS": self._rtp_text(),
         }
-        relay = self._spawn("mediarelay", environment)
+        relay = self._spawn("parley.mediarelay", environment)
         relay.wait_for_line("media relay listens", _START_S)
         return f"{self._hosts[0]}:{grpc}"
 
-    def _spawn(self, service: str, environment: Mapping[str, str], *words: str) -> Child:
-        argv = [sys.executable, "-m", f"parley.{service}", *words]
-        log = self.folder / f"{service}.log"
-        child = Child(service, argv, log, {"PYTHONUNBUFFERED": "1", **environment})
+    def _spawn(self, module: str, environment: Mapping[str, str], *words: str) -> Child:
+        name = module.rpartition(".")[2]
+        argv = [sys.executable, "-m", module, *words]
+        log = self.folder / f"{name}.log"
+        child = Child(name, argv, log, {"PYTHONUNBUFFERED": "1", **environment})
         self._children.append(child)
         return child
 

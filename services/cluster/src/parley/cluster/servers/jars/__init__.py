@@ -1,1 +1,0 @@
-"""What Maven fetches for the servers that run on Java."""

@@ -1,0 +1,79 @@
+"""The five backing servers of a cluster as a service of the supervisor."""
+
+import asyncio
+from pathlib import Path
+
+from tests.cluster.plan import ServerUrls
+from tests.cluster.servers.base import Server
+from tests.cluster.servers.errors import ServerAbsent, ServerFailed
+from tests.cluster.servers.kafka import KafkaServer
+from tests.cluster.servers.postgresql import PostgresServer
+from tests.cluster.servers.redis import RedisServer
+from tests.cluster.servers.s3 import S3Server
+from tests.cluster.servers.zookeeper import ZooKeeperServer
+
+from parley.service.errors import StartError
+
+
+class BackingServers:
+    """Redis, Kafka, ZooKeeper, PostgreSQL and S3, each one server.
+
+    Attributes:
+        servers: all of them.
+    """
+
+    name = "backing servers"
+
+    def __init__(self, folder: Path) -> None:
+        """Gives each a folder below `folder`."""
+        self._redis = RedisServer(folder / "redis")
+        self._kafka = KafkaServer(folder / "kafka")
+        self._zookeeper = ZooKeeperServer(folder / "zookeeper")
+        self._postgresql = PostgresServer(folder / "postgresql")
+        self._s3 = S3Server(folder / "s3")
+        self.servers: tuple[Server, ...] = (
+            self._redis,
+            self._kafka,
+            self._zookeeper,
+            self._postgresql,
+            self._s3,
+        )
+
+    @property
+    def urls(self) -> ServerUrls:
+        """Where they are."""
+        return ServerUrls(
+            redis=self._redis.url,
+            kafka=self._kafka.url,
+            zookeeper=self._zookeeper.url,
+            postgresql=self._postgresql.url,
+            s3=self._s3.url,
+            s3_bucket=self._s3.bucket,
+            s3_region=self._s3.region,
+            s3_key_id=self._s3.access_key,
+            s3_key=self._s3.secret_key,
+        )
+
+    async def start(self) -> None:
+        """Starts all at once.
+
+        Raises:
+            StartError: one cannot be had or does not work.
+        """
+        starts = [asyncio.to_thread(server.start) for server in self.servers]
+        for outcome in await asyncio.gather(*starts, return_exceptions=True):
+            if isinstance(outcome, ServerAbsent | ServerFailed):
+                raise StartError(str(outcome)) from outcome
+            if outcome is not None:
+                raise outcome
+
+    async def drain(self, timeout_s: float) -> None:
+        """Does nothing: the services need them to the end."""
+
+    async def aclose(self) -> None:
+        """Stops all at once."""
+        await asyncio.gather(*(asyncio.to_thread(server.stop) for server in self.servers))
+
+    def is_ready(self) -> bool:
+        """Says whether all run."""
+        return all(server.is_running for server in self.servers)
