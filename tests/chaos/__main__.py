@@ -32,7 +32,7 @@ def _load_scenarios() -> list[Scenario]:
 
 def _place(key: str) -> tuple[int, str]:
     """Where an id stands on the board: R2 before R10, R10 before R10b."""
-    digits = key[1:].rstrip("abc")
+    digits = key[1:].rstrip("abcd")
     return int(digits), key
 
 

@@ -1,7 +1,10 @@
-"""The five backing servers of a cluster as a service of the supervisor."""
+"""The backing servers of a cluster as a service of the supervisor."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from tests.cluster.plan import ServerUrls
 from tests.cluster.servers.base import Server
@@ -9,14 +12,24 @@ from tests.cluster.servers.errors import ServerAbsent, ServerFailed
 from tests.cluster.servers.kafka import KafkaServer
 from tests.cluster.servers.postgresql import PostgresServer
 from tests.cluster.servers.redis import RedisServer
+from tests.cluster.servers.redis_groups import RedisCluster, RedisGroup, RedisSentinelGroup
 from tests.cluster.servers.s3 import S3Server
 from tests.cluster.servers.zookeeper import ZooKeeperServer
+from tests.cluster.settings import StateServers
 
 from parley.service.errors import StartError
 
+_REDIS: Final[Mapping[StateServers, Callable[[Path], RedisServer | RedisGroup]]] = MappingProxyType(
+    {
+        StateServers.ONE: RedisServer,
+        StateServers.SENTINEL: RedisSentinelGroup,
+        StateServers.CLUSTER: RedisCluster,
+    }
+)
+
 
 class BackingServers:
-    """Redis, Kafka, ZooKeeper, PostgreSQL and S3, each one server.
+    """Redis (one server or several), Kafka, ZooKeeper, PostgreSQL and S3.
 
     Attributes:
         servers: all of them.
@@ -24,15 +37,16 @@ class BackingServers:
 
     name = "backing servers"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, state: StateServers) -> None:
         """Gives each a folder below `folder`."""
-        self._redis = RedisServer(folder / "redis")
+        self._redis = _REDIS[state](folder / "redis")
+        redis = (self._redis,) if isinstance(self._redis, Server) else self._redis.servers
         self._kafka = KafkaServer(folder / "kafka")
         self._zookeeper = ZooKeeperServer(folder / "zookeeper")
         self._postgresql = PostgresServer(folder / "postgresql")
         self._s3 = S3Server(folder / "s3")
         self.servers: tuple[Server, ...] = (
-            self._redis,
+            *redis,
             self._kafka,
             self._zookeeper,
             self._postgresql,
@@ -60,7 +74,10 @@ class BackingServers:
         Raises:
             StartError: one cannot be had or does not work.
         """
-        starts = [asyncio.to_thread(server.start) for server in self.servers]
+        starts = [
+            asyncio.to_thread(each.start)
+            for each in (self._redis, self._kafka, self._zookeeper, self._postgresql, self._s3)
+        ]
         for outcome in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(outcome, ServerAbsent | ServerFailed):
                 raise StartError(str(outcome)) from outcome

@@ -1,5 +1,6 @@
 """Settings of a local cluster: `PARLEY_CLUSTER_*`."""
 
+import enum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -25,12 +26,22 @@ def _from_json(value: object) -> object:
 Environments = Annotated[dict[str, dict[str, str]], BeforeValidator(_from_json)]
 
 
+class StateServers(enum.Enum):
+    """The ways to run Redis."""
+
+    ONE = "redis"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
 class ClusterSettings(Settings):
     """What a local cluster is made of. Settings of the services themselves are passed on.
 
     Attributes:
         data: folder of everything: data of the servers, logs, secrets, `control.json`, `demo.json`.
         instances: processes of each service.
+        state: how Redis is run: one server, a master and a replica behind three Sentinels, or a
+            Redis Cluster of three masters with a replica each.
         host: IP address of all listeners.
         edge_hosts: IP addresses of further edge proxies, each alone on the ports of the first ones.
         sip_port: SIP over UDP and TCP, shared by all edge proxies.
@@ -53,6 +64,7 @@ class ClusterSettings(Settings):
 
     data: Path = Path("var/cluster")
     instances: int = Field(2, ge=1, le=_MAX_INSTANCES)
+    state: StateServers = StateServers.ONE
     host: Address = "127.0.0.1"
     edge_hosts: Addresses = ()
     sip_port: Port = 5060

@@ -49,7 +49,7 @@ class Cluster:
         host, data = settings.host, settings.data.absolute()
         self._data = data
         self._token = RandomIds().token(_TOKEN_BYTES)
-        self._servers = BackingServers(data / "servers")
+        self._servers = BackingServers(data / "servers", settings.state)
         self._preparation = Preparation(
             lambda: self._servers.urls.postgresql,
             Addresses(

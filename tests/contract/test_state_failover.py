@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from tests.cluster.servers.redis import RedisServer
+from tests.cluster.servers.redis_groups import MASTER_NAME, RedisCluster, RedisSentinelGroup
 
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.base import Owned
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(40)
 
 
 async def test_sentinels_lead_to_the_new_master_and_owners_restore_what_it_forgot(
-    sentinels: Any, open_state: Open, succeeds: Succeeds
+    sentinels: RedisSentinelGroup, open_state: Open, succeeds: Succeeds
 ) -> None:
     limits = Limits(timeout_s=0.5)
     state = await open_state(sentinels.url, limits)
@@ -59,7 +59,7 @@ async def _replicate_all(url: str) -> None:
 
 
 async def test_a_write_that_has_to_be_on_a_replica_fails_without_one(
-    sentinels: Any, open_state: Open, succeeds: Succeeds
+    sentinels: RedisSentinelGroup, open_state: Open, succeeds: Succeeds
 ) -> None:
     url = sentinels.master.url
     state = await open_state(url, Limits(timeout_s=1.0, wait_replicas=1))
@@ -78,13 +78,13 @@ async def test_a_write_that_has_to_be_on_a_replica_fails_without_one(
 
 
 async def test_a_master_that_becomes_a_replica_is_left(
-    sentinels: Any, open_state: Open, succeeds: Succeeds
+    sentinels: RedisSentinelGroup, open_state: Open, succeeds: Succeeds
 ) -> None:
     state = await open_state(sentinels.url, Limits(timeout_s=2.0))
     generations: list[None] = []
     state.on_new_generation(lambda: generations.append(None))
     assert await state.create_owned(KEY, "cm-a", b"0") == 1
-    sentinels.sentinels[0].command("SENTINEL", "FAILOVER", "main")
+    sentinels.sentinels[0].command("SENTINEL", "FAILOVER", MASTER_NAME)
     async with asyncio.timeout(WAIT_S):
         n = 0
         while not generations:
@@ -97,7 +97,7 @@ async def test_a_master_that_becomes_a_replica_is_left(
 
 
 async def test_a_cluster_goes_on_without_a_master_that_died(
-    replicated_cluster: Any, open_state: Open, succeeds: Succeeds
+    replicated_cluster: RedisCluster, open_state: Open, succeeds: Succeeds
 ) -> None:
     state = await open_state(replicated_cluster.url, Limits(timeout_s=1.0))
     generations: list[None] = []
@@ -112,7 +112,7 @@ async def test_a_cluster_goes_on_without_a_master_that_died(
 
 
 async def test_a_slot_that_moves_to_another_node_is_followed(
-    replicated_cluster: Any, open_state: Open
+    replicated_cluster: RedisCluster, open_state: Open
 ) -> None:
     state = await open_state(replicated_cluster.url, Limits(timeout_s=2.0))
     await state.put("k:{a}", b"1")

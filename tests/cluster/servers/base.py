@@ -35,7 +35,7 @@ class Server(ABC):
         port: its clients' TCP port.
     """
 
-    name: ClassVar[str]
+    name: str
     start_timeout_s: ClassVar[float] = 30.0
     stop_timeout_s: ClassVar[float] = 10.0
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.cluster.ports import free_port
-from tests.cluster.servers.base import HOST, Server, Unready, program
+from tests.cluster.servers.base import HOST, Unready, program
 from tests.cluster.servers.errors import ServerFailed
 from tests.cluster.servers.redis import RedisServer
 
@@ -29,11 +29,9 @@ _POLL_S = 0.05
 class RedisSentinel(RedisServer):
     """One sentinel; it writes what it learns into its configuration file."""
 
-    name = "sentinel"
-
-    def __init__(self, folder: Path, master: RedisServer, port: int = 0) -> None:
+    def __init__(self, folder: Path, master: RedisServer) -> None:
         """Watches a master and its replicas."""
-        super().__init__(folder, port)
+        super().__init__(folder)
         self._master = master
 
     def _prepare(self) -> Sequence[str]:
@@ -52,10 +50,14 @@ class RedisSentinel(RedisServer):
         self.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)
 
 
-class _Group(ABC):
-    """Servers that start and stop together; a context manager."""
+class RedisGroup(ABC):
+    """Servers that start and stop together; a context manager.
 
-    servers: tuple[Server, ...] = ()
+    Attributes:
+        servers: all of them, named `<kind>-<number>`.
+    """
+
+    servers: tuple[RedisServer, ...] = ()
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -91,6 +93,11 @@ class _Group(ABC):
     ) -> None:
         self.stop()
 
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """What `PARLEY_BACKING_STATE_URL` says."""
+
     @abstractmethod
     def _join(self) -> None:
         """Makes them one, and returns when they are."""
@@ -108,7 +115,7 @@ class _Group(ABC):
             sleep(_POLL_S)
 
 
-class RedisSentinelGroup(_Group):
+class RedisSentinelGroup(RedisGroup):
     """A master, its replica and three sentinels, of which two decide.
 
     Attributes:
@@ -128,12 +135,15 @@ class RedisSentinelGroup(_Group):
             RedisSentinel(folder / f"sentinel-{number}", self.master)
             for number in range(1, _SENTINELS + 1)
         )
-        self.servers = (self.master, self.replica, *self.sentinels)
+        self.servers = (
+            *_named("redis", (self.master, self.replica)),
+            *_named("sentinel", self.sentinels),
+        )
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """`host:port` of every sentinel."""
-        return tuple(f"{HOST}:{each.port}" for each in self.sentinels)
+    def url(self) -> str:
+        """`redis+sentinel://host:port,host:port,host:port/parley`."""
+        return f"redis+sentinel://{_places(self.sentinels)}/{MASTER_NAME}"
 
     def current_master(self) -> RedisServer:
         """The server that the sentinels name as master now."""
@@ -152,51 +162,67 @@ class RedisSentinelGroup(_Group):
         return all(wanted in each.command("INFO", "sentinel") for each in self.sentinels)
 
 
-class RedisCluster(_Group):
-    """Three masters with a replica each.
+class RedisCluster(RedisGroup):
+    """Three masters that share the slots, each with a replica.
 
     Attributes:
-        nodes: masters first, then the replica of each.
+        masters: the masters of the start.
+        replicas: of each of them, in the same order; none without replication.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Makes folders for six servers below `folder`."""
+    def __init__(self, folder: Path, *, is_replicated: bool = True) -> None:
+        """Makes folders for six servers below `folder`, or for three."""
         super().__init__()
-        self.nodes = tuple(_node(folder / f"node-{number}") for number in range(1, 2 * _SHARDS + 1))
-        self.servers = self.nodes
+        copies = 2 if is_replicated else 1
+        nodes = [_node(folder / f"node-{number}") for number in range(1, copies * _SHARDS + 1)]
+        self.masters, self.replicas = nodes[:_SHARDS], nodes[_SHARDS:]
+        self.servers = _named("redis", nodes)
 
     @property
-    def addresses(self) -> tuple[str, ...]:
-        """`host:port` of every node."""
-        return tuple(f"{HOST}:{each.port}" for each in self.nodes)
+    def url(self) -> str:
+        """`redis+cluster://host:port,host:port`: two nodes, which tell of the others."""
+        return f"redis+cluster://{_places(self.servers[:2])}"
+
+    def flush(self) -> None:
+        """Removes every key."""
+        for master in self.masters:
+            master.command("FLUSHALL")
 
     def _join(self) -> None:
-        if b"cluster_known_nodes:1\r" in self.nodes[0].command("CLUSTER", "INFO"):
+        if b"cluster_known_nodes:1\r" in self.servers[0].command("CLUSTER", "INFO"):
             self._form()
         self._until(self._is_whole, "the cluster did not form")
 
     def _form(self) -> None:
-        masters, replicas = self.nodes[:_SHARDS], self.nodes[_SHARDS:]
         bounds = [_SLOTS * number // _SHARDS for number in range(_SHARDS + 1)]
-        for master, (first, after) in zip(masters, pairwise(bounds), strict=True):
+        for master, (first, after) in zip(self.masters, pairwise(bounds), strict=True):
             master.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(after - 1))
-        for number, node in enumerate(self.nodes, start=1):
+        for number, node in enumerate(self.servers, start=1):
             node.command("CLUSTER", "SET-CONFIG-EPOCH", str(number))
-        bus = _bus_port(masters[0])
-        for node in self.nodes[1:]:
-            node.command("CLUSTER", "MEET", HOST, str(masters[0].port), str(bus))
-        for master, replica in zip(masters, replicas, strict=True):
+        bus = _bus_port(self.servers[0])
+        for node in self.servers[1:]:
+            node.command("CLUSTER", "MEET", HOST, str(self.servers[0].port), str(bus))
+        for master, replica in zip(self.masters, self.replicas, strict=False):
             name = _payload(master.command("CLUSTER", "MYID"))
             follow = partial(_follow, replica, name)
             self._until(follow, "a replica did not find its master")
 
     def _is_whole(self) -> bool:
-        states = [each.command("CLUSTER", "INFO") for each in self.nodes]
-        copies = [each.command("INFO", "replication") for each in self.nodes]
-        return (
-            all(b"cluster_state:ok" in state for state in states)
-            and sum(b"state=online" in copy for copy in copies) == _SHARDS
-        )
+        states = [each.command("CLUSTER", "INFO") for each in self.servers]
+        copies = [each.command("INFO", "replication") for each in self.servers]
+        return all(b"cluster_state:ok" in state for state in states) and sum(
+            b"state=online" in copy for copy in copies
+        ) == len(self.replicas)
+
+
+def _named(kind: str, servers: Sequence[RedisServer]) -> tuple[RedisServer, ...]:
+    for number, server in enumerate(servers, start=1):
+        server.name = f"{kind}-{number}"
+    return tuple(servers)
+
+
+def _places(servers: Sequence[RedisServer]) -> str:
+    return ",".join(f"{HOST}:{server.port}" for server in servers)
 
 
 def _node(folder: Path) -> RedisServer:

@@ -127,7 +127,7 @@ def test_a_redis_cluster_forms_and_comes_back(tmp_path: Path) -> None:
     with RedisCluster(tmp_path) as cluster:
         cluster.stop()
         cluster.start()
-        assert b"cluster_slots_ok:16384" in cluster.nodes[-1].command("CLUSTER", "INFO")
+        assert b"cluster_slots_ok:16384" in cluster.servers[-1].command("CLUSTER", "INFO")
 
 
 @pytest.mark.timeout(180)
