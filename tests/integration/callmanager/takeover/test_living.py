@@ -370,3 +370,16 @@ async def test_a_call_costs_few_operations_and_three_waits(cluster: Any, script:
     assert counts["put_owned"] <= 3
     assert counts["delete_owned"] == 1
     assert sum(counts.values()) <= 12, counts
+
+
+async def test_a_call_that_is_lost_before_its_next_step_began_just_goes(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, _ = two
+    await cluster.talk(one)
+    [mailbox] = one.manager.calls
+    mailbox.doubt()
+    [step] = [task for task in asyncio.all_tasks() if task.get_name() == f"call {mailbox.call_id}"]
+    mailbox.drop()
+    await asyncio.wait_for(step, 5.0)
+    assert mailbox._breaks == 0

@@ -190,7 +190,8 @@ class Mailbox:
 
     async def _run_waiting(self) -> None:
         """Carries out the first action, which waits, and goes on until nothing waits."""
-        is_waiting = True
+        # The call may have been lost to another instance before this task began.
+        is_waiting = not self.is_over
         while is_waiting:
             try:
                 action = self._actions.popleft()
