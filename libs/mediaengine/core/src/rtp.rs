@@ -72,6 +72,8 @@ pub struct Receiver {
     base: u32,
     highest: u32,
     received: u32,
+    /// Which of the last 128 came: bit `n` stands for the sequence number `n` below the highest.
+    recent: u128,
     leapt_to: Option<u16>,
     lost_before: u64,
     payload_type: u8,
@@ -89,6 +91,7 @@ impl Receiver {
             base: 0,
             highest: 0,
             received: 0,
+            recent: 0,
             leapt_to: None,
             lost_before: 0,
             payload_type: 0,
@@ -121,7 +124,7 @@ impl Receiver {
         self.measure(packet[1] & 0x7f, timestamp, now_ns);
     }
 
-    /// Packets that never came (RFC 3550 A.3); duplicates do not make it negative.
+    /// Packets that never came (RFC 3550 A.3), but a packet that came twice makes up for none.
     pub fn lost(&self) -> u64 {
         self.lost_before + self.lost_now()
     }
@@ -144,6 +147,7 @@ impl Receiver {
         self.base = u32::from(sequence);
         self.highest = self.base;
         self.received = 1;
+        self.recent = 1;
         self.leapt_to = None;
         self.transit = None;
     }
@@ -153,6 +157,8 @@ impl Receiver {
         let ahead = u32::from(sequence.wrapping_sub(self.highest as u16));
         if ahead < MAX_DROPOUT {
             self.highest = self.highest.wrapping_add(ahead);
+            self.recent = self.recent.checked_shl(ahead).unwrap_or(0);
+            self.note(0);
         } else if ahead <= SEQUENCES - MAX_MISORDER {
             // Two in a row after a leap: the sender started again.
             if self.leapt_to == Some(sequence) {
@@ -160,20 +166,32 @@ impl Receiver {
             } else {
                 self.leapt_to = Some(sequence.wrapping_add(1));
             }
-            return;
+        } else {
+            self.note(SEQUENCES - ahead);
         }
-        self.received = self.received.wrapping_add(1);
     }
 
-    /// Packets of one frame or one telephone event share a timestamp and say nothing of jitter.
+    /// Counts a packet so far below the highest, unless it came before.
+    fn note(&mut self, below: u32) {
+        let bit = 1u128 << below;
+        if self.recent & bit == 0 {
+            self.recent |= bit;
+            self.received = self.received.wrapping_add(1);
+        }
+    }
+
+    /// Packets of one frame or one telephone event share a timestamp and say nothing of jitter; a leap
+    /// of more than a second is a clock that was set anew.
     fn measure(&mut self, payload_type: u8, timestamp: u32, now_ns: u64) {
         let rate = u64::from(self.clock_rate);
         let arrival = now_ns / 1_000_000_000 * rate + now_ns % 1_000_000_000 * rate / 1_000_000_000;
         let transit = (arrival as u32).wrapping_sub(timestamp);
         let is_comparable = payload_type == self.payload_type && timestamp != self.timestamp;
         if let (Some(before), true) = (self.transit, is_comparable) {
-            let difference = f64::from((transit.wrapping_sub(before) as i32).unsigned_abs());
-            self.jitter += (difference - self.jitter) / 16.0;
+            let difference = (transit.wrapping_sub(before) as i32).unsigned_abs();
+            if difference <= self.clock_rate {
+                self.jitter += (f64::from(difference) - self.jitter) / 16.0;
+            }
         }
         self.payload_type = payload_type;
         self.timestamp = timestamp;
@@ -245,6 +263,28 @@ mod tests {
         let mut receiver = Receiver::new(8000);
         receive_all(&mut receiver, [10, 12, 11, 13, 13, 13]);
         assert_eq!(receiver.lost(), 0);
+    }
+
+    #[test]
+    fn a_packet_that_came_twice_hides_no_loss() {
+        let mut receiver = Receiver::new(8000);
+        receive_all(&mut receiver, (0..20).filter(|n| n % 2 == 0));
+        receive_all(&mut receiver, (0..20).filter(|n| n % 2 == 0));
+        assert_eq!(receiver.lost(), 9);
+        receive_all(&mut receiver, [1, 1, 200, 101]);
+        assert_eq!(receiver.lost(), 201 - 13);
+    }
+
+    #[test]
+    fn a_leap_of_the_timestamp_is_no_jitter() {
+        let mut receiver = Receiver::new(8000);
+        for i in 0..40u32 {
+            let leap = if i < 20 { 0 } else { 3_000_000_000 };
+            let timestamp = (160 * i).wrapping_add(leap);
+            let arrival_ns = u64::from(i) * 20_000_000;
+            receiver.receive(&packet(i as u16, timestamp, 7), arrival_ns);
+        }
+        assert!(receiver.jitter_ms() < 0.1, "{}", receiver.jitter_ms());
     }
 
     #[test]
