@@ -10,9 +10,11 @@ import pytest
 from parley.backing.media.direct import DirectMediaControl
 from parley.mediaengine import Engine
 from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.net_policy import NetPolicy
 from parley.mediarelay.relay import Relay
 from parley.sdp.description import parse_sdp
 from parley.service.metrics import Registry
+from parley.service.settings import PortRange
 from parley.sip.transaction import AckReceived
 
 RTP = bytes.fromhex("8000000100000000deadbeef") + b"\x55" * 160
@@ -21,7 +23,8 @@ RTP = bytes.fromhex("8000000100000000deadbeef") + b"\x55" * 160
 @pytest.fixture
 def relay() -> Iterator[Relay]:
     engine = Engine("127.0.0.1", 32600, 32639, quarantine_s=0, tick_s=0.01)
-    yield Relay(engine, "127.0.0.1", RelayMetrics(Registry()))
+    policy = NetPolicy("127.0.0.1", PortRange(32600, 32639))
+    yield Relay(engine, "127.0.0.1", RelayMetrics(Registry()), policy)
     engine.shut_down()
 
 
@@ -71,6 +74,18 @@ async def test_audio_goes_through_the_relay_and_is_counted(
     ended = await world.wait_event("call.ended")
     assert sorted(stream.leg for stream in ended.data.media) == ["a", "b"]
     assert all(stream.packets_received for stream in ended.data.media)
+
+
+async def test_an_offer_that_points_inside_is_answered_488(
+    world: Any, make_sdp: Any, relay: Relay
+) -> None:
+    await world.start_manager(media=DirectMediaControl(relay))
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    for ip, port in (("169.254.169.254", 80), ("127.0.0.1", 32600), ("::1", 4000)):
+        ann.call("1002", make_sdp(ip, port))
+        assert (await ann.response()).status == 488
+    assert relay.sessions == 0
 
 
 async def test_the_echo_is_heard(world: Any, make_sdp: Any, relay: Relay, ears: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.routing import RingTargets, Target
 from parley.model.call import CallResult, EndedBy
-from parley.model.media import Address, CloseSession, OpenSession, UpdateSession
+from parley.model.media import Address, CloseSession, OpenSession, ReplyError, UpdateSession
 
 
 def test_the_phone_rings_only_after_the_state_is_written(play: Any, kinds: Any) -> None:
@@ -233,6 +233,27 @@ def test_a_relay_that_fails_at_the_answer_ends_both_sides(play: Any, make_sdp: A
     assert len(stage.acks) == 1
     stage.answer(stage.requests("BYE")[0], 200)
     assert stage.is_over()
+
+
+def test_an_offer_whose_address_the_relay_refuses_is_answered_488(play: Any) -> None:
+    for refusal in (ReplyError.ADDRESS_REFUSED, ReplyError.INVALID):
+        stage = play(refuse=[MediaPurpose.OPEN], refusal=refusal)
+        assert stage.statuses == [488]
+        assert stage.is_over()
+        termination = stage.records[0].termination
+        assert (termination.reason, termination.by) == ("media-refused", EndedBy.CALLER)
+
+
+def test_an_answer_whose_address_the_relay_refuses_ends_both_sides_with_488(
+    play: Any, make_sdp: Any
+) -> None:
+    stage = play(refuse=[MediaPurpose.ANSWER], refusal=ReplyError.ADDRESS_REFUSED)
+    stage.answer(stage.requests("INVITE")[0], 200, make_sdp("169.254.169.254"))
+    assert stage.statuses == [488]
+    assert len(stage.acks) == 1
+    stage.answer(stage.requests("BYE")[0], 200)
+    assert stage.is_over()
+    assert stage.records[0].termination.by is EndedBy.CALLEE
 
 
 def test_a_bad_answer_is_acknowledged_and_hung_up(play: Any, make_sdp: Any) -> None:

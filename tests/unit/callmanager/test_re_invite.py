@@ -3,7 +3,7 @@
 from typing import Any
 
 from parley.callmanager.actions import MediaPurpose
-from parley.model.media import Address, UpdateSession
+from parley.model.media import Address, ReplyError, UpdateSession
 from parley.sip.message import Request
 
 
@@ -201,6 +201,24 @@ def test_a_new_stream_gets_ports_before_it_is_offered(talking: Any, make_sdp: An
     assert b"m=video 30002" in sent.request.body
     stage.answer(sent, 200, make_sdp("192.0.2.2", 5000, media=2))
     assert len(stage.media_commands) == 4
+
+
+def test_a_change_to_where_media_may_not_go_is_answered_488_and_the_call_goes_on(
+    talking: Any, make_sdp: Any
+) -> None:
+    stage = talking
+    told = stage.media_commands[-1].legs
+    stage.refuse, stage.refusal = {MediaPurpose.ANSWER_AGAIN}, ReplyError.ADDRESS_REFUSED
+    acks = len(stage.acks)
+    transaction = stage.caller_sends("INVITE", make_sdp("169.254.169.254", 80))
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5000))
+    assert statuses(stage, transaction) == [488]
+    assert len(stage.acks) == acks + 1
+    assert stage.records == []
+    # What the next relay would be told is what this one goes on with.
+    stage.lose_relay("r2")
+    reopened = {leg.leg: leg.streams[0].remote for leg in stage.media_commands[-1].legs}
+    assert reopened == {leg.leg: leg.streams[0].remote for leg in told}
 
 
 def test_a_new_stream_without_ports_is_refused(talking: Any, make_sdp: Any) -> None:

@@ -5,8 +5,10 @@ import pytest
 
 from parley.mediaengine import Engine
 from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.net_policy import NetPolicy
 from parley.mediarelay.relay import Relay
 from parley.service.metrics import Registry
+from parley.service.settings import PortRange
 
 
 @pytest.fixture
@@ -23,7 +25,8 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def relay(engine: Engine, registry: Registry) -> Relay:
-    return Relay(engine, "127.0.0.1", RelayMetrics(registry))
+    policy = NetPolicy("127.0.0.1", PortRange(32500, 32539))
+    return Relay(engine, "127.0.0.1", RelayMetrics(registry), policy)
 
 
 @pytest.fixture

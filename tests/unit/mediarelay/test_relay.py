@@ -123,6 +123,48 @@ def test_a_refused_open_leaves_nothing_behind(relay: Relay, engine: Engine) -> N
     assert free > 0
 
 
+def test_an_update_changes_all_that_it_names_or_nothing(
+    relay: Relay, engine: Engine, phone: MakePhone
+) -> None:
+    a, b = phone(), phone()
+    opened = one(relay, opening(leg("a", stream(a)), leg("b", stream(b))))
+    free = engine.free_pairs
+    elsewhere, more = phone(), [stream(index=index) for index in range(1, 16)]
+    changes = [
+        ([leg("a", stream(elsewhere), *more), leg("b", *more)], ReplyError.PORTS_EXHAUSTED),
+        ([leg("a", stream(elsewhere)), leg("b", StreamSpec(-1))], ReplyError.INVALID),
+        (
+            [leg("a", stream(elsewhere)), leg("b", StreamSpec(0, Address("127.0.0.1", 32510)))],
+            ReplyError.ADDRESS_REFUSED,
+        ),
+    ]
+    for legs, error in changes:
+        assert one(relay, UpdateSession("s", 1, legs, 5.0)).error is error
+        b.sendto(RTP, ("127.0.0.1", rtp_port(opened, "b")))
+        assert a.recv(2000) == RTP
+        assert one(relay, UpdateSession("s", 1)).legs == opened.legs
+        assert engine.endpoints == 2
+    assert free > 0
+    assert len(one(relay, CloseSession("s", 1)).stats) == 2
+
+
+def test_what_the_system_does_not_send_is_told_and_counted(
+    relay: Relay, phone: MakePhone, registry: Registry
+) -> None:
+    a, echoed = phone(), phone()
+    # Loopback's broadcast address: the system asks for a right that the socket has not got.
+    nowhere = StreamSpec(0, Address("127.255.255.255", 4000))
+    opened = one(relay, opening(leg("a", stream(a)), leg("b", nowhere)))
+    a.sendto(RTP, ("127.0.0.1", rtp_port(opened, "a")))
+    # The same thread does the one after the other.
+    reply = one(relay, OpenSession("e", 1, SessionMode.ECHO, [leg("a", stream(echoed))]))
+    echoed.sendto(RTP, ("127.0.0.1", rtp_port(reply, "a")))
+    echoed.recv(2000)
+    closed = one(relay, CloseSession("s", 1))
+    assert [(stats.leg, stats.send_failed) for stats in closed.stats] == [("a", 0), ("b", 1)]
+    assert registry.value("parley_mediarelay_packets_send_failed_total") == 1
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -131,7 +173,21 @@ def test_a_refused_open_leaves_nothing_behind(relay: Relay, engine: Engine) -> N
         StreamSpec(0, Address("127.0.0.1", 70000)),
         StreamSpec(0, Address("::1", 4000)),
         StreamSpec(0, Address("239.1.1.1", 4000)),
+        StreamSpec(0, Address("169.254.169.254", 80)),
+        StreamSpec(0, Address("127.0.0.1", 32501)),
         StreamSpec(0, remote_rtcp=Address("127.0.0.1", -1)),
+    ],
+)
+def test_an_address_where_media_may_not_go_is_refused(
+    relay: Relay, engine: Engine, bad: StreamSpec
+) -> None:
+    assert one(relay, opening(leg("a", bad))).error is ReplyError.ADDRESS_REFUSED
+    assert (relay.sessions, engine.endpoints) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
         StreamSpec(-1),
         StreamSpec(16),
         StreamSpec(0, clock_rate=0),

@@ -1,9 +1,14 @@
+import socket
+
 import pytest
 
-from parley.mediarelay.app import RelayService
+from parley.mediarelay.app import GrpcFront, RelayService, create_app
 from parley.mediarelay.settings import MediaRelaySettings
+from parley.service.clock import SystemClock
 from parley.service.errors import SettingsError, StartError
+from parley.service.http import HttpServer
 from parley.service.metrics import Registry
+from parley.service.settings import PortRange
 
 
 def test_every_default_is_runnable() -> None:
@@ -26,6 +31,41 @@ def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, va
     monkeypatch.setenv(f"PARLEY_MEDIARELAY_{key}", value)
     with pytest.raises(SettingsError, match=key):
         MediaRelaySettings.load()
+
+
+async def test_call_managers_and_probes_have_addresses_of_their_own() -> None:
+    settings = MediaRelaySettings.load(
+        host="127.0.0.2",
+        rtp_ports=PortRange(32500, 32539),
+        grpc_host="127.0.0.3",
+        grpc_advertised_host="relay.example",
+        grpc_port=0,
+        health_host="127.0.0.4",
+        health_port=0,
+    )
+    services = create_app(settings, Registry(), SystemClock())
+    for service in services:
+        await service.start()
+    try:
+        front, health = services[1:]
+        assert isinstance(front, GrpcFront) and isinstance(health, HttpServer)
+        assert front.address == front.report().address == f"relay.example:{front.port}"
+        for host, port in (("127.0.0.3", front.port), ("127.0.0.4", health.port)):
+            socket.create_connection((host, port), 3).close()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.2", port), 3)
+    finally:
+        for service in reversed(services):
+            await service.aclose()
+
+
+@pytest.mark.parametrize("networks", ["10.0.0.0/33", "here"])
+def test_networks_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch, networks: str) -> None:
+    for name in ("ALLOWED_NETWORKS", "FORBIDDEN_NETWORKS"):
+        monkeypatch.setenv(f"PARLEY_MEDIARELAY_{name}", networks)
+        with pytest.raises(SettingsError, match=name):
+            MediaRelaySettings.load()
+        monkeypatch.delenv(f"PARLEY_MEDIARELAY_{name}")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1"])

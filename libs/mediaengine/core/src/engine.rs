@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::config::Config;
+use crate::descriptors::{Descriptors, is_exhaustion};
 use crate::error::EngineError;
 use crate::mailbox::Mailbox;
 use crate::pair::Pair;
@@ -16,61 +17,14 @@ use crate::ports::PortPool;
 use crate::spec::EndpointSpec;
 use crate::stats::EndpointStats;
 use crate::table::Out;
+use crate::threads::Threads;
 use crate::worker::{Command, Event, Inbox, Worker};
+
+/// Most port pairs that one [`Engine::open`] tries: its caller waits meanwhile.
+const MOST_TRIED: usize = 100;
 
 /// Names an endpoint for as long as the engine lives; never given twice.
 pub type EndpointId = u64;
-
-/// How an engine is made.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The address its ports are on.
-    pub ip: IpAddr,
-    /// First port of the range.
-    pub first_port: u16,
-    /// Last port of the range.
-    pub last_port: u16,
-    /// Threads that forward; an endpoint belongs to one.
-    pub threads: usize,
-    /// How long a closed port pair is not used again.
-    pub quarantine: Duration,
-    /// DiffServ code point of what is sent (46 is expedited forwarding), 0 for none.
-    pub dscp: u8,
-    /// How often silence is looked for: the precision of time-outs.
-    pub tick: Duration,
-}
-
-impl Config {
-    /// The usual settings for a range of ports.
-    pub fn new(ip: IpAddr, first_port: u16, last_port: u16) -> Self {
-        Self {
-            ip,
-            first_port,
-            last_port,
-            threads: 1,
-            quarantine: Duration::from_secs(5),
-            dscp: 46,
-            tick: Duration::from_millis(200),
-        }
-    }
-
-    fn check(&self) -> Result<(), EngineError> {
-        let problem = if self.ip.is_unspecified() || self.ip.is_multicast() {
-            "the media address must be one of this machine's own"
-        } else if self.first_port == 0 || self.first_port > self.last_port {
-            "the RTP port range must be FIRST-LAST with FIRST above 0 and not above LAST"
-        } else if !(1..=64).contains(&self.threads) {
-            "the media engine takes 1 to 64 threads"
-        } else if self.dscp > 63 {
-            "a DiffServ code point is 0 to 63"
-        } else if self.tick.is_zero() {
-            "the tick must not be zero"
-        } else {
-            return Ok(());
-        };
-        Err(EngineError::Invalid(problem.to_owned()))
-    }
-}
 
 struct Handle {
     pair: Arc<Pair>,
@@ -101,10 +55,10 @@ pub struct Engine {
     config: Config,
     start: Instant,
     pool: Arc<PortPool>,
+    descriptors: Descriptors,
     events: Arc<Mailbox<Event>>,
-    inboxes: Vec<Arc<Inbox>>,
+    pub(crate) threads: Threads,
     registry: Mutex<Registry>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
     is_closed: AtomicBool,
 }
 
@@ -116,43 +70,27 @@ impl Engine {
             let problem = format!("media cannot be received on {}: {error}", config.ip);
             return Err(EngineError::Invalid(problem));
         }
+        let (start, events) = (Instant::now(), Arc::new(Mailbox::new()?));
+        let mut workers = Vec::new();
+        for _ in 0..config.threads {
+            let inbox = Arc::new(Inbox::new()?);
+            let worker = Worker::new(Arc::clone(&inbox), Arc::clone(&events), start, config.tick)?;
+            workers.push((inbox, worker));
+        }
         let pool = PortPool::new(config.first_port, config.last_port, config.quarantine);
-        let mut engine = Self {
-            start: Instant::now(),
+        Ok(Self {
+            start,
             pool: Arc::new(pool),
-            events: Arc::new(Mailbox::new()?),
-            inboxes: Vec::new(),
+            descriptors: Descriptors::new(config.spare_descriptors),
+            threads: Threads::start(workers, &events)?,
+            events,
             registry: Mutex::new(Registry {
                 per_thread: vec![0; config.threads],
                 ..Registry::default()
             }),
-            threads: Mutex::new(Vec::new()),
             is_closed: AtomicBool::new(false),
             config,
-        };
-        for n in 0..engine.config.threads {
-            engine.start_thread(n)?;
-        }
-        Ok(engine)
-    }
-
-    fn start_thread(&mut self, n: usize) -> Result<(), EngineError> {
-        let inbox = Arc::new(Inbox {
-            commands: Mailbox::new()?,
-            stop: AtomicBool::new(false),
-        });
-        let mut worker = Worker::new(
-            Arc::clone(&inbox),
-            Arc::clone(&self.events),
-            self.start,
-            self.config.tick,
-        )?;
-        self.inboxes.push(inbox);
-        let thread = thread::Builder::new()
-            .name(format!("media-{n}"))
-            .spawn(move || worker.run())?;
-        lock(&self.threads).push(thread);
-        Ok(())
+        })
     }
 
     /// Opens an endpoint on a port pair of its own and returns its id and RTP port.
@@ -164,16 +102,20 @@ impl Engine {
         near: Option<EndpointId>,
     ) -> Result<(EndpointId, u16), EngineError> {
         let spec = spec.resolved(self.config.ip)?;
-        let mut registry = self.registry()?;
-        let thread = match near {
-            Some(id) => registry.get(id)?.thread,
-            None => least(&registry.per_thread),
+        let wanted = match near {
+            Some(id) => Some(self.registry()?.get(id)?.thread),
+            None => None,
         };
         let pair = Arc::new(self.bind()?);
         let port = pair.lease.port;
         // Its own thread does so too, but the peer's may have something to send before.
         pair.rtp.set_target(spec.remote);
         pair.rtcp.set_target(spec.remote_rtcp);
+        let mut registry = self.registry()?;
+        let thread = wanted
+            .filter(|&n| self.threads.lives(n))
+            .or_else(|| self.threads.lightest(&registry.per_thread))
+            .ok_or(EngineError::NoThread)?;
         registry.last_id += 1;
         registry.per_thread[thread] += 1;
         let id = registry.last_id;
@@ -183,19 +125,26 @@ impl Engine {
             peer: None,
         };
         registry.handles.insert(id, handle);
-        self.tell(thread, Command::Add(id, pair, spec));
+        self.threads.tell(thread, Command::Add(id, pair, spec));
         Ok((id, port))
     }
 
     /// Pairs that another program holds are passed over; they rest like closed ones.
     fn bind(&self) -> Result<Pair, EngineError> {
         let now = Instant::now();
-        for _ in 0..self.pool.free(now) {
+        if self.free_descriptors() < 2 {
+            let error = io::Error::from_raw_os_error(libc::EMFILE);
+            return Err(EngineError::OutOfDescriptors(error));
+        }
+        for _ in 0..self.pool.free(now).min(MOST_TRIED) {
             let Some(lease) = self.pool.take(now) else {
                 break;
             };
             match Pair::bind(self.config.ip, lease, self.config.dscp) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) if is_exhaustion(&error) => {
+                    return Err(EngineError::OutOfDescriptors(error));
+                }
                 bound => return Ok(bound?),
             }
         }
@@ -209,7 +158,7 @@ impl Engine {
     pub fn update(&self, id: EndpointId, spec: EndpointSpec) -> Result<(), EngineError> {
         let spec = spec.resolved(self.config.ip)?;
         let thread = self.registry()?.get(id)?.thread;
-        self.tell(thread, Command::Update(id, spec));
+        self.threads.tell(thread, Command::Update(id, spec));
         Ok(())
     }
 
@@ -240,7 +189,8 @@ impl Engine {
         };
         if let Some(handle) = registry.handles.get_mut(&from) {
             handle.peer = Some(to);
-            self.tell(handle.thread, Command::Route(from, Out::Peer(pair)));
+            self.threads
+                .tell(handle.thread, Command::Route(from, Out::Peer(pair)));
         }
     }
 
@@ -249,7 +199,7 @@ impl Engine {
         let mut registry = self.registry()?;
         let thread = registry.get(id)?.thread;
         self.part(&mut registry, id);
-        self.tell(thread, Command::Route(id, Out::Echo));
+        self.threads.tell(thread, Command::Route(id, Out::Echo));
         Ok(())
     }
 
@@ -258,7 +208,7 @@ impl Engine {
         let mut registry = self.registry()?;
         let thread = registry.get(id)?.thread;
         self.part(&mut registry, id);
-        self.tell(thread, Command::Route(id, Out::Nowhere));
+        self.threads.tell(thread, Command::Route(id, Out::Nowhere));
         Ok(())
     }
 
@@ -274,7 +224,8 @@ impl Engine {
         for end in [id, peer] {
             if let Some(handle) = registry.handles.get_mut(&end) {
                 handle.peer = None;
-                self.tell(handle.thread, Command::Route(end, Out::Nowhere));
+                self.threads
+                    .tell(handle.thread, Command::Route(end, Out::Nowhere));
             }
         }
     }
@@ -289,7 +240,7 @@ impl Engine {
             .remove(&id)
             .ok_or(EngineError::UnknownEndpoint(id))?;
         registry.per_thread[handle.thread] -= 1;
-        self.tell(handle.thread, Command::Remove(id));
+        self.threads.tell(handle.thread, Command::Remove(id));
         Ok(handle.pair.counters.read(self.now_ns()))
     }
 
@@ -301,9 +252,7 @@ impl Engine {
 
     /// Wakes the threads that have something to do.
     pub fn flush(&self) {
-        self.inboxes
-            .iter()
-            .for_each(|inbox| inbox.commands.notify());
+        self.threads.wake();
     }
 
     /// Becomes readable when there are events to take.
@@ -313,7 +262,38 @@ impl Engine {
 
     /// Takes the events so far.
     pub fn take_events(&self) -> Vec<Event> {
-        self.events.take()
+        let mut events = self.events.take();
+        for n in 0..events.len() {
+            if let Event::ThreadLost(thread) = events[n] {
+                events.extend(self.lost_with(thread).into_iter().map(Event::Failed));
+            }
+        }
+        events
+    }
+
+    /// The endpoints of a lost thread.
+    fn lost_with(&self, thread: usize) -> Vec<EndpointId> {
+        self.threads.forget(thread);
+        let registry = lock(&self.registry);
+        let handles = registry.handles.iter();
+        handles
+            .filter(|(_, handle)| handle.thread == thread)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Gives up threads that stand still, which is told as events; to be called every so often, at
+    /// least twice within [`Config::patience`] (watchdog).
+    pub fn check(&self) {
+        for thread in self.threads.check(Instant::now(), self.config.patience) {
+            self.events.push(Event::ThreadLost(thread));
+        }
+        self.events.notify();
+    }
+
+    /// Threads that were not lost.
+    pub fn living_threads(&self) -> usize {
+        self.threads.living()
     }
 
     /// Open endpoints.
@@ -321,31 +301,26 @@ impl Engine {
         lock(&self.registry).handles.len()
     }
 
-    /// Port pairs that could be taken now.
+    /// Port pairs that could be taken now: as many as ports and descriptors allow.
     pub fn free_pairs(&self) -> usize {
-        self.pool.free(Instant::now())
+        let free = self.pool.free(Instant::now());
+        free.min(self.free_descriptors() / 2)
+    }
+
+    fn free_descriptors(&self) -> usize {
+        self.descriptors.free(2 * self.endpoints())
     }
 
     /// Closes every endpoint and ends the threads; every later call fails.
     pub fn shut_down(&self) {
         self.is_closed.store(true, Ordering::Release);
-        for inbox in &self.inboxes {
-            inbox.stop.store(true, Ordering::Release);
-            // Something to read, whatever it is, ends the wait.
-            inbox.commands.push(Command::Remove(0));
-            inbox.commands.notify();
-        }
-        for thread in lock(&self.threads).drain(..) {
-            let _ = thread.join();
-        }
-        self.inboxes
-            .iter()
-            .for_each(|inbox| drop(inbox.commands.take()));
+        self.threads.stop();
         lock(&self.registry).handles.clear();
     }
 
-    fn tell(&self, thread: usize, command: Command) {
-        self.inboxes[thread].commands.push(command);
+    #[cfg(test)]
+    pub(crate) fn pair(&self, id: EndpointId) -> Arc<Pair> {
+        Arc::clone(&lock(&self.registry).handles[&id].pair)
     }
 
     fn now_ns(&self) -> u64 {
@@ -368,9 +343,4 @@ impl Drop for Engine {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn least(loads: &[usize]) -> usize {
-    let lightest = loads.iter().enumerate().min_by_key(|&(_, load)| load);
-    lightest.map_or(0, |(n, _)| n)
 }

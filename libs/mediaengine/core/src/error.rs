@@ -13,6 +13,10 @@ pub enum EngineError {
         /// Last port of the range.
         last: u16,
     },
+    /// The process or the machine has no room for another socket.
+    OutOfDescriptors(io::Error),
+    /// Every thread was lost.
+    NoThread,
     /// No endpoint has this id (any more).
     UnknownEndpoint(u64),
     /// An address or a setting makes no sense.
@@ -29,6 +33,10 @@ impl fmt::Display for EngineError {
             Self::PortsExhausted { first, last } => {
                 write!(f, "no free RTP port pair is left in {first}-{last}")
             }
+            Self::OutOfDescriptors(error) => {
+                write!(f, "no socket is left for media: {error}")
+            }
+            Self::NoThread => f.write_str("every thread of the media engine was lost"),
             Self::UnknownEndpoint(id) => write!(f, "there is no endpoint {id}"),
             Self::Invalid(text) => f.write_str(text),
             Self::Closed => f.write_str("the media engine is closed"),

@@ -5,6 +5,8 @@
 //! peer's phone is. A caller holds an [`Engine`]; its methods bind sockets at once and queue
 //! everything else for the thread that owns the endpoint, until [`Engine::flush`].
 
+mod config;
+mod descriptors;
 mod engine;
 mod error;
 mod gate;
@@ -17,9 +19,11 @@ mod stats;
 #[allow(unsafe_code)]
 mod sys;
 mod table;
+mod threads;
 mod worker;
 
-pub use engine::{Config, EndpointId, Engine};
+pub use config::Config;
+pub use engine::{EndpointId, Engine};
 pub use error::EngineError;
 pub use spec::EndpointSpec;
 pub use stats::EndpointStats;

@@ -49,6 +49,12 @@ impl Channel {
         self.socket.as_raw_fd()
     }
 
+    /// Stops whoever sends, or moves the target, until the guard is dropped.
+    #[cfg(test)]
+    pub fn hold(&self) -> MutexGuard<'_, Option<SocketAddr>> {
+        self.lock()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<SocketAddr>> {
         self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The few system calls the standard library does not wrap: epoll, eventfd, a socket option.
+//! The few system calls the standard library does not wrap: epoll, eventfd, an option, a limit.
 
 use std::io;
 use std::net::UdpSocket;
@@ -121,4 +121,15 @@ pub fn set_dscp(socket: &UdpSocket, dscp: u8, is_ipv6: bool) -> io::Result<()> {
         )
     })?;
     Ok(())
+}
+
+/// How many descriptors the process may have open (RLIMIT_NOFILE, the soft limit).
+pub fn descriptor_limit() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: a writable struct; the kernel fills it in.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
 }

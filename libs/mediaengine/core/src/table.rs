@@ -66,6 +66,8 @@ impl Entry {
 
     /// Takes over what the signalling says; silence counts from now.
     pub fn update(&mut self, spec: EndpointSpec, now_ns: u64) {
+        #[cfg(test)]
+        assert!(!self.panics, "a bug in one endpoint");
         if self.rtp_gate.update(spec.remote, spec.learn_from.clone()) {
             self.pair.rtp.set_target(spec.remote);
         }
@@ -108,6 +110,8 @@ impl Entry {
 
     /// True when the silence has just become too long; once, until something is heard again.
     pub fn check_timeout(&mut self, now_ns: u64) -> bool {
+        #[cfg(test)]
+        assert!(!self.panics, "a bug in one endpoint");
         let is_silent = self.timeout_ns > 0
             && self.rtp_gate.has_remote()
             && now_ns.saturating_sub(self.heard_ns) >= self.timeout_ns;

@@ -3,12 +3,13 @@
 //! A packet is handled between two system calls, without locks that others hold, and never touches
 //! Python. Commands go before packets, so that a packet sent after a flush finds what it asked for; a
 //! readiness that this makes stale finds another endpoint's own socket, or none, and nothing to read.
-//! A panic ends the endpoint it happened in, and nothing else.
+//! A panic ends the endpoint it happened in, and nothing else, be it over a packet, a command or a
+//! time-out. One that belongs to no endpoint ends the thread (`threads.rs`).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::mailbox::Mailbox;
@@ -24,6 +25,8 @@ pub enum Event {
     TimedOut(u64),
     /// It forwards nothing any more, because of a bug or for want of memory. Close it.
     Failed(u64),
+    /// A thread died or stands still; `Failed` follows for each of its endpoints.
+    ThreadLost(usize),
 }
 
 /// What a thread is asked to do.
@@ -32,12 +35,44 @@ pub enum Command {
     Update(u64, EndpointSpec),
     Route(u64, Out),
     Remove(u64),
+    #[cfg(test)]
+    Die,
+}
+
+impl Command {
+    fn endpoint(&self) -> u64 {
+        match self {
+            Self::Add(id, ..) | Self::Update(id, _) | Self::Route(id, _) | Self::Remove(id) => *id,
+            #[cfg(test)]
+            Self::Die => panic!("a bug outside of any endpoint"),
+        }
+    }
 }
 
 /// How the engine reaches one of its threads.
 pub struct Inbox {
     pub commands: Mailbox<Command>,
+    /// Set by the engine: the thread is to end.
     pub stop: AtomicBool,
+    /// Set by whoever finds out that the thread does its work no more.
+    pub is_lost: AtomicBool,
+    /// Rounds begun and ended: odd while the thread is in one.
+    pub rounds: AtomicU64,
+}
+
+impl Inbox {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            commands: Mailbox::new()?,
+            stop: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
+            rounds: AtomicU64::new(0),
+        })
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.stop.load(Ordering::Acquire) && !self.is_lost.load(Ordering::Acquire)
+    }
 }
 
 const WAKE: u64 = u64::MAX;
@@ -80,17 +115,18 @@ impl Worker {
         })
     }
 
-    /// Works until told to stop.
+    /// Works until told to stop, or until the epoll set breaks.
     pub fn run(&mut self) {
         let mut ready = ready_list(ROUND);
         let mut now = Instant::now();
-        while !self.inbox.stop.load(Ordering::Acquire) {
-            // Only a broken epoll set fails here; the endpoints then hear of it.
+        while self.inbox.is_wanted() {
             let Ok(found) = self.epoll.wait(&mut ready, self.timeout_ms(now)) else {
-                return self.fail_all();
+                return;
             };
             now = Instant::now();
+            self.inbox.rounds.fetch_add(1, Ordering::AcqRel);
             self.round(&ready[..found], now);
+            self.inbox.rounds.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -138,6 +174,13 @@ impl Worker {
     }
 
     fn carry_out(&mut self, command: Command, now_ns: u64) {
+        let id = command.endpoint();
+        if catch_unwind(AssertUnwindSafe(|| self.execute(command, now_ns))).is_err() {
+            self.fail(id);
+        }
+    }
+
+    fn execute(&mut self, command: Command, now_ns: u64) {
         match command {
             Command::Add(id, pair, spec) => self.add(Entry::new(id, pair, spec, now_ns)),
             Command::Update(id, spec) => {
@@ -147,6 +190,8 @@ impl Worker {
             }
             Command::Route(id, out) => self.table.route(id, out),
             Command::Remove(id) => self.remove(id),
+            #[cfg(test)]
+            Command::Die => {}
         }
     }
 
@@ -176,17 +221,16 @@ impl Worker {
         self.events.notify();
     }
 
-    fn fail_all(&mut self) {
-        let ids: Vec<u64> = self.table.entries().map(|entry| entry.id).collect();
-        ids.into_iter().for_each(|id| self.fail(id));
-    }
-
     fn check_timeouts(&mut self, now_ns: u64) {
+        let mut failed = Vec::new();
         for entry in self.table.entries() {
-            if entry.check_timeout(now_ns) {
-                self.events.push(Event::TimedOut(entry.id));
+            match catch_unwind(AssertUnwindSafe(|| entry.check_timeout(now_ns))) {
+                Ok(true) => self.events.push(Event::TimedOut(entry.id)),
+                Ok(false) => {}
+                Err(_) => failed.push(entry.id),
             }
         }
+        failed.into_iter().for_each(|id| self.fail(id));
         self.events.notify();
     }
 }
@@ -200,10 +244,7 @@ mod tests {
     const PACKET: [u8; 12] = [0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
 
     fn worker() -> Worker {
-        let inbox = Arc::new(Inbox {
-            commands: Mailbox::new().unwrap(),
-            stop: AtomicBool::new(false),
-        });
+        let inbox = Arc::new(Inbox::new().unwrap());
         let events = Arc::new(Mailbox::new().unwrap());
         Worker::new(inbox, events, Instant::now(), Duration::from_secs(1)).unwrap()
     }
@@ -217,6 +258,13 @@ mod tests {
         let mut ready = ready_list(ROUND);
         let found = worker.epoll.wait(&mut ready, 2000).unwrap();
         worker.round(&ready[..found], Instant::now());
+    }
+
+    fn quietly(act: impl FnOnce()) {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        act();
+        std::panic::set_hook(hook);
     }
 
     #[test]
@@ -233,13 +281,10 @@ mod tests {
             worker.carry_out(Command::Add(id as u64, Arc::clone(pair), spec.clone()), 0);
         }
         worker.table.get(0).unwrap().panics = true;
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
         phone
             .send_to(&PACKET, ("127.0.0.1", pairs[0].lease.port))
             .unwrap();
-        one_round(&mut worker);
-        std::panic::set_hook(hook);
+        quietly(|| one_round(&mut worker));
         phone
             .send_to(&PACKET, ("127.0.0.1", pairs[1].lease.port))
             .unwrap();
@@ -250,12 +295,24 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_epoll_set_is_told_for_every_endpoint() {
+    fn a_panic_over_a_command_or_a_time_out_ends_its_own_endpoint_only() {
         let pool = Arc::new(PortPool::new(32300, 32399, Duration::ZERO));
         let mut worker = worker();
-        worker.carry_out(Command::Add(5, pair(&pool), EndpointSpec::default()), 0);
-        worker.fail_all();
-        assert_eq!(worker.events.take(), [Event::Failed(5)]);
-        assert!(worker.table.is_empty());
+        for id in 0..3 {
+            let pair = pair(&pool);
+            worker.carry_out(Command::Add(id, pair, EndpointSpec::default()), 0);
+        }
+        quietly(|| {
+            worker.table.get(0).unwrap().panics = true;
+            worker.carry_out(Command::Update(0, EndpointSpec::default()), 0);
+            worker.table.get(1).unwrap().panics = true;
+            worker.check_timeouts(0);
+        });
+        assert_eq!(
+            worker.events.take(),
+            [Event::Failed(0), Event::Failed(1)],
+            "and not the third"
+        );
+        assert!(worker.table.get(2).is_some());
     }
 }

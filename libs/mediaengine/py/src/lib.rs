@@ -22,14 +22,16 @@ create_exception!(
     parley.mediaengine,
     PortsExhausted,
     EngineError,
-    "No RTP port pair of the range is free."
+    "No RTP port pair of the range is free, or no descriptor for its sockets."
 );
 
 type Address = (String, u16);
 
 fn raised(failure: Failure) -> PyErr {
     match failure {
-        Failure::PortsExhausted { .. } => PortsExhausted::new_err(failure.to_string()),
+        Failure::PortsExhausted { .. } | Failure::OutOfDescriptors(_) => {
+            PortsExhausted::new_err(failure.to_string())
+        }
         _ => EngineError::new_err(failure.to_string()),
     }
 }
@@ -192,9 +194,22 @@ impl PyEngine {
             let told = self.0.take_events().into_iter().map(|event| match event {
                 Event::TimedOut(id) => ("timed_out", id),
                 Event::Failed(id) => ("failed", id),
+                Event::ThreadLost(thread) => ("thread_lost", thread as u64),
             });
             Ok(told.collect())
         })
+    }
+
+    fn check(&self) -> PyResult<()> {
+        guarded(|| {
+            self.0.check();
+            Ok(())
+        })
+    }
+
+    #[getter]
+    fn living_threads(&self) -> usize {
+        self.0.living_threads()
     }
 
     #[getter]

@@ -10,7 +10,7 @@ class EngineError(Exception):
     """The engine refused; nothing was changed."""
 
 class PortsExhausted(EngineError):
-    """No RTP port pair of the range is free."""
+    """No RTP port pair of the range is free, or no descriptor for its sockets."""
 
 @final
 class EndpointSpec:
@@ -104,8 +104,18 @@ class Engine:
     def event_fd(self) -> int:
         """A descriptor that is readable while there are events."""
 
-    def drain_events(self) -> list[tuple[Literal["timed_out", "failed"], int]]:
-        """Takes the events so far: what happened, and to which endpoint."""
+    def drain_events(self) -> list[tuple[Literal["timed_out", "failed", "thread_lost"], int]]:
+        """Takes the events so far: what happened, and to which endpoint or, the last, thread.
+
+        The endpoints of a lost thread follow it as failed.
+        """
+
+    def check(self) -> None:
+        """Gives up threads that have stood still for 2 s; call it each half second (watchdog)."""
+
+    @property
+    def living_threads(self) -> int:
+        """Threads that were not lost; without any, `open` is refused."""
 
     @property
     def endpoints(self) -> int:
@@ -113,7 +123,7 @@ class Engine:
 
     @property
     def free_pairs(self) -> int:
-        """Port pairs that could be taken now."""
+        """Port pairs that could be taken now: as many as ports and descriptors allow."""
 
     def shut_down(self) -> None:
         """Closes every endpoint and ends the threads; may be repeated."""

@@ -23,7 +23,11 @@ class SessionMode(StrEnum):
 
 
 class ReplyError(StrEnum):
-    """Why a command was refused (`Reply.error`)."""
+    """Why a command was refused (`Reply.error`).
+
+    `PORTS_EXHAUSTED` stands for descriptors as well. `ADDRESS_REFUSED`: media cannot, or may not,
+    be sent where the SDP says; another relay would say the same.
+    """
 
     STALE_EPOCH = "stale_epoch"
     UNKNOWN_SESSION = "unknown_session"
@@ -31,6 +35,7 @@ class ReplyError(StrEnum):
     INVALID = "invalid"
     DRAINING = "draining"
     INTERNAL = "internal"
+    ADDRESS_REFUSED = "address_refused"
 
 
 class Address(Struct, frozen=True):
@@ -139,6 +144,8 @@ class StreamStats(Struct, frozen=True):
         lost: packets missing in what was received (RFC 3550 A.3), never negative.
         jitter_ms: interarrival jitter of what was received (RFC 3550 6.4.1).
         rejected: datagrams dropped: unknown source, or not RTP or RTCP.
+        send_failed: packets to that phone that the operating system would not send: a firewall, a
+            full buffer, no route.
         last_packet_age_s: since the last accepted RTP packet; None when there was none.
     """
 
@@ -152,6 +159,7 @@ class StreamStats(Struct, frozen=True):
     jitter_ms: float = 0.0
     rtcp_received: int = 0
     rejected: int = 0
+    send_failed: int = 0
     last_packet_age_s: float | None = None
 
 

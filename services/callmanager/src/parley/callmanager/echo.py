@@ -6,7 +6,7 @@ It answers every offer with plain audio as offered; without an offer it offers G
 from typing import Any, Final, NamedTuple
 
 from parley.callmanager.actions import MediaPurpose
-from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, Ending
+from parley.callmanager.ending import BAD_ACK_ANSWER, Ending, is_sdp_fault, without_media
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.parts import CallParts
 from parley.callmanager.party_description import (
@@ -131,8 +131,9 @@ class Echo:
         if not is_done:
             if pending is not None:
                 self._parts.out.write()
-                self._parts.caller.respond(pending.transaction, pending.request, 500)
-            return MEDIA_UNAVAILABLE
+                status = 488 if is_sdp_fault(reply) else 500
+                self._parts.caller.respond(pending.transaction, pending.request, status)
+            return without_media(reply, EndedBy.CALLER)
         if purpose is MediaPurpose.ACK_ANSWER:
             # What the ACK brought stands nowhere else; the phone will not repeat it for ever.
             self._parts.out.join_write(now)

@@ -6,6 +6,7 @@ import structlog
 from msgspec import Struct
 
 from parley.model.call import CallRecord, CallResult, EndedBy, Termination
+from parley.model.media import Reply, ReplyError
 
 NO_ANSWER_REASON: Final = 'Q.850;cause=19;text="No answer from user"'
 MEDIA_REASON: Final = 'Q.850;cause=41;text="Temporary failure"'
@@ -61,6 +62,7 @@ LOST = Ending(CallResult.LOST, "lost", EndedBy.PLATFORM, 503)
 """Its owner died when nobody was there to take it over."""
 BROKEN = Ending(CallResult.FAILED, "internal-error", EndedBy.PLATFORM, 500)
 
+_SDP_FAULTS: Final = frozenset((ReplyError.ADDRESS_REFUSED, ReplyError.INVALID))
 _RESULTS: Final = {
     403: CallResult.REJECTED,
     404: CallResult.NOT_FOUND,
@@ -86,6 +88,18 @@ _REASONS: Final = {
 # Statuses that speak to us, not to the caller: challenges would leak (the caller has no
 # credentials for the callee's phone), redirections and lost flows are our own business.
 _TOLD: Final = {401: 480, 407: 480, 408: 480, 430: 480, 481: 480, 487: 480, 503: 500}
+
+
+def is_sdp_fault(reply: Reply | None) -> bool:
+    """Whether a relay refused what stands in a phone's SDP: another relay would do so too."""
+    return reply is not None and reply.error in _SDP_FAULTS
+
+
+def without_media(reply: Reply | None, by: EndedBy) -> Ending:
+    """The end of a call that a relay will not carry, or none can; the SDP came from `by`."""
+    if is_sdp_fault(reply):
+        return Ending(CallResult.FAILED, "media-refused", by, 488)
+    return MEDIA_UNAVAILABLE
 
 
 def failed_by_callee(status: int) -> Ending:

@@ -177,6 +177,7 @@ def _sum(one: StreamStats, two: StreamStats) -> StreamStats:
         lost=one.lost + two.lost,
         rtcp_received=one.rtcp_received + two.rtcp_received,
         rejected=one.rejected + two.rejected,
+        send_failed=one.send_failed + two.send_failed,
     )
 
 

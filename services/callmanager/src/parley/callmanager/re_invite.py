@@ -9,7 +9,13 @@ in the 2xx has its answer in the ACK.
 from typing import Any, Final
 
 from parley.callmanager.actions import MediaPurpose
-from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, PHONE_LOST, Ending
+from parley.callmanager.ending import (
+    BAD_ACK_ANSWER,
+    PHONE_LOST,
+    Ending,
+    is_sdp_fault,
+    without_media,
+)
 from parley.callmanager.exchange import Exchange, Phase
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.outputs import Purpose
@@ -19,6 +25,7 @@ from parley.callmanager.party_description import (
     PartyDescription,
     read_description,
 )
+from parley.model.call import EndedBy
 from parley.model.media import LegSpec, Reply
 from parley.sdp.offer_answer import answer_matches_offer
 from parley.sip.errors import RemoteProtocolError
@@ -202,14 +209,26 @@ class Renegotiation:
     def _accept(self, exchange: Exchange, answer: PartyDescription | None) -> Ending | None:
         offer = exchange.offer
         if answer is None or (offer and not answer_matches_offer(offer.sdp, answer.sdp)):
-            if exchange.is_invite:
-                exchange.target.acknowledge(exchange.cseq)
-            self._refuse(exchange, 502)
+            self._reject_answer(exchange, 502)
             return None
         exchange.answer = answer
         exchange.phase = Phase.ANSWERING
         self._go_on(exchange)
         return None
+
+    def _reject_answer(self, exchange: Exchange, status: int) -> None:
+        """The call goes on as it was, whatever the target has answered."""
+        if exchange.is_invite:
+            exchange.target.acknowledge(exchange.cseq)
+        self._refuse(exchange, status)
+
+    def _note_again(self, exchange: Exchange) -> None:
+        """The relay refused what it was told last, and goes on with what it was told before."""
+        media, pair = self._parts.media, (exchange.origin, exchange.target)
+        for leg, other in (pair, pair[::-1]):
+            if leg.remote is not None:
+                specs = leg.remote.specs(leg.learn_from, other.remote, media.indexes)
+                media.note(LegSpec(leg.media_leg, specs))
 
     def _go_on(self, exchange: Exchange) -> None:
         """The target has answered: the relay comes next, then the origin."""
@@ -237,7 +256,11 @@ class Renegotiation:
         if purpose is MediaPurpose.OFFER_AGAIN:
             return self._receive_streams(exchange, is_done=is_done)
         if not is_done:
-            return MEDIA_UNAVAILABLE
+            if is_sdp_fault(reply) and exchange.is_unanswered:
+                self._note_again(exchange)
+                self._reject_answer(exchange, 488)
+                return None
+            return without_media(reply, EndedBy.CALLER)
         if purpose is MediaPurpose.ANSWER_AGAIN:
             self._finish(exchange, now)
         else:

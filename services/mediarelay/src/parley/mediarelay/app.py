@@ -15,6 +15,7 @@ from parley.mediaengine import Engine, EngineError
 from parley.mediarelay.announcer import Announcer
 from parley.mediarelay.grpc_api import MediaRelayApi
 from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.net_policy import NetPolicy
 from parley.mediarelay.relay import Relay
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.model.relay_load import RelayLoad
@@ -75,11 +76,26 @@ class RelayService:
             StartError: the settings cannot work.
         """
         _raise_file_limit()
+        engine = _make_engine(settings)
         self.relay = Relay(
-            _make_engine(settings),
+            engine,
             settings.advertised_host or settings.host,
             RelayMetrics(registry),
+            NetPolicy(
+                settings.host,
+                settings.rtp_ports,
+                advertised=settings.advertised_host,
+                allowed=settings.allowed_networks,
+                forbidden=settings.forbidden_networks,
+            ),
         )
+        pairs = (settings.rtp_ports.last - settings.rtp_ports.first + 1) // 2
+        if engine.free_pairs < pairs - 1:
+            _logger.warning(
+                "open files (ulimit -n) are too few for the RTP ports",
+                port_pairs=pairs,
+                usable=engine.free_pairs,
+            )
         self._move_timeout_s = settings.move_timeout_s
         self._has_others = has_others
         self._is_started = False
@@ -112,13 +128,14 @@ class RelayService:
 
     def is_ready(self) -> bool:
         """Whether new sessions are taken."""
-        return self._is_started and not self.relay.is_draining
+        return self._is_started and self.relay.takes_sessions
 
 
 class GrpcFront:
     """The gRPC server before a relay's core.
 
     Attributes:
+        host: the address that is listened on, apart from that of media.
         port: the port that is listened on; known after `start` when 0 was asked for.
         instance_id: of this run.
     """
@@ -126,8 +143,9 @@ class GrpcFront:
     name = "media relay gRPC"
 
     def __init__(self, relay: Relay, settings: MediaRelaySettings, clock: Clock) -> None:
-        self.host = settings.host
+        self.host = settings.grpc_host
         self.port = settings.grpc_port
+        self._advertised_host = settings.grpc_advertised_host or settings.grpc_host
         self.instance_id = RandomIds().instance(settings.name)
         self._relay = relay
         self._zone = settings.zone
@@ -150,7 +168,7 @@ class GrpcFront:
         server = grpc.aio.server(options=_GRPC_OPTIONS)
         add_MediaRelayServicer_to_server(self._api, server)
         try:
-            self.port = server.add_insecure_port(self.address)
+            self.port = server.add_insecure_port(_host_port(self.host, self.port))
         except RuntimeError as error:
             # gRPC does not say why; the same attempt by hand does.
             listen_tcp(self.host, self.port, what=_WHAT).close()
@@ -176,9 +194,8 @@ class GrpcFront:
 
     @property
     def address(self) -> str:
-        """`host:port` of the server."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        """`host:port` by which call managers reach the server."""
+        return _host_port(self._advertised_host, self.port)
 
     def report(self) -> RelayLoad:
         """How the relay is now."""
@@ -189,7 +206,7 @@ class GrpcFront:
             capacity=self._relay.capacity,
             zone=self._zone,
             at=self._clock.wall_s(),
-            draining=self._relay.is_draining,
+            draining=not self._relay.takes_sessions,
         )
 
     @property
@@ -229,11 +246,15 @@ def create_app(
         announcers.append(Announcer(backing.discovery, backing.state, clock, front.report))
     health = HttpServer(
         HealthApp((core, front), registry),
-        settings.host,
+        settings.health_host,
         settings.health_port,
         name="The media relay's health port",
     )
     return [core, front, *announcers, health]
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _make_engine(settings: MediaRelaySettings) -> Engine:

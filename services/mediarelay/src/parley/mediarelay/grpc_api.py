@@ -141,7 +141,7 @@ class MediaRelayApi(MediaRelayServicer):
         return {
             "instance_id": self.instance_id,
             "sessions": self._relay.sessions,
-            "draining": self._relay.is_draining,
+            "draining": not self._relay.takes_sessions,
             "heartbeat_ms": self._heartbeat_ms,
         }
 

@@ -29,7 +29,9 @@ class RelayMetrics:
     def __init__(self, registry: Registry) -> None:
         metrics = Metrics(registry, "mediarelay")
         self._sessions = metrics.gauge("sessions", "Media sessions open now.")
-        self._free_pairs = metrics.gauge("free_port_pairs", "RTP port pairs that are free.")
+        self._free_pairs = metrics.gauge(
+            "free_port_pairs", "RTP port pairs that are free and have descriptors."
+        )
         self._commands = metrics.counter(
             "commands", "Commands by kind and result.", ("command", "result")
         )
@@ -37,7 +39,15 @@ class RelayMetrics:
         self._packets = metrics.counter("packets", "RTP packets of ended sessions.", ("direction",))
         self._bytes = metrics.counter("bytes", "RTP bytes of ended sessions.", ("direction",))
         self._lost = metrics.counter("packets_lost", "RTP packets that phones sent in vain.")
+        self._send_failed = metrics.counter(
+            "packets_send_failed", "Packets that the operating system would not send."
+        )
+        self._threads = metrics.gauge("threads", "Threads that forward; lost ones are not counted.")
         self._rejected = metrics.counter("packets_rejected", "Datagrams of strangers or garbage.")
+
+    def set_threads(self, living: int) -> None:
+        """Notes how many threads work."""
+        self._threads.set(living)
 
     def set_load(self, sessions: int, free_pairs: int) -> None:
         """Notes what is in use."""
@@ -62,3 +72,4 @@ class RelayMetrics:
             self._bytes.labels("sent").inc(stream.bytes_sent)
             self._lost.inc(stream.lost)
             self._rejected.inc(stream.rejected)
+            self._send_failed.inc(stream.send_failed)

@@ -7,12 +7,13 @@ session's are refused; any command may be repeated.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 from parley.mediaengine import Engine, EngineError, PortsExhausted
 from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.net_policy import AddressRefused, NetPolicy
 from parley.mediarelay.session import InvalidCommand, Session
 from parley.model.media import (
     CloseSession,
@@ -26,6 +27,9 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
+
+WATCH_S: Final = 0.5
+"""Pause between two looks at the engine's threads."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -44,16 +48,20 @@ class Relay:
         is_draining: new sessions are refused.
     """
 
-    def __init__(self, engine: Engine, ip: str, metrics: RelayMetrics) -> None:
+    def __init__(self, engine: Engine, ip: str, metrics: RelayMetrics, policy: NetPolicy) -> None:
         """Takes the engine over.
 
         Args:
             engine: closed by `close`.
             ip: the address phones are told; differs from the engine's behind NAT.
             metrics: where to count.
+            policy: says where media may be sent.
         """
         self.is_draining = False
         self._engine = engine
+        self._policy = policy
+        self._threads = engine.living_threads
+        self._watchdog: asyncio.TimerHandle | None = None
         self._ip = ip
         self._metrics = metrics
         self._sessions: dict[str, Session] = {}
@@ -80,19 +88,39 @@ class Relay:
 
     @property
     def capacity(self) -> int:
-        """Sessions of one bridged stream that the ports suffice for, open ones included."""
-        return len(self._sessions) + self._engine.free_pairs // 2
+        """Sessions of one bridged stream, open ones included, that there is room for.
+
+        Ports and descriptors limit it, and threads that were lost.
+        """
+        if not self._engine.living_threads:
+            return 0
+        free = self._engine.free_pairs // 2
+        return len(self._sessions) + free * self._engine.living_threads // self._threads
+
+    @property
+    def takes_sessions(self) -> bool:
+        """Whether new sessions are taken: it does not drain, and a thread is left to carry them."""
+        return not self.is_draining and self._engine.living_threads > 0
 
     def start(self) -> None:
-        """Begins to tell events, in the running loop."""
+        """Begins to tell events, and to watch the engine's threads, in the running loop."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._engine.event_fd(), self.read_events)
+        self._metrics.set_threads(self._engine.living_threads)
+        self._watch(self._loop)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._engine.check()
+        self._watchdog = loop.call_later(WATCH_S, self._watch, loop)
 
     def close(self) -> None:
         """Closes every session and the engine; may be repeated."""
         if self._loop is not None:
             self._loop.remove_reader(self._engine.event_fd())
             self._loop = None
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
         self._engine.shut_down()
         self._sessions.clear()
         self._by_endpoint.clear()
@@ -136,6 +164,10 @@ class Relay:
     def read_events(self) -> None:
         """Takes the engine's events and tells those that concern a call."""
         for kind, endpoint in self._engine.drain_events():
+            if kind == "thread_lost":
+                self._metrics.set_threads(self._engine.living_threads)
+                _logger.error("media thread lost", left=self._engine.living_threads)
+                continue
             session = self._by_endpoint.get(endpoint)
             if session is None:
                 continue  # Closed in the meantime.
@@ -157,10 +189,12 @@ class Relay:
             return _refusal(command, refusal.error, refusal.detail)
         except InvalidCommand as error:
             return _refusal(command, ReplyError.INVALID, str(error))
+        except AddressRefused as error:
+            return _refusal(command, ReplyError.ADDRESS_REFUSED, str(error))
         except PortsExhausted as error:
             return _refusal(command, ReplyError.PORTS_EXHAUSTED, str(error))
         except EngineError as error:
-            return _refusal(command, ReplyError.INVALID, str(error))
+            return _refusal(command, ReplyError.INTERNAL, str(error))
         except Exception:
             _logger.exception("command failed", session_id=command.session_id)
             return _refusal(command, ReplyError.INTERNAL, "a bug in the media relay; see its log")
@@ -175,10 +209,15 @@ class Relay:
         return _accepted(session)
 
     def _create(self, command: OpenSession) -> Reply:
-        if self.is_draining:
+        if not self.takes_sessions:
             raise _Refused(ReplyError.DRAINING, "the relay takes no new session")
         session = Session(
-            command.session_id, command.mode, self._engine, self._ip, self._by_endpoint
+            command.session_id,
+            command.mode,
+            self._engine,
+            self._ip,
+            self._by_endpoint,
+            self._policy,
         )
         session.epoch = command.epoch
         try:

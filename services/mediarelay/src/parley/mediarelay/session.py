@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from parley.mediaengine import EndpointSpec, EndpointStats, Engine
+from parley.mediaengine import EndpointSpec, EndpointStats, Engine, EngineError
+from parley.mediarelay.net_policy import NetPolicy
 from parley.model.media import (
     Address,
     LegPorts,
@@ -50,6 +51,7 @@ class Session:
         engine: Engine,
         ip: str,
         by_endpoint: "dict[int, Session]",
+        policy: NetPolicy,
     ) -> None:
         self.session_id = session_id
         self.mode = mode
@@ -57,27 +59,27 @@ class Session:
         self._engine = engine
         self._ip = ip
         self._by_endpoint = by_endpoint
+        self._policy = policy
         self._media_timeout_s = 0.0
         self._legs: dict[str, dict[int, Stream]] = {}
 
     def apply(self, legs: list[LegSpec], media_timeout_s: float | None) -> None:
-        """Opens the streams that are new and updates those that are named.
+        """Opens the streams that are new and updates those that are named: all, or nothing.
 
         Raises:
-            InvalidCommand: a value makes no sense; nothing was changed.
-            EngineError: the engine refused; what was opened stays for `close` to release.
+            InvalidCommand: a value makes no sense.
+            AddressRefused: media cannot, or may not, be sent where it is wanted.
+            EngineError: the engine refused.
         """
         self._check(legs, media_timeout_s)
+        self._open_new(legs)
         changed = {spec.index for leg in legs for spec in leg.streams}
         if media_timeout_s is not None and media_timeout_s != self._media_timeout_s:
             self._media_timeout_s = media_timeout_s
             changed.update(index for _, index, _ in self._walk())
         for leg in legs:
-            streams = self._legs.setdefault(leg.leg, {})
             for spec in leg.streams:
-                if spec.index not in streams:
-                    self._open(leg.leg, spec)
-                streams[spec.index].spec = spec
+                self._legs[leg.leg][spec.index].spec = spec
         for index in changed:
             self._update(index, legs)
 
@@ -85,10 +87,13 @@ class Session:
         """Closes every endpoint; returns their last counters."""
         stats = []
         for leg, index, stream in self._walk():
-            self._by_endpoint.pop(stream.endpoint, None)
-            stats.append(_stream_stats(leg, index, self._engine.close(stream.endpoint)))
+            stats.append(_stream_stats(leg, index, self._release(stream)))
         self._legs.clear()
         return stats
+
+    def _release(self, stream: Stream) -> EndpointStats:
+        self._by_endpoint.pop(stream.endpoint, None)
+        return self._engine.close(stream.endpoint)
 
     def ports(self) -> list[LegPorts]:
         """Our addresses, leg by leg."""
@@ -114,17 +119,52 @@ class Session:
         names = set(self._legs)
         for leg in legs:
             names.add(leg.leg)
-            _check_leg(leg)
+            self._check_leg(leg)
         if len(names) > _MAX_LEGS:
             raise InvalidCommand(f"a session has at most {_MAX_LEGS} legs, not {len(names)}")
         if media_timeout_s is not None and not 0 <= media_timeout_s <= _MAX_TIMEOUT_S:
             raise InvalidCommand(f"a media time-out cannot be {media_timeout_s} s")
 
+    def _check_leg(self, leg: LegSpec) -> None:
+        if not leg.leg:
+            raise InvalidCommand("a leg must have a name")
+        if len(leg.streams) > MAX_STREAMS_PER_LEG:
+            raise InvalidCommand(f"a leg has at most {MAX_STREAMS_PER_LEG} streams")
+        for spec in leg.streams:
+            if not 0 <= spec.index < MAX_STREAMS_PER_LEG:
+                raise InvalidCommand(f"stream index {spec.index} is out of bounds")
+            if not 0 < spec.clock_rate <= _MAX_CLOCK_RATE:
+                raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
+            for address in (spec.remote, spec.remote_rtcp):
+                if address is not None:
+                    self._policy.check(address)
+            try:
+                _endpoint_spec(spec, 0.0)
+            except EngineError as error:
+                raise InvalidCommand(str(error)) from error
+
+    def _open_new(self, legs: list[LegSpec]) -> None:
+        """Opens the streams that are new; when one cannot be had, closes the others again."""
+        before = {leg: set(streams) for leg, streams in self._legs.items()}
+        try:
+            for leg in legs:
+                streams = self._legs.setdefault(leg.leg, {})
+                for spec in leg.streams:
+                    if spec.index not in streams:
+                        self._open(leg.leg, spec)
+        except BaseException:
+            for leg_name, index, stream in list(self._walk()):
+                if index not in before.get(leg_name, ()):
+                    self._release(stream)
+                    del self._legs[leg_name][index]
+            self._legs = {leg: self._legs[leg] for leg in before}
+            raise
+
     def _open(self, leg: str, spec: StreamSpec) -> None:
         peer = self._peer(leg, spec.index)
         near = peer.endpoint if peer else None
         endpoint, rtp_port = self._engine.open(_endpoint_spec(spec, 0.0), near)
-        # Kept before anything else can fail, so that closing the session releases it.
+        # Kept before anything else can fail, so that it is released.
         self._legs[leg][spec.index] = Stream(endpoint, rtp_port, spec)
         self._by_endpoint[endpoint] = self
         if self.mode is SessionMode.ECHO:
@@ -180,25 +220,6 @@ class Session:
                 yield leg, index, stream
 
 
-def _check_leg(leg: LegSpec) -> None:
-    if not leg.leg:
-        raise InvalidCommand("a leg must have a name")
-    if len(leg.streams) > MAX_STREAMS_PER_LEG:
-        raise InvalidCommand(f"a leg has at most {MAX_STREAMS_PER_LEG} streams")
-    for spec in leg.streams:
-        if not 0 <= spec.index < MAX_STREAMS_PER_LEG:
-            raise InvalidCommand(f"stream index {spec.index} is out of bounds")
-        if not 0 < spec.clock_rate <= _MAX_CLOCK_RATE:
-            raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
-        _check_address(spec.remote)
-        _check_address(spec.remote_rtcp)
-
-
-def _check_address(address: Address | None) -> None:
-    if address is not None and not 0 < address.port < 65536:
-        raise InvalidCommand(f"{address.port} is not a port")
-
-
 def _endpoint_spec(spec: StreamSpec, timeout_s: float) -> EndpointSpec:
     return EndpointSpec(
         _pair(spec.remote),
@@ -225,5 +246,6 @@ def _stream_stats(leg: str, index: int, stats: EndpointStats) -> StreamStats:
         jitter_ms=stats.jitter_ms,
         rtcp_received=stats.rtcp_received,
         rejected=stats.rejected,
+        send_failed=stats.send_failed,
         last_packet_age_s=stats.last_packet_age_s,
     )

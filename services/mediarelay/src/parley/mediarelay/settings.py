@@ -1,11 +1,18 @@
 """Settings of the media relay, `PARLEY_MEDIARELAY_*`."""
 
 from ipaddress import ip_address
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from parley.service.settings import LogLevel, PortRange, Ports, Settings
+from parley.mediarelay.net_policy import parse_networks
+from parley.service.settings import CommaList, LogLevel, PortRange, Ports, Settings
+
+
+def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    parse_networks(texts)
+    return texts
 
 
 class MediaRelaySettings(Settings):
@@ -17,13 +24,20 @@ class MediaRelaySettings(Settings):
         zone: where it runs; call managers prefer relays of their own.
         announce: registers in discovery and reports its load to shared state
             (`PARLEY_BACKING_*`); without it call managers must name its address.
-        host: this machine's address for RTP and gRPC.
+        host: this machine's address for RTP.
         advertised_host: the address phones are told, where NAT stands before the relay.
+        allowed_networks: where media may be sent though it is refused otherwise.
+        forbidden_networks: where media may not be sent, the cluster's own networks say. Loopback
+            (unless `host` is on it), link-local, multicast, reserved and metadata addresses and
+            the relay's own ports are refused anyway.
         rtp_ports: range of ports for RTP and RTCP, two per stream and leg.
         threads: threads that forward packets.
         quarantine_s: how long a port pair is not used again after a call.
         dscp: DiffServ code point of the packets sent, 0 for none.
+        grpc_host: this machine's address for call managers; not to be reached from outside.
+        grpc_advertised_host: what call managers are told when that is not `grpc_host`.
         grpc_port: where call managers connect; 0 picks one.
+        health_host: address of the health port; not to be reached from outside.
         health_port: `/healthz`, `/readyz`, `/metrics`; 0 picks one.
         orphan_timeout_s: sessions of a call manager that is away, and silent, for longer are
             closed.
@@ -39,11 +53,16 @@ class MediaRelaySettings(Settings):
     announce: bool = False
     host: str = "127.0.0.1"
     advertised_host: str = ""
+    allowed_networks: Annotated[CommaList, AfterValidator(_check_networks)] = ()
+    forbidden_networks: Annotated[CommaList, AfterValidator(_check_networks)] = ()
     rtp_ports: Ports = PortRange(20000, 29999)
     threads: int = Field(1, ge=1, le=64)
     quarantine_s: float = Field(5.0, ge=0, le=3600)
     dscp: int = Field(46, ge=0, le=63)
+    grpc_host: str = "127.0.0.1"
+    grpc_advertised_host: str = ""
     grpc_port: int = Field(7100, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
     health_port: int = Field(9107, ge=0, le=65535)
     orphan_timeout_s: float = Field(300.0, gt=0)
     heartbeat_s: float = Field(0.2, gt=0, le=60)

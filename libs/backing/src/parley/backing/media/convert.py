@@ -37,6 +37,7 @@ _ERROR_TO_PB = {
     ReplyError.INVALID: pb.REPLY_ERROR_INVALID,
     ReplyError.DRAINING: pb.REPLY_ERROR_DRAINING,
     ReplyError.INTERNAL: pb.REPLY_ERROR_INTERNAL,
+    ReplyError.ADDRESS_REFUSED: pb.REPLY_ERROR_ADDRESS_REFUSED,
 }
 _ERROR_FROM_PB = {value: error for error, value in _ERROR_TO_PB.items()}
 

@@ -27,7 +27,8 @@ from parley.model.media import (
 )
 from parley.service.tasks import TaskOwner
 
-_ELSEWHERE = frozenset({ReplyError.DRAINING, ReplyError.PORTS_EXHAUSTED})
+# What one relay refuses another may take; only who drains is followed by one that comes.
+_ELSEWHERE = frozenset({ReplyError.DRAINING, ReplyError.PORTS_EXHAUSTED, ReplyError.INTERNAL})
 
 
 class GrpcMediaControl:
@@ -248,8 +249,8 @@ class GrpcMediaControl:
                 # Those that were asked went away; the next may be on its way.
                 reply, error = None, gone
             if reply is not None:
-                is_full = reply.error is ReplyError.PORTS_EXHAUSTED
-                if reply.error not in _ELSEWHERE or (is_full and not self._is_connecting(besides)):
+                may_wait = reply.error is ReplyError.DRAINING or self._is_connecting(besides)
+                if reply.error not in _ELSEWHERE or not may_wait:
                     return reply
             if not await self._another_comes(besides, seen, until):
                 break

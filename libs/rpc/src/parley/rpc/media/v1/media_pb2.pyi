@@ -22,6 +22,7 @@ class ReplyError(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REPLY_ERROR_INVALID: _ClassVar[ReplyError]
     REPLY_ERROR_DRAINING: _ClassVar[ReplyError]
     REPLY_ERROR_INTERNAL: _ClassVar[ReplyError]
+    REPLY_ERROR_ADDRESS_REFUSED: _ClassVar[ReplyError]
 SESSION_MODE_UNSPECIFIED: SessionMode
 SESSION_MODE_BRIDGE: SessionMode
 SESSION_MODE_ECHO: SessionMode
@@ -32,6 +33,7 @@ REPLY_ERROR_PORTS_EXHAUSTED: ReplyError
 REPLY_ERROR_INVALID: ReplyError
 REPLY_ERROR_DRAINING: ReplyError
 REPLY_ERROR_INTERNAL: ReplyError
+REPLY_ERROR_ADDRESS_REFUSED: ReplyError
 
 class CommandBatch(_message.Message):
     __slots__ = ("instance_id", "commands")
@@ -166,7 +168,7 @@ class LocalStream(_message.Message):
     def __init__(self, index: _Optional[int] = ..., ip: _Optional[str] = ..., rtp_port: _Optional[int] = ..., rtcp_port: _Optional[int] = ...) -> None: ...
 
 class StreamStats(_message.Message):
-    __slots__ = ("leg", "index", "packets_received", "bytes_received", "packets_sent", "bytes_sent", "lost", "jitter_ms", "rtcp_received", "rejected", "last_packet_age_s")
+    __slots__ = ("leg", "index", "packets_received", "bytes_received", "packets_sent", "bytes_sent", "lost", "jitter_ms", "rtcp_received", "rejected", "last_packet_age_s", "send_failed")
     LEG_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     PACKETS_RECEIVED_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +180,7 @@ class StreamStats(_message.Message):
     RTCP_RECEIVED_FIELD_NUMBER: _ClassVar[int]
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     LAST_PACKET_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    SEND_FAILED_FIELD_NUMBER: _ClassVar[int]
     leg: str
     index: int
     packets_received: int
@@ -189,7 +192,8 @@ class StreamStats(_message.Message):
     rtcp_received: int
     rejected: int
     last_packet_age_s: float
-    def __init__(self, leg: _Optional[str] = ..., index: _Optional[int] = ..., packets_received: _Optional[int] = ..., bytes_received: _Optional[int] = ..., packets_sent: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., lost: _Optional[int] = ..., jitter_ms: _Optional[float] = ..., rtcp_received: _Optional[int] = ..., rejected: _Optional[int] = ..., last_packet_age_s: _Optional[float] = ...) -> None: ...
+    send_failed: int
+    def __init__(self, leg: _Optional[str] = ..., index: _Optional[int] = ..., packets_received: _Optional[int] = ..., bytes_received: _Optional[int] = ..., packets_sent: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., lost: _Optional[int] = ..., jitter_ms: _Optional[float] = ..., rtcp_received: _Optional[int] = ..., rejected: _Optional[int] = ..., last_packet_age_s: _Optional[float] = ..., send_failed: _Optional[int] = ...) -> None: ...
 
 class MediaEvent(_message.Message):
     __slots__ = ("session_id", "timed_out", "lost")

@@ -1,0 +1,68 @@
+//! How many more sockets the process may open: capacity, as much as ports are.
+
+use std::fs;
+use std::io;
+
+use crate::sys::descriptor_limit;
+
+const OPEN: &str = "/proc/self/fd";
+
+/// The process's descriptors, seen from the media engine.
+pub struct Descriptors {
+    /// Kept free for whatever else the process does.
+    spare: usize,
+    /// Those of others when the engine was made, where the kernel does not tell the present number.
+    others: usize,
+}
+
+impl Descriptors {
+    /// Counts what is open now.
+    pub fn new(spare: usize) -> Self {
+        let listed = fs::read_dir(OPEN).map_or(0, Iterator::count);
+        Self {
+            spare,
+            others: listed,
+        }
+    }
+
+    /// How many the engine may still take, when it has `own`.
+    pub fn free(&self, own: usize) -> usize {
+        let used = told().unwrap_or(self.others + own);
+        descriptor_limit().saturating_sub(used + self.spare)
+    }
+}
+
+/// Linux 6.2 and later tell the number of open descriptors as the size of the folder.
+fn told() -> Option<usize> {
+    let size = fs::metadata(OPEN).ok()?.len();
+    usize::try_from(size).ok().filter(|&size| size > 0)
+}
+
+/// Whether an error says that the process or the machine has no room for another socket.
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_later_try_may_cure_is_exhaustion() {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS] {
+            assert!(is_exhaustion(&io::Error::from_raw_os_error(code)));
+        }
+        assert!(!is_exhaustion(&io::Error::from_raw_os_error(libc::EACCES)));
+    }
+
+    #[test]
+    fn what_is_kept_for_others_is_not_free() {
+        let all = Descriptors::new(0).free(0);
+        let few = Descriptors::new(50).free(0);
+        // Other tests open and close sockets meanwhile.
+        assert!(all > few && few > 0, "{all} and {few}");
+    }
+}
