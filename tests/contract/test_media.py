@@ -147,9 +147,12 @@ async def test_refusals_are_replies(media: Media) -> None:
     exhausted = await media.control.execute(OpenSession("y", 1, legs=legs))
     assert exhausted.error is ReplyError.PORTS_EXHAUSTED
     assert exhausted.detail
-    nonsense = LegSpec("a", [StreamSpec(0, Address("phone.example", 4000))])
+    nonsense = LegSpec("a", [StreamSpec(16)])
     invalid = await media.control.execute(OpenSession("z", 1, legs=[nonsense]))
     assert invalid.error is ReplyError.INVALID
+    inside = LegSpec("a", [StreamSpec(0, Address("169.254.169.254", 80))])
+    refused = await media.control.execute(OpenSession("z", 1, legs=[inside]))
+    assert refused.error is ReplyError.ADDRESS_REFUSED
     assert media.service.relay.sessions == 0
 
 

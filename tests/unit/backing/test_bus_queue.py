@@ -1,6 +1,7 @@
 """The queue in front of the brokers: bounds, order, what outlives the process."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,6 +40,28 @@ async def test_what_was_not_acknowledged_is_there_in_the_next_run(tmp_path: Path
     assert [entry.value for entry in left] == [b"0", b"3", b"4", b"5"]
     assert (left[0].topic, left[0].key, left[0].stamp_ms) == ("calls", "k", 1000)
     assert _add(queue, b"6").sequence > left[-1].sequence
+    await queue.aclose()
+
+
+async def test_a_flipped_bit_costs_one_waiting_record_and_a_vanished_folder_none(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "queue"
+    queue = _queue(folder)
+    queue.open()
+    for n in range(6):
+        _add(queue, b"waits%d" % n)
+    await queue.aclose()
+    path = folder / "bus.00000001.journal"
+    path.write_bytes(path.read_bytes().replace(b"waits2", b"waitsX"))
+    queue = _queue(folder)
+    left = [entry.value for entry in queue.open()]
+    assert left == [b"waits0", b"waits1", b"waits3", b"waits4", b"waits5"]
+    await asyncio.sleep(0)
+    shutil.rmtree(folder)
+    await queue.aclose()
+    queue = _queue(folder)
+    assert [entry.value for entry in queue.open()] == left
     await queue.aclose()
 
 

@@ -172,6 +172,27 @@ async def test_a_cut_journal_loses_the_last_records_only(tmp_path: Path) -> None
     await bus.aclose()
 
 
+async def test_the_offset_of_a_record_that_was_damaged_is_not_given_again(tmp_path: Path) -> None:
+    bus = _bus(tmp_path)
+    await bus.start()
+    sink = Sink()
+    bus.subscribe("t", "g", sink)
+    for value in (b"one", b"two"):
+        await bus.publish_and_wait("t", "k", value)
+    await sink.has(2)
+    await bus.aclose()
+    path = _journal_file(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"two", b"TWO"))
+    bus = _bus(tmp_path)
+    await bus.start()
+    again = Sink()
+    bus.subscribe("t", "g", again)
+    bus.publish("t", "k", b"three")
+    await again.has(1)
+    assert again.values == [b"three"]
+    await bus.aclose()
+
+
 async def test_volatile_topics_are_not_written(tmp_path: Path) -> None:
     bus = EmbeddedBus(FakeClock(), Journal(tmp_path, "bus"), volatile_topics=("load",))
     await bus.start()

@@ -1,4 +1,4 @@
-"""An append-only journal of small records: what the embedded state and bus keep on disk.
+"""An append-only journal (write-ahead log) of small records, for embedded state, bus and queue.
 
 Policy. The owner holds everything in memory and appends one record per change; all records of one
 turn of the event loop leave in one `write()`. Compaction starts a new generation, into which
@@ -6,7 +6,8 @@ changes go at once and the owner's present records are copied a little at a time
 never held up; when the copy is complete and synced, the older generations are deleted. It starts
 when the file has doubled since the last one, that is when garbage outweighs what lives.
 
-When the disk refuses writes the records wait in memory up to a bound; beyond it they are dropped
+A folder that vanishes while it is in use is made anew, with everything from memory. When the disk
+refuses writes the records wait in memory up to a bound; beyond it they are dropped
 and the next successful write is followed by a compaction, which writes everything anew from memory.
 """
 
@@ -18,11 +19,14 @@ from pathlib import Path
 
 import structlog
 
-from parley.backing.errors import BackingUnavailable
-from parley.backing.journalfile import JournalFiles, encode_records
+from parley.backing.errors import BackingUnavailable, FolderInUse
+from parley.backing.journal_records import encode_records
+from parley.backing.journalfile import JournalFiles
 
 _RETRY_S = 1.0
 _SYNC_INTERVAL_S = 1.0
+_LOOK_S = 1.0
+_COPY_RETRY_S = 5.0
 _COPY_BYTES_PER_TICK = 128 * 1024
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -75,6 +79,12 @@ class Journal:
         self._copy: Iterator[bytes] | None = None
         self._is_copied = False
         self._copied_bytes = 0
+        self._copy_at = 0.0
+        self._copy_timer: asyncio.TimerHandle | None = None
+        self._look_at = 0.0
+        self._owes_deletion = False
+        # What is on disk lacks something that only memory has.
+        self._is_bare = False
         self._is_dirty = False
         self._sync_timer: asyncio.TimerHandle | None = None
         self._sync_job: asyncio.Future[None] | None = None
@@ -88,7 +98,7 @@ class Journal:
             FolderInUse: another process holds the journal.
         """
         self._files.load(replay)
-        self._must_copy = self._files.old_bytes > 0
+        self._must_copy = self._files.old_bytes > 0 or self._files.is_damaged
 
     def start(self, snapshot: Callable[[], Iterator[bytes]]) -> None:
         """Binds the journal to the running loop.
@@ -102,7 +112,9 @@ class Journal:
         self._schedule()
 
     def append(self, payload: bytes) -> None:
-        """Queues a record; it is written at the end of this turn of the loop."""
+        """Queues a record, not an empty one; it is written at the end of this turn of the loop."""
+        if not payload:
+            raise ValueError("a journal keeps no empty record")
         self._pending.append(payload)
         self._pending_bytes += len(payload)
         if self._wake is None:
@@ -132,7 +144,11 @@ class Journal:
         if not self._files.is_open:
             return
         self._stop_timers()
-        if not self.flush():
+        self._look_at = self._copy_at = 0.0
+        is_written = self.flush()
+        while is_written and self._is_bare and (self._copy or self._is_compaction_due()):
+            is_written = self.flush()
+        if not is_written:
             _logger.error("journal closed with records unwritten", records=len(self._pending))
         self._stop_timers()
         self._loop = None
@@ -145,10 +161,10 @@ class Journal:
         self._files.close()
 
     def _stop_timers(self) -> None:
-        for handle in (self._wake, self._sync_timer):
+        for handle in (self._wake, self._sync_timer, self._copy_timer):
             if handle is not None:
                 handle.cancel()
-        self._wake = self._sync_timer = None
+        self._wake = self._sync_timer = self._copy_timer = None
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -170,13 +186,14 @@ class Journal:
     def flush(self) -> bool:
         """Writes what is queued, in one piece; False when the disk refuses."""
         try:
+            self._look_after_folder()
             if self._is_compaction_due():
                 self._start_copy()
             copied = self._next_copies() if self._copy is not None else []
             if self._pending or copied:
                 self._files.write(encode_records(self._pending + copied))
                 self._is_dirty = True
-        except OSError as error:
+        except (OSError, FolderInUse) as error:
             self._refused(error)
             return False
         self._pending = []
@@ -185,9 +202,26 @@ class Journal:
         self._written()
         return True
 
-    def _refused(self, error: OSError) -> None:
+    def _look_after_folder(self) -> None:
+        """Makes the folder anew when somebody has removed it."""
+        if self._loop is None or self._loop.time() < self._look_at:
+            return
+        self._look_at = self._loop.time() + _LOOK_S
+        if not self._files.is_gone():
+            return
+        self._look_at = 0.0
+        self._files.recreate()
+        _logger.error("journal's folder was removed; made anew", folder=str(self._files.folder))
+        self._copy, self._is_copied, self._must_copy = None, False, True
+        self._copy_at, self._is_bare = 0.0, True
+
+    def _refused(self, error: Exception) -> None:
         if not self._is_failing:
-            _logger.error("journal cannot be written; records wait in memory", error=str(error))
+            _logger.error(
+                "journal cannot be written; records wait in memory",
+                folder=str(self._files.folder),
+                error=str(error),
+            )
         self._is_failing = True
         if self._copy is not None or self._is_copied:
             self._copy, self._is_copied, self._must_copy = None, False, True
@@ -195,7 +229,7 @@ class Journal:
             _logger.error("journal dropped waiting records", records=len(self._pending))
             self._pending = []
             self._pending_bytes = 0
-            self._must_copy = True
+            self._must_copy = self._is_bare = True
             _fail(self._write_waiters)
             _fail(self._sync_waiters)
 
@@ -238,21 +272,35 @@ class Journal:
         error = None if job.cancelled() else job.exception()
         if job.cancelled() or error is not None:
             _logger.error("journal cannot be synced", error=str(error))
-            self._must_copy = self._must_copy or ends_compaction
+            # What the system could not bring to the medium it may have forgotten since.
+            self._must_copy = True
+            self._copy_later()
             _fail(waiters)
             return
         _release(waiters)
-        if ends_compaction:
-            self._files.delete_old()
+        if ends_compaction or self._owes_deletion:
+            self._delete_old()
             # What changed during the copy may already be garbage again.
             if self._is_compaction_due():
                 self._schedule()
         self._arm_sync()
 
+    def _delete_old(self) -> None:
+        try:
+            self._files.delete_old()
+        except OSError as error:
+            if not self._owes_deletion:
+                _logger.error("old journal file cannot be deleted", error=str(error))
+            self._owes_deletion = True
+        else:
+            self._owes_deletion = False
+
     # -- compaction --------------------------------------------------------------------------
 
     def _is_compaction_due(self) -> bool:
         if self._copy is not None or self._is_copied or self._loop is None:
+            return False
+        if self._loop.time() < self._copy_at:
             return False
         if self._must_copy:
             return True
@@ -260,12 +308,26 @@ class Journal:
         return self._files.old_bytes == 0 and self._files.live_bytes > grown_to
 
     def _start_copy(self) -> None:
-        # An earlier attempt that failed has already begun the generation.
-        if self._files.old_bytes == 0:
-            self._files.open_next()
+        if self._files.needs_next:
+            try:
+                self._files.open_next()
+            except OSError as error:
+                if self._copy_timer is None:
+                    _logger.error("journal cannot be compacted; it grows", error=str(error))
+                self._copy_later()
+                return
         self._must_copy = False
         self._copied_bytes = 0
         self._copy = self._snapshot()
+
+    def _copy_later(self) -> None:
+        if self._loop is None:
+            return
+        pause_s = _RETRY_S if self._is_bare else _COPY_RETRY_S
+        self._copy_at = self._loop.time() + pause_s
+        if self._copy_timer is not None:
+            self._copy_timer.cancel()
+        self._copy_timer = self._loop.call_at(self._copy_at, self._schedule)
 
     def _next_copies(self) -> list[bytes]:
         assert self._copy is not None
@@ -279,6 +341,7 @@ class Journal:
         else:
             self._copy = None
             self._is_copied = True
+            self._is_bare = False
         self._copied_bytes += size
         return copies
 

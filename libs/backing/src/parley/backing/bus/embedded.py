@@ -184,7 +184,9 @@ def _replay_record(
 
 
 def _replay_commit(topic: Topic, group: str, index: int, offset: int) -> None:
-    topic.partition(index)
+    partition = topic.partition(index)
+    # What was committed was there, though the journal may have lost it.
+    partition.next_offset = max(partition.next_offset, offset)
     committed = topic.group(group).committed
     committed[index] = max(committed[index], offset)
 
