@@ -56,6 +56,12 @@ class ScriptedRelay(MediaRelayServicer):
             pb.ReplyBatch(instance_id="relay-1", replies=replies, heartbeat_ms=heartbeat_ms)
         )
 
+    def refuse(self, error: pb.ReplyError) -> None:
+        replies = [
+            pb.Reply(id=c.id, session_id=c.session_id, error=error) for c in self.last.commands
+        ]
+        self.outgoing.put_nowait(pb.ReplyBatch(instance_id="relay-1", replies=replies))
+
     def hang_up(self) -> None:
         self.outgoing.put_nowait(None)
 
@@ -282,8 +288,9 @@ async def test_events_of_a_session_that_was_closed_are_not_told(
     assert events == []
 
 
-async def test_a_relay_that_dies_over_an_opening_is_not_the_last_to_be_asked(
-    relay: ScriptedRelay, address: str
+@pytest.mark.parametrize("error", [None, pb.REPLY_ERROR_INTERNAL, pb.REPLY_ERROR_PORTS_EXHAUSTED])
+async def test_a_relay_that_dies_or_fails_over_an_opening_is_not_the_last_to_be_asked(
+    relay: ScriptedRelay, address: str, error: pb.ReplyError | None
 ) -> None:
     second = ScriptedRelay()
     server = grpc.aio.server()
@@ -301,12 +308,16 @@ async def test_a_relay_that_dies_over_an_opening_is_not_the_last_to_be_asked(
                 await asyncio.sleep(0.001)
         asked, left = (second, relay) if relay.batches.empty() else (relay, second)
         await asked.next_batch()
-        asked.hang_up()
+        if error is None:
+            asked.hang_up()
+        else:
+            asked.refuse(error)
         assert await left.next_batch() == [("open", "s")]
         left.accept()
         assert (await asyncio.wait_for(opening, 3)).ok
-        # The first one may have opened it before it went: it closes it when it is back.
-        assert await asked.next_batch() == [("close", "s")]
+        if error is None:
+            # The first one may have opened it before it went: it closes it when it is back.
+            assert await asked.next_batch() == [("close", "s")]
     finally:
         await control.aclose()
         await server.stop(None)

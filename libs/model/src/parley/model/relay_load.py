@@ -18,10 +18,11 @@ class RelayLoad(Struct, frozen=True, kw_only=True):
     Attributes:
         address: gRPC `host:port`, as in discovery.
         sessions: sessions it holds now.
-        capacity: sessions of one bridged stream that its ports suffice for.
+        capacity: sessions of one bridged stream that its ports, descriptors and threads suffice
+            for.
         zone: where it runs.
         at: Unix seconds of the report.
-        draining: it takes no new session.
+        draining: it takes no new session, as one that ends or has lost all its threads.
     """
 
     instance: InstanceId
