@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from parley.backing.bus.base import Record
+from parley.service.metrics import Metrics, Registry
 from parley.testkit.contracts.arms import settled
 from parley.testkit.contracts.bus import Sink
 
@@ -45,6 +46,26 @@ async def test_a_member_that_dies_is_replaced_and_what_it_committed_does_not_com
     rest = range(published, published + 20)
     await settled(lambda: _are_all_there(sink, rest), WAIT_S)
     assert sorted(child.got + sink.values) == sorted(b"%d" % n for n in range(published + 20))
+
+
+async def test_consumer_lag_is_a_metric_per_topic_and_group(open_bus: Open) -> None:
+    registry = Registry()
+    bus = await open_bus(metrics=Metrics(registry, "test"))
+    go_on = asyncio.Event()
+
+    async def hangs(_: object) -> None:
+        await go_on.wait()
+
+    def lag() -> float:
+        labels = {"topic": TOPIC, "group": GROUP}
+        return registry.value("parley_test_bus_consumer_lag_records", labels)
+
+    bus.subscribe(TOPIC, GROUP, hangs)
+    for n in range(10):
+        await bus.publish_and_wait(TOPIC, f"k{n}", b"x")
+    await settled(lambda: lag() > 0, WAIT_S)
+    go_on.set()
+    await settled(lambda: lag() == 0, WAIT_S)
 
 
 async def test_a_member_that_lost_its_partitions_commits_nothing(

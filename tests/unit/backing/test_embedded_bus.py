@@ -11,6 +11,7 @@ from parley.backing.bus.embedded import EmbeddedBus
 from parley.backing.bus.log import BusLimits
 from parley.backing.errors import BusFull
 from parley.backing.journal import Journal, JournalLimits, SyncPolicy
+from parley.service.metrics import Metrics, Registry
 from parley.testkit.clock import FakeClock
 from parley.testkit.contracts.arms import settled
 from parley.testkit.contracts.bus import Sink
@@ -191,6 +192,35 @@ async def test_the_offset_of_a_record_that_was_damaged_is_not_given_again(tmp_pa
     await again.has(1)
     assert again.values == [b"three"]
     await bus.aclose()
+
+
+async def test_consumer_lag_is_a_metric_per_topic_and_group() -> None:
+    registry = Registry()
+    bus = EmbeddedBus(FakeClock(), metrics=Metrics(registry, "backing"))
+    await bus.start()
+
+    def lag(group: str) -> float:
+        labels = {"topic": "t", "group": group}
+        return registry.value("parley_backing_bus_consumer_lag_records", labels)
+
+    go_on = asyncio.Event()
+
+    async def hangs(_: object) -> None:
+        await go_on.wait()
+
+    sink = Sink()
+    bus.subscribe("t", "slow", hangs)
+    follower = bus.tail("t", sink)
+    for _ in range(3):
+        bus.publish("t", "k", b"x")
+    await sink.has(3)
+    assert (lag("slow"), lag("")) == (3, 0)
+    go_on.set()
+    await settled(lambda: lag("slow") == 0)
+    bus.subscribe("t", "slow", hangs)
+    await follower.aclose()
+    await bus.aclose()
+    assert (lag("slow"), lag("")) == (0, 0)
 
 
 async def test_volatile_topics_are_not_written(tmp_path: Path) -> None:

@@ -123,14 +123,17 @@ def _journal(settings: BackingSettings, name: str) -> Journal | None:
     return Journal(settings.data / name, name, settings.sync)
 
 
-def _embedded_bus(settings: BackingSettings, clock: Clock, _registry: Registry | None) -> Bus:
+def _embedded_bus(settings: BackingSettings, clock: Clock, registry: Registry | None) -> Bus:
     limits = BusLimits(
         partitions=settings.bus_partitions,
         keep_records=settings.bus_keep_records,
         max_records=settings.bus_max_records,
         attempts=settings.bus_attempts,
     )
-    return EmbeddedBus(clock, _journal(settings, "bus"), limits, settings.bus_volatile_topics)
+    metrics = None if registry is None else Metrics(registry, "backing")
+    return EmbeddedBus(
+        clock, _journal(settings, "bus"), limits, settings.bus_volatile_topics, metrics
+    )
 
 
 def _kafka_bus(settings: BackingSettings, clock: Clock, registry: Registry | None) -> Bus:

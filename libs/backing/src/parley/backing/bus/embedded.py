@@ -14,10 +14,12 @@ import structlog
 
 from parley.backing.bus.base import DEAD_LETTER_SUFFIX, Handler, Record
 from parley.backing.bus.consumer import Consumer, GroupConsumer, TailConsumer
+from parley.backing.bus.consumer_lag import TAIL, ConsumerLag
 from parley.backing.bus.log import BusLimits, Group, Partition, Topic
 from parley.backing.errors import BackingUnavailable, BusFull
 from parley.backing.journal import Journal
 from parley.service.clock import Clock
+from parley.service.metrics import Metrics
 from parley.service.tasks import TaskOwner
 
 # First items of the journal's records; on disk, so their meaning never changes.
@@ -38,6 +40,7 @@ class EmbeddedBus:
         journal: None keeps everything in memory only.
         limits: bounds and pauses.
         volatile_topics: topics that are not worth the disk.
+        metrics: where to show the consumer lag.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class EmbeddedBus:
         journal: Journal | None = None,
         limits: BusLimits = DEFAULT_LIMITS,
         volatile_topics: Collection[str] = (),
+        metrics: Metrics | None = None,
     ) -> None:
         self._wall_s = clock.wall_s
         self._journal = journal
@@ -53,6 +57,7 @@ class EmbeddedBus:
         self._volatile = frozenset(volatile_topics)
         self._topics: dict[str, Topic] = {}
         self._consumers: list[Consumer] = []
+        self._lag = None if metrics is None else ConsumerLag(metrics)
         self._tasks = TaskOwner()
         self._is_closed = False
 
@@ -111,27 +116,31 @@ class EmbeddedBus:
         member = GroupConsumer(
             log, log.group(group), handler, self._limits, self._commit, self._bury
         )
-        return self._run(member, f"bus {topic} {group}")
+        return self._run(member, topic, group)
 
     def tail(self, topic: str, handler: Handler) -> Consumer:
         """Hands over every record from now on."""
-        return self._run(TailConsumer(self._open(topic), handler, self._limits), f"bus {topic}")
+        return self._run(TailConsumer(self._open(topic), handler, self._limits), topic, TAIL)
 
     def _open(self, topic: str) -> Topic:
         if self._is_closed:
             raise BackingUnavailable("the bus is closed")
         return self._topics.get(topic) or self._topic(topic)
 
-    def _run(self, consumer: Consumer, name: str) -> Consumer:
-        task = self._tasks.spawn(consumer.run(), name=name)
+    def _run(self, consumer: Consumer, topic: str, group: str) -> Consumer:
+        task = self._tasks.spawn(consumer.run(), name=f"bus {topic} {group}")
         consumer.attach(task)
         self._consumers.append(consumer)
+        if self._lag is not None:
+            self._lag.add(topic, group, consumer)
         task.add_done_callback(lambda _: self._forget(consumer))
         return consumer
 
     def _forget(self, consumer: Consumer) -> None:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
+        if self._lag is not None:
+            self._lag.remove(consumer)
 
     def _topic(self, name: str) -> Topic:
         topic = self._topics.get(name)

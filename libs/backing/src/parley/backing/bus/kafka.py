@@ -16,7 +16,9 @@ from typing import cast
 
 import structlog
 
+from parley.backing.bus import kafka_private
 from parley.backing.bus.base import DEAD_LETTER_SUFFIX, Handler, Record, Subscription
+from parley.backing.bus.consumer_lag import TAIL, ConsumerLag
 from parley.backing.bus.kafka_consumer import KafkaConsumer
 from parley.backing.bus.kafka_group import GroupConsumer
 from parley.backing.bus.kafka_options import KafkaOptions
@@ -57,8 +59,10 @@ class KafkaBus:
         self._consumers: list[KafkaConsumer] = []
         self._last_ms = 0
         self._is_closed = False
+        self._lag: ConsumerLag | None = None
         if metrics is not None:
             self._show(metrics)
+            self._lag = ConsumerLag(metrics)
 
     @property
     def is_connected(self) -> bool:
@@ -81,7 +85,9 @@ class KafkaBus:
 
         Raises:
             FolderInUse: another process uses the data folder.
+            StartError: the installed aiokafka is another one than this was made for.
         """
+        kafka_private.check()
         self._publisher.start(self._queue.open())
         try:
             async with asyncio.timeout(self._options.start_s):
@@ -144,7 +150,8 @@ class KafkaBus:
                 self._publisher.ensure_topic,
                 self._options.full_name(group),
                 self._bury,
-            )
+            ),
+            group,
         )
 
     def tail(self, topic: str, handler: Handler) -> Subscription:
@@ -154,7 +161,8 @@ class KafkaBus:
         # Later records of ours get later stamps, whatever the resolution of the clock.
         since_ms = self._last_ms = self._stamp_ms() + 1
         return self._run(
-            TailConsumer(self._options, full_name, handler, self._publisher.ensure_topic, since_ms)
+            TailConsumer(self._options, full_name, handler, self._publisher.ensure_topic, since_ms),
+            TAIL,
         )
 
     # --- inside ----------------------------------------------------------------------------
@@ -183,16 +191,20 @@ class KafkaBus:
         await self.publish_and_wait(record.topic + DEAD_LETTER_SUFFIX, record.key, record.value)
         _logger.error("record became a dead letter", topic=record.topic, offset=record.offset)
 
-    def _run(self, consumer: KafkaConsumer) -> Subscription:
+    def _run(self, consumer: KafkaConsumer, group: str) -> Subscription:
         task = self._tasks.spawn(consumer.run(), name=f"bus {consumer.topic}")
         consumer.attach(task)
         self._consumers.append(consumer)
+        if self._lag is not None:
+            self._lag.add(consumer.name, group, consumer)
         task.add_done_callback(lambda _: self._forget(consumer))
         return cast(Subscription, consumer)
 
     def _forget(self, consumer: KafkaConsumer) -> None:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
+        if self._lag is not None:
+            self._lag.remove(consumer)
 
     async def _flush(self) -> None:
         """Waits, bounded, until the brokers have everything; not at all while they are away."""

@@ -36,6 +36,7 @@ from aiokafka.errors import (  # type: ignore[import-untyped]  # the library has
 )
 
 from parley.backing.bus.kafka_options import KafkaOptions
+from parley.backing.bus.kafka_private import drop_connections, is_member, kill_producer
 
 __all__ = [
     "NOT_ASSIGNED",
@@ -55,7 +56,7 @@ __all__ = [
 ]
 
 # What an unreachable, restarting or misbehaving cluster makes the library raise.
-TROUBLE: tuple[type[Exception], ...] = (KafkaError, OSError, TimeoutError, AssertionError)
+TROUBLE: tuple[type[Exception], ...] = (KafkaError, OSError, TimeoutError)
 
 # What no repetition can cure, because the record itself is not wanted.
 REFUSALS: tuple[type[Exception], ...] = (
@@ -119,20 +120,11 @@ async def retire_producer(producer: Any) -> None:
 
     Its own `stop` sends what is left first, while another producer may be sending the same.
     """
-    sender = producer._sender.sender_task
-    if sender is not None:
-        sender.cancel()
-    for connection in list(producer.client._conns.values()):
-        connection.close()
     try:
         async with asyncio.timeout(_CLOSE_S):
-            if sender is not None:
-                await asyncio.wait([sender])
-            await producer.client.close()
+            await kill_producer(producer)
     except TROUBLE as error:
         _logger.warning("bus producer did not end in time", reason=repr(error))
-    finally:
-        producer._closed = True
 
 
 def new_consumer(options: KafkaOptions, group: str | None) -> Any:
@@ -160,8 +152,11 @@ async def partitions_of(consumer: Any, topic: str) -> set[int]:
     Raises:
         KafkaError: they do not know the topic.
     """
-    consumer._client.set_topics([topic])
-    found: set[int] = await consumer._client._wait_on_metadata(topic)
+    # What asks for an offset waits until the consumer has heard of the topic.
+    await consumer.end_offsets([TopicPartition(topic, 0)])
+    found: set[int] | None = consumer.partitions_for_topic(topic)
+    if found is None:
+        raise KafkaError(f"the brokers do not know the topic {topic}")
     return found
 
 
@@ -174,7 +169,7 @@ async def close_consumer(consumer: Any) -> None:
         _logger.warning("bus consumer did not end in time", reason=repr(error))
         with contextlib.suppress(*TROUBLE):
             async with asyncio.timeout(_CLOSE_S):
-                await consumer._client.close()
+                await drop_connections(consumer)
 
 
 async def commit(consumer: Any, offsets: dict[Any, int], timeout_s: float) -> None:
@@ -186,7 +181,7 @@ async def commit(consumer: Any, offsets: dict[Any, int], timeout_s: float) -> No
     """
     # Without a membership the request counts as that of a lone consumer, which a group without
     # members believes: a frozen process could so take back what its successor committed.
-    if consumer._coordinator.generation < 0:
+    if not is_member(consumer):
         raise CommitFailedError("not a member of the group any more")
     async with asyncio.timeout(timeout_s):
         await consumer.commit(offsets)

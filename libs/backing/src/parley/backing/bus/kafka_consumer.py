@@ -1,8 +1,8 @@
-"""What group members and tails on Kafka have in common: connect, read, hand over, connect again.
+"""What group members and tails on Kafka have in common: connect, poll, hand over, connect again.
 
-A consumer that met trouble is closed and made anew after a growing pause. One task does all; who
-wants it to stop sets a flag and, when it waits for records or for a handler that is out of time,
-interrupts it (`_nudge`).
+A consumer that met trouble is closed and made anew after a growing pause (back-off). One
+task does all; who wants it to stop sets a flag and, when it waits for records or for a handler that
+is out of time, interrupts it (`_nudge`).
 """
 
 import asyncio
@@ -30,6 +30,7 @@ class KafkaConsumer(ABC):
 
     Attributes:
         topic: as the brokers know it.
+        name: the same as its users know it.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class KafkaConsumer(ABC):
         self._options = options
         self._handler = handler
         self._ensure_topic = ensure_topic
-        self._name = topic.removeprefix(options.prefix)
+        self.name = topic.removeprefix(options.prefix)
         self._task: asyncio.Task[None] | None = None
         self._consumer: Any = None
         self._interrupt = asyncio.Event()
@@ -95,12 +96,12 @@ class KafkaConsumer(ABC):
                 await self._session()
                 return
             except TROUBLE as error:
-                _logger.warning("bus consumer is away", topic=self._name, reason=repr(error))
+                _logger.warning("bus consumer is away", topic=self.name, reason=repr(error))
             except asyncio.CancelledError:
                 if not self._take_nudge():
                     raise
             except Exception:
-                _logger.exception("bus consumer failed", topic=self._name)
+                _logger.exception("bus consumer failed", topic=self.name)
             if self._is_finishing:
                 return
             await self._rest(self._pause_s)
@@ -167,7 +168,7 @@ class KafkaConsumer(ABC):
     def _record(self, found: Any) -> Record:
         key = b"" if found.key is None else found.key
         return Record(
-            self._name,
+            self.name,
             found.partition,
             found.offset,
             key.decode(errors="surrogateescape"),
@@ -197,15 +198,15 @@ class KafkaConsumer(ABC):
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._take_nudge():
-                _logger.warning("bus handler took too long", topic=self._name)
+                _logger.warning("bus handler took too long", topic=self.name)
             elif task is not None and task.cancelling():
                 raise
             else:
                 # The handler awaited something that was cancelled; that is its failure.
-                _logger.warning("bus handler was cancelled inside", topic=self._name)
+                _logger.warning("bus handler was cancelled inside", topic=self.name)
             return False
         except Exception:
-            _logger.exception("bus handler failed", topic=self._name, records=len(records))
+            _logger.exception("bus handler failed", topic=self.name, records=len(records))
             return False
         # A handler may have swallowed the interruption.
         self._take_nudge()

@@ -1,4 +1,4 @@
-"""A member of a consumer group on Kafka.
+"""A member of a consumer group on Kafka: rebalance, commit, retry with back-off, dead letters.
 
 Policy. Offsets are committed after the handler returned, at most every `commit_s`, when partitions
 are given up, and at the end. When the group rebalances, the batch in the handler's hands is waited
@@ -217,14 +217,14 @@ class GroupConsumer(KafkaConsumer):
         try:
             await commit(consumer, offsets, self._options.request_s)
         except NO_MEMBER as error:
-            _logger.warning("bus partitions were lost", topic=self._name, reason=repr(error))
+            _logger.warning("bus partitions were lost", topic=self.name, reason=repr(error))
             # The library joins again; until then nothing that it still has is ours to handle.
             if generation == self._generation:
                 self._is_revoked = True
         except NOT_ASSIGNED as error:
-            _logger.warning("bus partitions were lost", topic=self._name, reason=repr(error))
+            _logger.warning("bus partitions were lost", topic=self.name, reason=repr(error))
         except TROUBLE as error:
-            _logger.warning("bus offsets not committed", topic=self._name, reason=repr(error))
+            _logger.warning("bus offsets not committed", topic=self.name, reason=repr(error))
             self._handled = handled | self._handled
             self._commit_at = asyncio.get_running_loop().time() + self._options.retry_connect_s
         else:

@@ -1,4 +1,4 @@
-"""Brings queued records to the brokers, in order per key, again and again until acknowledged.
+"""Brings queued records to the brokers, in order per key, with retries until acknowledged.
 
 Policy. A produce request costs the same whatever it carries, so at most one per `linger_s` is sent,
 with all that was published meanwhile; after a silence a record leaves at once. aiokafka repeats a

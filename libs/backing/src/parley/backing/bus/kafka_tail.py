@@ -82,7 +82,7 @@ class TailConsumer(KafkaConsumer):
     async def _between(self, consumer: Any) -> None:
         known = consumer.partitions_for_topic(self.topic)
         if known is not None and len(known) > len(self._positions):
-            raise KafkaError(f"the topic {self._name} has more partitions now")
+            raise KafkaError(f"the topic {self.name} has more partitions now")
 
     async def _end(self, consumer: Any) -> None:
         await asyncio.sleep(0)
