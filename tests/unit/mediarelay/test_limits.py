@@ -59,6 +59,7 @@ def test_descriptors_are_capacity_and_their_end_is_told_as_that_of_the_ports(
     relay: Relay, engine: Engine, limit_descriptors: Callable[[int], None]
 ) -> None:
     limit_descriptors(11)
+    engine.check()
     assert (engine.free_pairs, relay.capacity) == (5, 2)
     assert one(relay, opening("s")).ok and one(relay, opening("t")).ok
     assert relay.capacity == relay.sessions == 2

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::sys::descriptor_limit;
 
@@ -11,8 +12,8 @@ const OPEN: &str = "/proc/self/fd";
 pub struct Descriptors {
     /// Kept free for whatever else the process does.
     spare: usize,
-    /// Those of others when the engine was made, where the kernel does not tell the present number.
-    others: usize,
+    /// Those that are not the engine's, when they were counted last.
+    others: AtomicUsize,
 }
 
 impl Descriptors {
@@ -21,13 +22,21 @@ impl Descriptors {
         let listed = fs::read_dir(OPEN).map_or(0, Iterator::count);
         Self {
             spare,
-            others: listed,
+            others: AtomicUsize::new(told().unwrap_or(listed)),
+        }
+    }
+
+    /// Counts those of others again, where that costs little, when the engine has `own`.
+    pub fn recount(&self, own: usize) {
+        if let Some(all) = told() {
+            self.others
+                .store(all.saturating_sub(own), Ordering::Relaxed);
         }
     }
 
     /// How many the engine may still take, when it has `own`.
     pub fn free(&self, own: usize) -> usize {
-        let used = told().unwrap_or(self.others + own);
+        let used = self.others.load(Ordering::Relaxed) + own;
         descriptor_limit().saturating_sub(used + self.spare)
     }
 }

@@ -282,9 +282,10 @@ impl Engine {
             .collect()
     }
 
-    /// Gives up threads that stand still, which is told as events; to be called every so often, at
-    /// least twice within [`Config::patience`] (watchdog).
+    /// Gives up threads that stand still, which is told as events, and counts the process's
+    /// descriptors; to be called at least twice within [`Config::patience`] (watchdog).
     pub fn check(&self) {
+        self.descriptors.recount(2 * self.endpoints());
         for thread in self.threads.check(Instant::now(), self.config.patience) {
             self.events.push(Event::ThreadLost(thread));
         }

@@ -111,7 +111,10 @@ class Engine:
         """
 
     def check(self) -> None:
-        """Gives up threads that have stood still for 2 s; call it each half second (watchdog)."""
+        """Gives up threads that have stood still for 2 s, counts the process's descriptors.
+
+        To be called each half second (watchdog).
+        """
 
     @property
     def living_threads(self) -> int:
