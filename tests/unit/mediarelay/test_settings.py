@@ -1,7 +1,12 @@
 import socket
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from parley.backing.factory import create_backing
+from parley.backing.settings import BackingSettings
+from parley.mediaengine import Engine
 from parley.mediarelay.app import GrpcFront, RelayService, create_app
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.service.clock import SystemClock
@@ -57,6 +62,21 @@ async def test_call_managers_and_probes_have_addresses_of_their_own() -> None:
     finally:
         for service in reversed(services):
             await service.aclose()
+
+
+@pytest.mark.parametrize(("host", "count"), [("127.0.0.1", 0), ("192.0.2.1", 1)])
+def test_an_announced_relay_that_only_its_own_machine_reaches_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, count: int
+) -> None:
+    # The address is not this machine's: the engine is made for loopback all the same.
+    monkeypatch.setattr(
+        "parley.mediarelay.app._make_engine", lambda _: Engine("127.0.0.1", 32500, 32539)
+    )
+    backing = create_backing(BackingSettings.load(data=tmp_path), SystemClock())
+    with capture_logs() as logs:
+        create_app(MediaRelaySettings.load(host=host), Registry(), SystemClock(), backing)
+    warnings = [entry["event"] for entry in logs if "only call managers" in entry["event"]]
+    assert len(warnings) == count
 
 
 @pytest.mark.parametrize("networks", ["10.0.0.0/33", "here"])

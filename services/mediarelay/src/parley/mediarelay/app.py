@@ -6,6 +6,7 @@
 import asyncio
 import resource
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import grpc
 import structlog
@@ -243,6 +244,7 @@ def create_app(
     )
     front = GrpcFront(core.relay, settings, clock)
     if backing is not None:
+        _warn_of_loopback(settings)
         announcers.append(Announcer(backing.discovery, backing.state, clock, front.report))
     health = HttpServer(
         HealthApp((core, front), registry),
@@ -251,6 +253,16 @@ def create_app(
         name="The media relay's health port",
     )
     return [core, front, *announcers, health]
+
+
+def _warn_of_loopback(settings: MediaRelaySettings) -> None:
+    is_inside = ip_address(settings.grpc_host).is_loopback and not settings.grpc_advertised_host
+    if is_inside and not ip_address(settings.host).is_loopback:
+        _logger.warning(
+            "only call managers on this machine can reach the relay",
+            grpc_host=settings.grpc_host,
+            setting="PARLEY_MEDIARELAY_GRPC_HOST",
+        )
 
 
 def _host_port(host: str, port: int) -> str:

@@ -70,7 +70,7 @@ class MediaRelaySettings(Settings):
     move_timeout_s: float = Field(10.0, ge=0)
     log_level: LogLevel = "info"
 
-    @field_validator("host", "advertised_host")
+    @field_validator("host", "advertised_host", "grpc_host")
     @classmethod
     def _is_address(cls, value: str) -> str:
         if value:
