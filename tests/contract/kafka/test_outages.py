@@ -38,7 +38,8 @@ def _are_all_there(sink: Sink, numbers: range) -> bool:
 async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
     broker: KafkaServer, open_bus: Open
 ) -> None:
-    bus = await open_bus()
+    # A busy machine takes a while to start a broker.
+    bus = await open_bus(publish_s=WAIT_S)
     sink = Sink()
     bus.subscribe(TOPIC, GROUP, sink)
     bus.publish(TOPIC, "k0", b"0")
