@@ -11,7 +11,7 @@ PORTS = PortRange(20000, 29999)
 
 def is_refused(policy: NetPolicy, ip: str, port: int = 4000) -> bool:
     try:
-        policy.check(Address(ip, port))
+        assert policy.target(Address(ip, port)) == Address(ip, port)
     except AddressRefused as error:
         assert str(error)
         return True
@@ -77,6 +77,18 @@ def test_the_relay_s_own_ports_are_refused_under_each_of_its_addresses() -> None
         assert is_refused(policy, ip, 29999)
         assert not is_refused(policy, ip, 19999)
     assert not is_refused(policy, "10.0.0.8", 20000)
+
+
+def test_a_phone_behind_nat_with_an_address_of_a_forbidden_network_is_heard_first() -> None:
+    policy = NetPolicy("203.0.113.9", PORTS, forbidden=["10.0.0.0/8"])
+    inside = Address("10.0.0.5", 4000)
+    assert policy.target(inside, ["10.0.0.5", "198.51.100.7"]) is None
+    assert policy.sources(["10.0.0.5", "198.51.100.7"]) == ["198.51.100.7"]
+    for sources in ([], ["10.0.0.5"], ["10.0.0.5", "10.9.9.9"]):
+        with pytest.raises(AddressRefused):
+            policy.target(inside, sources)
+    with pytest.raises(AddressRefused):
+        policy.target(Address("169.254.169.254", 80), ["198.51.100.7"])
 
 
 def test_an_operator_forbids_networks_and_lets_parts_of_them_through() -> None:

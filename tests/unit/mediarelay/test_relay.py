@@ -5,6 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from parley.mediaengine import Engine
+from parley.mediarelay.metrics import RelayMetrics
+from parley.mediarelay.net_policy import NetPolicy
 from parley.mediarelay.relay import Relay
 from parley.model.media import (
     Address,
@@ -22,6 +24,7 @@ from parley.model.media import (
     UpdateSession,
 )
 from parley.service.metrics import Registry
+from parley.service.settings import PortRange
 
 RTP = bytes([0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]) + b"\xd5" * 160
 MakePhone = Callable[[], socket.socket]
@@ -163,6 +166,31 @@ def test_what_the_system_does_not_send_is_told_and_counted(
     closed = one(relay, CloseSession("s", 1))
     assert [(stats.leg, stats.send_failed) for stats in closed.stats] == [("a", 0), ("b", 1)]
     assert registry.value("parley_mediarelay_packets_send_failed_total") == 1
+
+
+def test_a_phone_behind_nat_in_a_forbidden_network_is_sent_nothing_before_it_was_heard(
+    engine: Engine, registry: Registry, phone: MakePhone
+) -> None:
+    policy = NetPolicy("127.0.0.1", PortRange(32500, 32539), forbidden=["127.0.0.2"])
+    relay = Relay(engine, "127.0.0.1", RelayMetrics(registry), policy)
+    a, b, inside = phone(), phone(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    inside.bind(("127.0.0.2", 0))
+    inside.setblocking(False)
+    with inside:
+        remote = Address(*inside.getsockname())
+        hidden = StreamSpec(0, remote, learn_from=["127.0.0.2", "127.0.0.1"])
+        opened = one(relay, opening(leg("a", hidden), leg("b", stream(b))))
+        inside.sendto(RTP, ("127.0.0.1", rtp_port(opened, "a")))
+        b.sendto(RTP, ("127.0.0.1", rtp_port(opened, "b")))
+        a.sendto(RTP, ("127.0.0.1", rtp_port(opened, "a")))
+        assert b.recv(2000) == RTP
+        b.sendto(RTP, ("127.0.0.1", rtp_port(opened, "b")))
+        assert a.recv(2000) == RTP
+        with pytest.raises(BlockingIOError):
+            inside.recv(2000)
+    alone = StreamSpec(0, remote, learn_from=["127.0.0.2"])
+    refused = one(relay, OpenSession("t", 1, legs=[leg("a", alone)]))
+    assert refused.error is ReplyError.ADDRESS_REFUSED
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ Whoever calls writes what he likes into `c=`; without this the relay would send 
 operator's network (server-side request forgery), or to itself in a circle. Refused by default are
 addresses that are nobody's phone: loopback (unless the relay is on it too), link-local, "this
 network", multicast, reserved and broadcast, and those where clouds tell machines their secrets.
+
+An operator forbids his own networks besides. Phones behind somebody else's NAT name addresses of
+the same private ranges: nothing is sent there, but such a phone is not refused. It gets its media
+once it was heard from where its signalling comes from.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import Final, NamedTuple
 
 from parley.model.media import Address
 from parley.service.settings import PortRange
@@ -70,7 +74,7 @@ class NetPolicy:
             ports: its range: nothing is sent to those at its own addresses.
             advertised: the address that phones are told, if that is another one.
             allowed: networks that are let through whatever else says no.
-            forbidden: networks that are refused besides those that always are.
+            forbidden: the operator's own networks, besides those that are always refused.
 
         Raises:
             ValueError: an address or network is none.
@@ -80,36 +84,63 @@ class NetPolicy:
         self._own = {self._host, ip_address(advertised or host)}
         self._allowed = parse_networks(allowed)
         loopback = () if self._host.is_loopback else _LOOPBACK
-        self._forbidden = (*loopback, *_NEVER_A_PHONE, *parse_networks(forbidden))
+        self._never = (*loopback, *_NEVER_A_PHONE)
+        self._closed = parse_networks(forbidden)
         self._judge = lru_cache(_REMEMBERED)(self._judge_ip)
 
-    def check(self, address: Address) -> None:
-        """Judges where a phone wants its media.
+    def target(self, address: Address, learn_from: Sequence[str] = ()) -> Address | None:
+        """Says where to send what a phone wants at an address; None: nowhere until it is heard.
 
-        The unspecified address is let through: nothing is sent there (the hold of RFC 2543).
+        The unspecified address passes: the engine sends nothing there (the hold of RFC 2543).
+
+        Args:
+            address: from the SDP.
+            learn_from: IPs that the phone may be heard from.
 
         Raises:
             AddressRefused: it cannot have it there.
         """
         if not 0 < address.port < 65536:
             raise AddressRefused(f"{address.port} is not a port")
-        problem, is_own = self._judge(address.ip)
-        if problem:
-            raise AddressRefused(problem)
-        if is_own and self._ports.first <= address.port <= self._ports.last:
+        verdict = self._judge(address.ip)
+        if verdict.is_closed and any(source != address.ip for source in self.sources(learn_from)):
+            return None
+        if verdict.problem:
+            raise AddressRefused(verdict.problem)
+        if verdict.is_own and self._ports.first <= address.port <= self._ports.last:
             raise AddressRefused(f"{address.ip}:{address.port} is the relay's own")
+        return address
 
-    def _judge_ip(self, text: str) -> tuple[str, bool]:
-        """What is wrong with an IP, if anything, and whether it is one of the relay's."""
+    def sources(self, learn_from: Sequence[str]) -> list[str]:
+        """Those IPs that are not in a network of the operator's."""
+        return [ip for ip in learn_from if not self._judge(ip).is_closed]
+
+    def _judge_ip(self, text: str) -> "_Verdict":
         try:
             ip = ip_address(text)
         except ValueError:
-            return f"{text[:50]!r} is not an IP address", False
+            return _Verdict(f"{text[:50]!r} is not an IP address")
         if ip.version != self._host.version or getattr(ip, "scope_id", None):
-            return f"{ip} cannot be reached from {self._host}", False
+            return _Verdict(f"{ip} cannot be reached from {self._host}")
         if ip.is_unspecified or any(ip in network for network in self._allowed):
-            return "", ip in self._own
-        mapped = getattr(ip, "ipv4_mapped", None)
-        if any(each in network for each in (ip, mapped) if each for network in self._forbidden):
-            return f"media may not be sent to {ip}", False
-        return "", ip in self._own
+            return _Verdict(is_own=ip in self._own)
+        same = [each for each in (ip, getattr(ip, "ipv4_mapped", None)) if each]
+        if any(each in network for each in same for network in self._never):
+            return _Verdict(f"media may not be sent to {ip}")
+        if any(each in network for each in same for network in self._closed):
+            return _Verdict(f"media may not be sent to {ip}", is_closed=True)
+        return _Verdict(is_own=ip in self._own)
+
+
+class _Verdict(NamedTuple):
+    """What is to be said of an IP.
+
+    Attributes:
+        problem: why nothing may be sent there; empty if it may.
+        is_own: it is one of the relay's.
+        is_closed: it lies in a network that the operator forbids.
+    """
+
+    problem: str = ""
+    is_own: bool = False
+    is_closed: bool = False

@@ -135,11 +135,8 @@ class Session:
                 raise InvalidCommand(f"stream index {spec.index} is out of bounds")
             if not 0 < spec.clock_rate <= _MAX_CLOCK_RATE:
                 raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
-            for address in (spec.remote, spec.remote_rtcp):
-                if address is not None:
-                    self._policy.check(address)
             try:
-                _endpoint_spec(spec, 0.0)
+                self._endpoint_spec(spec, 0.0)
             except EngineError as error:
                 raise InvalidCommand(str(error)) from error
 
@@ -163,7 +160,7 @@ class Session:
     def _open(self, leg: str, spec: StreamSpec) -> None:
         peer = self._peer(leg, spec.index)
         near = peer.endpoint if peer else None
-        endpoint, rtp_port = self._engine.open(_endpoint_spec(spec, 0.0), near)
+        endpoint, rtp_port = self._engine.open(self._endpoint_spec(spec, 0.0), near)
         # Kept before anything else can fail, so that it is released.
         self._legs[leg][spec.index] = Stream(endpoint, rtp_port, spec)
         self._by_endpoint[endpoint] = self
@@ -183,7 +180,7 @@ class Session:
             if leg in named or timeout_s != stream.timeout_s:
                 stream.timeout_s = timeout_s
                 stream.has_timed_out = False
-                self._engine.update(stream.endpoint, _endpoint_spec(stream.spec, timeout_s))
+                self._engine.update(stream.endpoint, self._endpoint_spec(stream.spec, timeout_s))
 
     def _timeout_s(self, leg: str, stream: Stream) -> float:
         """A phone need not speak before there is somebody to hear it."""
@@ -211,6 +208,19 @@ class Session:
                 return streams.get(index)
         return None
 
+    def _endpoint_spec(self, spec: StreamSpec, timeout_s: float) -> EndpointSpec:
+        return EndpointSpec(
+            self._target(spec.remote, spec),
+            self._target(spec.remote_rtcp, spec),
+            self._policy.sources(spec.learn_from),
+            timeout_s=timeout_s,
+            clock_rate=spec.clock_rate,
+        )
+
+    def _target(self, address: Address | None, spec: StreamSpec) -> tuple[str, int] | None:
+        target = address and self._policy.target(address, spec.learn_from)
+        return None if target is None else (target.ip, target.port)
+
     def _local(self, index: int, stream: Stream) -> LocalStream:
         return LocalStream(index, self._ip, stream.rtp_port, stream.rtp_port + 1)
 
@@ -218,20 +228,6 @@ class Session:
         for leg, streams in self._legs.items():
             for index, stream in streams.items():
                 yield leg, index, stream
-
-
-def _endpoint_spec(spec: StreamSpec, timeout_s: float) -> EndpointSpec:
-    return EndpointSpec(
-        _pair(spec.remote),
-        _pair(spec.remote_rtcp),
-        spec.learn_from,
-        timeout_s=timeout_s,
-        clock_rate=spec.clock_rate,
-    )
-
-
-def _pair(address: Address | None) -> tuple[str, int] | None:
-    return None if address is None else (address.ip, address.port)
 
 
 def _stream_stats(leg: str, index: int, stats: EndpointStats) -> StreamStats:

@@ -27,7 +27,8 @@ class MediaRelaySettings(Settings):
         host: this machine's address for RTP.
         advertised_host: the address phones are told, where NAT stands before the relay.
         allowed_networks: where media may be sent though it is refused otherwise.
-        forbidden_networks: where media may not be sent, the cluster's own networks say. Loopback
+        forbidden_networks: where media may not be sent, the cluster's own networks say; a phone
+            behind NAT that names such an address is sent nothing before it was heard. Loopback
             (unless `host` is on it), link-local, multicast, reserved and metadata addresses and
             the relay's own ports are refused anyway.
         rtp_ports: range of ports for RTP and RTCP, two per stream and leg.
