@@ -16,6 +16,8 @@ from parley.model.media import (
     StreamStats,
 )
 
+Specs = dict[tuple[str, int], EndpointSpec]
+
 MAX_STREAMS_PER_LEG = 16
 _MAX_LEGS = 2
 _MAX_CLOCK_RATE = 1_000_000
@@ -71,8 +73,7 @@ class Session:
             AddressRefused: media cannot, or may not, be sent where it is wanted.
             EngineError: the engine refused.
         """
-        self._check(legs, media_timeout_s)
-        self._open_new(legs)
+        self._open_new(legs, self._check(legs, media_timeout_s))
         changed = {spec.index for leg in legs for spec in leg.streams}
         if media_timeout_s is not None and media_timeout_s != self._media_timeout_s:
             self._media_timeout_s = media_timeout_s
@@ -115,17 +116,20 @@ class Session:
         """Whether nothing has come from any phone for so long."""
         return all(self._age(stream) >= seconds for _, _, stream in self._walk())
 
-    def _check(self, legs: list[LegSpec], media_timeout_s: float | None) -> None:
+    def _check(self, legs: list[LegSpec], media_timeout_s: float | None) -> Specs:
+        """Whether it all makes sense; returns what the engine is to be told of new streams."""
         names = set(self._legs)
+        specs: Specs = {}
         for leg in legs:
             names.add(leg.leg)
-            self._check_leg(leg)
+            self._check_leg(leg, specs)
         if len(names) > _MAX_LEGS:
             raise InvalidCommand(f"a session has at most {_MAX_LEGS} legs, not {len(names)}")
         if media_timeout_s is not None and not 0 <= media_timeout_s <= _MAX_TIMEOUT_S:
             raise InvalidCommand(f"a media time-out cannot be {media_timeout_s} s")
+        return specs
 
-    def _check_leg(self, leg: LegSpec) -> None:
+    def _check_leg(self, leg: LegSpec, specs: Specs) -> None:
         if not leg.leg:
             raise InvalidCommand("a leg must have a name")
         if len(leg.streams) > MAX_STREAMS_PER_LEG:
@@ -136,11 +140,11 @@ class Session:
             if not 0 < spec.clock_rate <= _MAX_CLOCK_RATE:
                 raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
             try:
-                self._endpoint_spec(spec, 0.0)
+                specs[leg.leg, spec.index] = self._endpoint_spec(spec, 0.0)
             except EngineError as error:
                 raise InvalidCommand(str(error)) from error
 
-    def _open_new(self, legs: list[LegSpec]) -> None:
+    def _open_new(self, legs: list[LegSpec], specs: Specs) -> None:
         """Opens the streams that are new; when one cannot be had, closes the others again."""
         before = {leg: set(streams) for leg, streams in self._legs.items()}
         try:
@@ -148,7 +152,7 @@ class Session:
                 streams = self._legs.setdefault(leg.leg, {})
                 for spec in leg.streams:
                     if spec.index not in streams:
-                        self._open(leg.leg, spec)
+                        self._open(leg.leg, spec, specs[leg.leg, spec.index])
         except BaseException:
             for leg_name, index, stream in list(self._walk()):
                 if index not in before.get(leg_name, ()):
@@ -157,10 +161,10 @@ class Session:
             self._legs = {leg: self._legs[leg] for leg in before}
             raise
 
-    def _open(self, leg: str, spec: StreamSpec) -> None:
+    def _open(self, leg: str, spec: StreamSpec, told: EndpointSpec) -> None:
         peer = self._peer(leg, spec.index)
         near = peer.endpoint if peer else None
-        endpoint, rtp_port = self._engine.open(self._endpoint_spec(spec, 0.0), near)
+        endpoint, rtp_port = self._engine.open(told, near)
         # Kept before anything else can fail, so that it is released.
         self._legs[leg][spec.index] = Stream(endpoint, rtp_port, spec)
         self._by_endpoint[endpoint] = self
