@@ -239,6 +239,7 @@ def test_an_offer_whose_address_the_relay_refuses_is_answered_488(play: Any) -> 
     for refusal in (ReplyError.ADDRESS_REFUSED, ReplyError.INVALID):
         stage = play(refuse=[MediaPurpose.OPEN], refusal=refusal)
         assert stage.statuses == [488]
+        assert stage.to_caller[-1].get("warning").startswith("301 ")
         assert stage.is_over()
         termination = stage.records[0].termination
         assert (termination.reason, termination.by) == ("media-refused", EndedBy.CALLER)

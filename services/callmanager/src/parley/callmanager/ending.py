@@ -62,6 +62,8 @@ LOST = Ending(CallResult.LOST, "lost", EndedBy.PLATFORM, 503)
 """Its owner died when nobody was there to take it over."""
 BROKEN = Ending(CallResult.FAILED, "internal-error", EndedBy.PLATFORM, 500)
 
+UNUSABLE_SDP: Final = (("warning", '301 parley "Incompatible network address formats"'),)
+"""Says in a 488 what was wrong (RFC 3261 20.43)."""
 _SDP_FAULTS: Final = frozenset((ReplyError.ADDRESS_REFUSED, ReplyError.INVALID))
 _RESULTS: Final = {
     403: CallResult.REJECTED,
@@ -98,7 +100,7 @@ def is_sdp_fault(reply: Reply | None) -> bool:
 def without_media(reply: Reply | None, by: EndedBy) -> Ending:
     """The end of a call that a relay will not carry, or none can; the SDP came from `by`."""
     if is_sdp_fault(reply):
-        return Ending(CallResult.FAILED, "media-refused", by, 488)
+        return Ending(CallResult.FAILED, "media-refused", by, 488, (), UNUSABLE_SDP)
     return MEDIA_UNAVAILABLE
 
 

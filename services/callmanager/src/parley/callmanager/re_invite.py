@@ -12,6 +12,7 @@ from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.ending import (
     BAD_ACK_ANSWER,
     PHONE_LOST,
+    UNUSABLE_SDP,
     Ending,
     is_sdp_fault,
     without_media,
@@ -216,11 +217,13 @@ class Renegotiation:
         self._go_on(exchange)
         return None
 
-    def _reject_answer(self, exchange: Exchange, status: int) -> None:
+    def _reject_answer(
+        self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         """The call goes on as it was, whatever the target has answered."""
         if exchange.is_invite:
             exchange.target.acknowledge(exchange.cseq)
-        self._refuse(exchange, status)
+        self._refuse(exchange, status, headers)
 
     def _note_again(self, exchange: Exchange) -> None:
         """The relay refused what it was told last, and goes on with what it was told before."""
@@ -258,7 +261,7 @@ class Renegotiation:
         if not is_done:
             if is_sdp_fault(reply) and exchange.is_unanswered:
                 self._note_again(exchange)
-                self._reject_answer(exchange, 488)
+                self._reject_answer(exchange, 488, UNUSABLE_SDP)
                 return None
             return without_media(reply, EndedBy.CALLER)
         if purpose is MediaPurpose.ANSWER_AGAIN:
