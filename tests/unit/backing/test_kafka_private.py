@@ -15,5 +15,5 @@ def test_a_library_without_them_is_told_at_the_start(monkeypatch: pytest.MonkeyP
         """Sets nothing."""
 
     monkeypatch.setattr(kafka_private, "_SET_IN", ((other_library, ("_sender",)),))
-    with pytest.raises(StartError, match="aiokafka .* sets no _sender"):
+    with pytest.raises(StartError, match="aiokafka .* has no _sender"):
         kafka_private.check()

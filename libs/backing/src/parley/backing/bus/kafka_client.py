@@ -51,7 +51,6 @@ __all__ = [
     "connected_producer",
     "make_topic",
     "new_consumer",
-    "partitions_of",
     "retire_producer",
 ]
 
@@ -144,20 +143,6 @@ def new_consumer(options: KafkaOptions, group: str | None) -> Any:
         request_timeout_ms=_ms(rebalance_s + options.request_s),
         max_poll_interval_ms=_ms(_MAX_POLL_S),
     )
-
-
-async def partitions_of(consumer: Any, topic: str) -> set[int]:
-    """Returns the numbers of a topic's partitions as soon as the brokers tell them.
-
-    Raises:
-        KafkaError: they do not know the topic.
-    """
-    # What asks for an offset waits until the consumer has heard of the topic.
-    await consumer.end_offsets([TopicPartition(topic, 0)])
-    found: set[int] | None = consumer.partitions_for_topic(topic)
-    if found is None:
-        raise KafkaError(f"the brokers do not know the topic {topic}")
-    return found
 
 
 async def close_consumer(consumer: Any) -> None:

@@ -22,10 +22,10 @@ from parley.backing.bus.kafka_client import (
     TopicPartition,
     commit,
     new_consumer,
-    partitions_of,
 )
 from parley.backing.bus.kafka_consumer import EnsureTopic, KafkaConsumer
 from parley.backing.bus.kafka_options import KafkaOptions
+from parley.backing.bus.kafka_private import partitions_of
 from parley.backing.errors import BackingError
 
 _logger = structlog.stdlib.get_logger(__name__)

@@ -1,8 +1,10 @@
 """All that the bus uses of aiokafka though the library promises none of it.
 
 aiokafka offers no way to end a producer without sending what is left, to drop the connections of a
-consumer that does not leave its group, or to ask whether a consumer is still a member. The version
-is pinned in `pyproject.toml`; `check` finds out at the start whether the names are there.
+consumer that does not leave its group, to ask whether a consumer is still a member, or to have it
+hear of a topic before it joins (asking for an offset would, but waits for a partition's leader).
+The version is pinned in `pyproject.toml`; `check` finds out at the start whether the names are
+there.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from typing import Any, Final
 
 import aiokafka  # type: ignore[import-untyped]  # the library has no types
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient  # type: ignore[import-untyped]
 from aiokafka.consumer.group_coordinator import (  # type: ignore[import-untyped]
     GroupCoordinator,
 )
@@ -25,6 +28,8 @@ _SET_IN: Final[tuple[tuple[FunctionType, tuple[str, ...]], ...]] = (
     (Sender.start, ("_sender_task",)),
 )
 """Which attributes are used, by the method of the library that sets them."""
+_METHODS: Final = ("set_topics", "_wait_on_metadata", "close")
+"""Which methods of its client are used."""
 
 
 def check() -> None:
@@ -33,13 +38,14 @@ def check() -> None:
     Raises:
         StartError: this version of the library has other ones.
     """
+    missing = {name for name in _METHODS if not hasattr(AIOKafkaClient, name)}
     for method, names in _SET_IN:
-        missing = set(names) - set(method.__code__.co_names)
-        if missing:
-            raise StartError(
-                f"aiokafka {aiokafka.__version__} is not the version that Parley was made for: "
-                f"{method.__qualname__} sets no {', '.join(sorted(missing))}."
-            )
+        missing |= set(names) - set(method.__code__.co_names)
+    if missing:
+        raise StartError(
+            f"aiokafka {aiokafka.__version__} is not the version that Parley was made for: "
+            f"it has no {', '.join(sorted(missing))}."
+        )
 
 
 async def kill_producer(producer: Any) -> None:
@@ -56,6 +62,17 @@ async def kill_producer(producer: Any) -> None:
     finally:
         # It complains, when it is collected, if nobody stopped it.
         producer._closed = True
+
+
+async def partitions_of(consumer: Any, topic: str) -> set[int]:
+    """Returns the numbers of a topic's partitions as soon as the brokers tell them.
+
+    Raises:
+        KafkaError: they do not know the topic.
+    """
+    consumer._client.set_topics([topic])
+    found: set[int] = await consumer._client._wait_on_metadata(topic)
+    return found
 
 
 async def drop_connections(consumer: Any) -> None:

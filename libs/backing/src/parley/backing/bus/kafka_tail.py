@@ -12,10 +12,10 @@ from parley.backing.bus.kafka_client import (
     KafkaError,
     TopicPartition,
     new_consumer,
-    partitions_of,
 )
 from parley.backing.bus.kafka_consumer import EnsureTopic, KafkaConsumer
 from parley.backing.bus.kafka_options import KafkaOptions
+from parley.backing.bus.kafka_private import partitions_of
 
 
 class TailConsumer(KafkaConsumer):
