@@ -49,6 +49,18 @@ def test_a_cancel_is_heard_whatever_way_it_comes(play: Any) -> None:
         assert stage.statuses == [487]
 
 
+def test_a_cancel_of_a_repeated_re_invite_is_heard_whatever_way_it_comes(talking: Any) -> None:
+    stage = talking
+    first = stage.caller_sends("INVITE", ANSWER)
+    second = stage.caller_sends("INVITE", ANSWER)
+    third = stage.caller_sends("INVITE", ANSWER)
+    assert len(stage.requests("INVITE")) == 2
+    for transaction in (first, second, third):
+        before = len(stage.cancels)
+        stage.feed(stage.call.receive_cancel, transaction, Request("CANCEL", "sip:x@y"))
+        assert len(stage.cancels) == before + 1
+
+
 def test_a_repeated_invite_of_a_refused_call_is_refused_again(play: Any) -> None:
     stage = play()
     stage.answer(stage.requests("INVITE")[0], 486)

@@ -27,6 +27,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_earlier",
         "answer",
         "cseq",
         "key",
@@ -55,6 +56,17 @@ class Exchange:
         self.phase = Phase.PREPARING
         self.key = 0
         self.cseq = 0
+        self._earlier: tuple[Any, ...] = ()
+
+    def come_again(self, transaction: Any, request: Request) -> None:
+        """The origin's request came by another way: answered there from now on."""
+        if transaction is not self.transaction:
+            self._earlier = (*self._earlier, self.transaction)
+            self.transaction, self.request = transaction, request
+
+    def is_asked_by(self, transaction: Any) -> bool:
+        """Whether the origin's request came in this transaction, now or earlier."""
+        return transaction is self.transaction or transaction in self._earlier
 
     @property
     def is_invite(self) -> bool:

@@ -86,7 +86,7 @@ class Renegotiation:
         ):
             return False
         self._parts.out.supersede(exchange.transaction, exchange.request, transaction)
-        exchange.transaction, exchange.request = transaction, request
+        exchange.come_again(transaction, request)
         return True
 
     def resume(self) -> None:
@@ -156,7 +156,7 @@ class Renegotiation:
     def cancel(self, transaction: Any) -> None:
         """The origin gives its re-INVITE up."""
         exchange = self.exchange
-        if exchange is None or exchange.transaction is not transaction:
+        if exchange is None or not exchange.is_asked_by(transaction):
             return
         if exchange.phase is Phase.SENT:
             self._parts.out.cancel(exchange.key, None)
