@@ -57,6 +57,17 @@ def test_hold_goes_through_with_its_direction_and_a_new_version(
     assert stage.acks[-1].request.cseq.number == 2
 
 
+def test_a_call_is_held_by_its_own_parties_only(play: Any, make_sdp: Any) -> None:
+    stage = play(2)
+    one, two = stage.requests("INVITE")
+    stage.answer(two, 183, make_sdp("0.0.0.0", 5000, "inactive"))
+    stage.answer(one, 200, make_sdp("192.0.2.2", 5000))
+    stage.ack()
+    stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5000))
+    assert not stage.call.parts.journal.is_held
+
+
 def test_the_callee_changes_the_session_too(talking: Any, make_sdp: Any) -> None:
     stage = talking
     transaction = stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5010, "inactive"))

@@ -329,7 +329,8 @@ class Renegotiation:
         exchange.origin.remote = exchange.offer
         exchange.target.remote = exchange.answer
         self.exchange = None
-        is_held = any(leg.remote is not None and leg.remote.is_held for leg in self._parts.legs())
+        parties = exchange.origin, exchange.target
+        is_held = any(leg.remote is not None and leg.remote.is_held for leg in parties)
         self._parts.journal.update(now, is_held=is_held)
 
     def _acknowledge(self, exchange: Exchange, body: bytes) -> None:
