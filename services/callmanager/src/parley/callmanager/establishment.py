@@ -167,7 +167,7 @@ class Establishment:
     def _on_connect(self, leg: CalleeLeg, event: CallEvent, now: float) -> Ending | None:
         parts = self._parts
         if parts.state not in UNANSWERED_BY_ALL or leg.is_cancelled:
-            teardown.hang_up_late(parts, leg, (ANSWERED_ELSEWHERE,), now)
+            teardown.hang_up_late(parts, leg, now)
             return None
         parts.state = CallState.ANSWERING
         parts.callee = leg

@@ -32,13 +32,16 @@ def receive(call: "Call", leg: Leg, transaction: Any, request: Request, now: flo
         leg.respond(transaction, request, status)
     elif handler is None:
         leg.respond(transaction, request, 405, headers=(("allow", ALLOW),))
+    elif handler is not _on_bye and not call.parts.is_party(leg):
+        leg.respond(transaction, request, 481)
     else:
         handler(call, leg, transaction, request, now)
 
 
 def _on_bye(call: "Call", leg: Leg, transaction: Any, request: Request, now: float) -> None:
     parts = call.parts
-    if parts.state in OVER:
+    if parts.state in OVER or not parts.is_party(leg):
+        # A phone that answered too late hangs up before our BYE has reached it: nobody else hears.
         leg.respond(transaction, request, 200)
         leg.close(now)
         return

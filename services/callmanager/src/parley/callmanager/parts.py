@@ -78,6 +78,10 @@ class CallParts:
             return self.caller
         return None if self.fork is None else self.fork.branches.get(leg_id)
 
+    def is_party(self, leg: Leg) -> bool:
+        """Whether the leg is in the call: the caller's, or that of the phone which answered."""
+        return leg is self.caller or leg is self.callee
+
     def opposite(self, leg: Leg) -> Leg | None:
         """The other leg of the answered call; None when there is none."""
         if leg is self.caller:

@@ -5,6 +5,7 @@ CANCEL, one that talks gets BYE, the caller a final response or BYE; a BYE waits
 2xx (RFC 3261 15). The call is over when every leg answered or a guard time has passed.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from parley.callmanager.actions import MediaPurpose
@@ -14,6 +15,7 @@ from parley.callmanager.leg import Leg, LegState
 from parley.callmanager.media_session import MediaPhase
 from parley.callmanager.outputs import Deadline
 from parley.callmanager.parts import CallParts
+from parley.callmanager.sip_profile import ANSWERED_ELSEWHERE
 from parley.model.media import Reply
 
 LINGER_S: Final = 40.0
@@ -105,17 +107,19 @@ def close_cancelled(parts: CallParts, leg_id: str, now: float) -> None:
         close_leg(parts, leg_id, now)
 
 
-def hang_up_late(
-    parts: CallParts, leg: CalleeLeg, ending_reasons: tuple[str, ...], now: float
-) -> None:
+def hang_up_late(parts: CallParts, leg: CalleeLeg, now: float) -> None:
     """A phone answered a call that is not there for it any more: ACK and BYE (RFC 3261 9.1).
 
-    Both are written first: a phone that got the ACK alone would never be hung up.
+    Both are written first: a phone that got the ACK alone would never be hung up. It hears of an
+    answer elsewhere only if there was one; otherwise it shows a call that was missed.
     """
+    reasons: Sequence[str] = (ANSWERED_ELSEWHERE,)
+    if parts.ending is not None and parts.journal.answered_at is None:
+        reasons = parts.ending.reasons
     parts.out.write()
     if leg.owes_ack:
         leg.confirm()
-    leg.hang_up(ending_reasons, now)
+    leg.hang_up(reasons, now)
 
 
 def _release_caller(parts: CallParts, ending: Ending, now: float) -> None:
