@@ -97,9 +97,41 @@ def test_early_media_of_the_first_phone_is_heard(play: Any, make_sdp: Any) -> No
     stage.answer(first, 183, make_sdp("192.0.2.2", 5000))
     stage.answer(second, 183, make_sdp("192.0.2.3", 5000))
     stage.answer(first, 183, make_sdp("192.0.2.2", 5000))
-    assert [bool(response.body) for response in stage.to_caller] == [True, False, True]
+    assert [bool(response.body) for response in stage.to_caller] == [True]
     assert b"m=audio 20000" in stage.to_caller[0].body
     assert len(stage.media_commands) == 2
+
+
+def test_early_media_is_not_torn_away_by_another_phone_that_rings(play: Any, make_sdp: Any) -> None:
+    stage = play(2)
+    first, second = stage.requests("INVITE")
+    stage.answer(first, 183, make_sdp("192.0.2.2", 5000))
+    stage.answer(second, 180)
+    assert stage.statuses == [183]
+    # Once it is over, the caller hears again that somebody rings.
+    stage.answer(first, 486)
+    assert stage.statuses == [183, 180]
+
+
+def test_early_media_of_the_next_phone_follows_that_of_one_which_failed(
+    play: Any, make_sdp: Any
+) -> None:
+    stage = play(2)
+    first, second = stage.requests("INVITE")
+    stage.answer(first, 183, make_sdp("192.0.2.2", 5000))
+    stage.answer(second, 183, make_sdp("192.0.2.3", 5000))
+    stage.answer(first, 486)
+    assert stage.call.establishment.early_leg == "b2"
+    [heard] = stage.media_commands[-1].legs
+    assert heard.streams[0].remote.ip == "192.0.2.3"
+
+
+def test_a_phone_that_sends_early_media_may_ring_as_well(play: Any, make_sdp: Any) -> None:
+    stage = play()
+    [invite] = stage.requests("INVITE")
+    stage.answer(invite, 183, make_sdp("192.0.2.2", 5000))
+    stage.answer(invite, 180)
+    assert stage.statuses == [183, 180]
 
 
 def test_an_answer_without_description_is_the_early_one(play: Any, make_sdp: Any) -> None:

@@ -60,6 +60,7 @@ class Establishment:
         "_parts",
         "_ring",
         "_setup",
+        "_unheard",
         "early_leg",
         "ring_timeout_s",
     )
@@ -71,6 +72,7 @@ class Establishment:
         self._echo: Echo | None = None
         self.early_leg: str | None = None
         self._ring: Ring | None = None
+        self._unheard: Ring | None = None
         self.ring_timeout_s = 0.0
 
     # --- the beginning ---------------------------------------------------------------------
@@ -147,8 +149,11 @@ class Establishment:
             parts.journal.ring(now)
             parts.out.join_write(now)
         sdp, caller = event.sdp, parts.caller
-        # Early media: the first phone that sends some is heard (RFC 3960 leaves the choice).
-        if sdp is None or caller.remote is None or self.early_leg not in (None, leg.id):
+        # Early media: the first phone that sends some is heard (RFC 3960 leaves the choice). News
+        # of another one without media would make the caller's phone ring over it.
+        if self.early_leg not in (None, leg.id):
+            self._unheard = event
+        elif sdp is None or caller.remote is None:
             caller.ring(event.status, event.reason, b"")
         elif leg.remote is not None and leg.remote.body == sdp.body:
             caller.ring(event.status, event.reason, caller.told.body)
@@ -204,7 +209,7 @@ class Establishment:
         if self._parts.state not in UNANSWERED_BY_ALL or not isinstance(event, Fail):
             return None
         if self.early_leg == leg.id:
-            self.early_leg = None
+            self._end_early_media(now)
         fork = self._fork()
         alternate = fork.receive_failure(event)
         if alternate is not None and len(fork.branches) < MAX_BRANCHES:
@@ -212,6 +217,15 @@ class Establishment:
         if fork.is_over or event.status >= 600:
             return failed_by_callee(fork.best_failure())
         return None
+
+    def _end_early_media(self, now: float) -> None:
+        """The phone whose early media was heard has failed: another one that rings is next."""
+        self.early_leg = None
+        ring, self._unheard = self._unheard, None
+        if ring is not None:
+            leg = self._fork().branches[ring.leg]
+            if not leg.is_closed:
+                self._on_ring(leg, ring, now)
 
     # --- the relay -------------------------------------------------------------------------
 
