@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from parley.sip.hop import Hop
 from parley.sip.transaction import RequestReceived
 
@@ -102,6 +104,33 @@ async def test_any_edge_takes_a_request_of_a_dialog(world: "World") -> None:
     bye = await manager.handler.next(RequestReceived)
     assert bye.request.get("x-parley-call") == transaction.request.get("x-parley-call")
     assert not bye.request.has("route")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_phone_that_moved_is_told_with_its_new_route(
+    world: "World", transport: str
+) -> None:
+    manager = await world.call_manager()
+    edge = await world.edge()
+    phone = await world.phone(edge, transport=transport)
+    invite, _, ok = await phone.answered(manager)
+    moved = await world.phone(edge, transport=transport)
+    moved.cseq = phone.cseq
+
+    for each, method in ((phone, "INVITE"), (moved, "INFO"), (moved, "INVITE"), (moved, "UPDATE")):
+        moved.cseq = phone.cseq = moved.cseq + 1
+        request = each.in_dialog(method, invite, ok)
+        request.add("x-parley-route", "<sip:stranger@192.0.2.66;lr>")
+        each.send(request)
+        got = (await manager.handler.next(RequestReceived)).request
+        is_news = each is moved and method != "INFO"
+        assert [method, len(got.get_all("x-parley-route"))] == [method, int(is_news)]
+
+    bye = manager.request("BYE", moved.contact, got.get_all("x-parley-route"), "phone-1001")
+    manager.node.send_request(bye, Hop("local", "edge", 0))
+    reached = await moved.handler.next(RequestReceived)
+    assert reached.request.method == "BYE"
+    assert not reached.request.has("route")
 
 
 async def test_dialog_goes_to_another_call_manager_when_its_owner_is_gone(world: "World") -> None:

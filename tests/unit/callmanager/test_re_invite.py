@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from parley.callmanager.actions import MediaPurpose
 from parley.model.media import Address, ReplyError, UpdateSession
 from parley.sip.message import Request
@@ -66,6 +68,53 @@ def test_a_call_is_held_by_its_own_parties_only(play: Any, make_sdp: Any) -> Non
     stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
     stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5000))
     assert not stage.call.parts.journal.is_held
+
+
+MOVED = "<sip:tok2@edge-2:7000;transport=tcp;lr>"
+
+
+def moves(stage: Any, make_sdp: Any, method: str) -> object:
+    request = stage.from_caller(method, make_sdp("192.0.2.77", 4010))
+    request.set("contact", "<sip:1001@192.0.2.77:6060>")
+    request.add("x-parley-route", MOVED)
+    request.set("x-parley-source", "198.51.100.77")
+    return stage.ask("a", request)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_phone_that_moves_is_followed(talking: Any, make_sdp: Any, method: str) -> None:
+    stage = talking
+    moves(stage, make_sdp, method)
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5000))
+    caller, _ = stage.media_commands[-1].legs
+    assert caller.streams[0].learn_from == ["192.0.2.77", "198.51.100.77"]
+    if method == "INVITE":
+        stage.ack(cseq=2)
+    stage.callee_sends("BYE")
+    [bye] = stage.requests("BYE")
+    assert bye.request.uri_text == "sip:1001@192.0.2.77:6060"
+    assert bye.request.values("route") == [MOVED]
+    assert (bye.hop.transport, bye.hop.host, bye.hop.port) == ("tcp", "edge-2", 7000)
+
+
+def test_a_phone_that_moves_is_followed_even_when_its_change_is_refused(
+    talking: Any, make_sdp: Any, kinds: Any
+) -> None:
+    stage = talking
+    stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5010))
+    before = len(stage.log)
+    transaction = moves(stage, make_sdp, "INVITE")
+    assert statuses(stage, transaction) == [491]
+    assert kinds(stage.log[before:]) == ["WriteSnapshot", "SendResponse"]
+    assert b"tok2@edge-2" in stage.writes[-1]
+
+
+def test_a_route_that_is_none_is_refused(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    request = stage.from_caller("INVITE", make_sdp("192.0.2.77", 4010))
+    request.add("x-parley-route", "<tel:1>")
+    assert statuses(stage, stage.ask("a", request)) == [400]
+    assert stage.call.parts.caller.dialog.route_set == ["<sip:tok@edge;transport=local;lr>"]
 
 
 def test_the_callee_changes_the_session_too(talking: Any, make_sdp: Any) -> None:

@@ -271,3 +271,13 @@ def test_a_record_makes_the_same_dialog_elsewhere(make: object) -> None:
     twin = Dialog.from_record(record)
     assert twin.to_record() == dialog.to_record()
     assert bytes(twin.new_request("BYE")) == bytes(dialog.new_request("BYE"))
+
+
+def test_the_nearest_router_may_say_that_its_way_has_changed() -> None:
+    dialog = _uas()
+    dialog.replace_first_route("<sip:other@edge4.test;lr>")
+    assert dialog.new_request("BYE").values("route")[0] == "<sip:other@edge4.test;lr>"
+    assert dialog.route_set[1:] == _uas().route_set[1:]
+    with pytest.raises(RemoteProtocolError):
+        dialog.replace_first_route("<tel:+1>")
+    assert dialog.next_hop_uri.host == "edge4.test"

@@ -208,6 +208,18 @@ class Dialog:
         if message.cseq.method in _TARGET_REFRESH and message.has("contact"):
             self.remote_target = _contact_uri(message)
 
+    def replace_first_route(self, route: str) -> None:
+        """Takes what the nearest router says of itself: it reaches the peer by another way now.
+
+        The route set of a dialog is fixed (12.2) but for a router that is the same party as we.
+
+        Raises:
+            RemoteProtocolError: 400, it is not a SIP URI; nothing was changed.
+        """
+        if not isinstance(parse_name_addr(route).uri, SipUri):
+            raise RemoteProtocolError("a route is not a SIP URI")
+        self.route_set = [route, *self.route_set[1:]]
+
     # --- requests --------------------------------------------------------------------------
 
     def new_request(self, method: str) -> Request:

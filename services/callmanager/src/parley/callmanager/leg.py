@@ -17,6 +17,8 @@ from parley.callmanager.outputs import Outputs, Purpose
 from parley.callmanager.party_description import PartyDescription, read_description
 from parley.callmanager.sip_profile import (
     ALLOW,
+    ROUTE_HEADER,
+    SOURCE_HEADER,
     SipProfile,
     hop_of,
     reasons_of,
@@ -224,9 +226,19 @@ class Leg:
         if status is None and request.method in TARGET_REFRESH:
             try:
                 dialog.refresh_target(request)
+                self._follow(dialog, request)
             except RemoteProtocolError as error:
                 return error.status
         return status
+
+    def _follow(self, dialog: Dialog, request: Request) -> None:
+        """Goes after a phone that speaks from another address or connection now."""
+        route = request.get(ROUTE_HEADER)
+        if route is not None:
+            dialog.replace_first_route(route)
+            source = request.get(SOURCE_HEADER)
+            self.learn_from = (source,) if source else ()
+            self._out.write()
 
     def refresh(self, response: Response) -> None:
         """Takes the target from a 2xx to a target refresh request (RFC 3261 12.2.1.2).

@@ -17,6 +17,8 @@ ACCEPT: Final = "application/sdp"
 CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
+ROUTE_HEADER: Final = "x-parley-route"
+"""In a request that refreshes the target: by which route its phone is reached from now on."""
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 PASSED_HEADERS: Final = (

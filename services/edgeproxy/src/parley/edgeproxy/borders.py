@@ -15,6 +15,7 @@ from parley.sip.message import Message, Request
 CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
+ROUTE_HEADER: Final = "x-parley-route"
 OWNER_HEADER: Final = "x-parley-owner"
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
 UNKNOWN_HEADER: Final = "x-parley-unknown"
@@ -96,11 +97,20 @@ def assert_call(request: Request, call_id: str, source: str, tenant: str, identi
     request.add(IDENTITY_HEADER, identity)
 
 
-def assert_dialog(request: Request, call_id: str, source: str) -> None:
-    """Writes into a request within a dialog which call the token names and where it came from."""
+def assert_dialog(request: Request, call_id: str, source: str, route: str | None = None) -> None:
+    """Writes into a request within a dialog which call the token names and where it came from.
+
+    Args:
+        request: already stripped of what the phone claimed.
+        call_id: that the token names.
+        source: address the phone signals from.
+        route: by which the phone is reached from now on, if that changes.
+    """
     if call_id:
         request.add(CALL_HEADER, call_id)
     request.add(SOURCE_HEADER, source)
+    if route is not None:
+        request.add(ROUTE_HEADER, route)
 
 
 def strip_credentials(request: Request) -> None:

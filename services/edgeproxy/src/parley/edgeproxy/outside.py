@@ -58,6 +58,8 @@ _UNSERVED: Final[Mapping[str, int]] = MappingProxyType(
     }
 )
 _UNKNOWN_METHOD: Final = 501
+_TARGET_REFRESH: Final = frozenset(("INVITE", "UPDATE"))
+"""Requests by which a phone says where it is now (RFC 3261 12.2, RFC 3311 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,9 @@ class OutsideRequests:
         outgoing.remove("route")
         strip_foreign(outgoing)
         strip_credentials(outgoing)
-        assert_dialog(outgoing, token.call_id, _source_of(request).host)
+        source = _source_of(request)
+        route = self._routes.moved(token, source) if request.method in _TARGET_REFRESH else None
+        assert_dialog(outgoing, token.call_id, source.host, route)
 
     def _preliminary_status(self, request: Request, outgoing: Request) -> int | None:
         """Checks a request as every proxy does (RFC 3261 16.3); None when it may go on."""

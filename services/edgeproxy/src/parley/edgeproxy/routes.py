@@ -58,12 +58,23 @@ class Routes:
             transport: what the phone uses.
             is_inward: towards a call manager.
         """
-        text = self._codec.encode(token._replace(flow=self._addresses.shared_flow(token.flow)))
+        text = self._shared(token)
         inside = self._addresses.inside_route(text)
         outside = self._addresses.outside_route(text, transport)
         lower, upper = (outside, inside) if is_inward else (inside, outside)
         request.prepend("record-route", lower)
         request.prepend("record-route", upper)
+
+    def moved(self, token: Token, source: Hop) -> str | None:
+        """Returns the Route that reaches a phone which speaks from another flow than its token's.
+
+        Args:
+            token: of the dialog that the phone sends in.
+            source: where its request came from.
+        """
+        if self._addresses.shared_flow(source) == token.flow:
+            return None
+        return self._addresses.inside_route(self._shared(token._replace(flow=source)))
 
     def path(self, flow: Hop) -> str:
         """Returns the Path value by which call managers reach a phone (RFC 3327)."""
@@ -76,6 +87,9 @@ class Routes:
                 del self._paths[next(iter(self._paths))]
             self._paths[flow] = path
         return path
+
+    def _shared(self, token: Token) -> str:
+        return self._codec.encode(token._replace(flow=self._addresses.shared_flow(token.flow)))
 
     def _undo_strict_routing(self, request: Request) -> None:
         # RFC 3261 16.4: a strict router before us put our own value into the Request-URI and the
