@@ -2,16 +2,19 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from parley.backing.db.tenants import TenantRepository
 from parley.backing.media.direct import DirectMediaControl
 from parley.mediaengine import Engine
 from parley.mediarelay.metrics import RelayMetrics
 from parley.mediarelay.net_policy import NetPolicy
 from parley.mediarelay.relay import Relay
+from parley.model.tenant import TenantSettings
 from parley.sdp.description import parse_sdp
 from parley.service.metrics import Registry
 from parley.service.settings import PortRange
@@ -52,6 +55,22 @@ async def hear(speaker: socket.socket, port: int, listener: socket.socket) -> by
                 continue
 
 
+@asynccontextmanager
+async def talking(speaker: socket.socket, port: int) -> AsyncIterator[None]:
+    """Sends packets at intervals."""
+
+    async def talk() -> None:
+        while True:
+            speaker.sendto(RTP, ("127.0.0.1", port))
+            await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(talk())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
 async def test_audio_goes_through_the_relay_and_is_counted(
     world: Any, make_sdp: Any, relay: Relay, ears: Any
 ) -> None:
@@ -86,6 +105,35 @@ async def test_an_offer_that_points_inside_is_answered_488(
         ann.call("1002", make_sdp(ip, port))
         assert (await ann.response()).status == 488
     assert relay.sessions == 0
+
+
+async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
+    world: Any, make_sdp: Any, relay: Relay, ears: Any
+) -> None:
+    settings = TenantSettings(media_timeout_s=0.3)
+    await TenantRepository(world.backing.db).update(world.tenant, settings=settings)
+    relay.start()
+    await world.start_manager(media=DirectMediaControl(relay))
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    ann.call("1002", make_sdp("127.0.0.1", ears[0].getsockname()[1]))
+    await bob.request()
+    bob.respond(200, make_sdp("127.0.0.1", ears[1].getsockname()[1]))
+    answer = await ann.response()
+    ann.ack()
+    await bob.handler.next(AckReceived)
+    for_ann = parse_sdp(answer.body).media[0].port
+    async with talking(ears[0], for_ann):
+        for _ in range(2):
+            assert (await bob.request()).method == "OPTIONS"
+            bob.respond(200)
+    while (request := await bob.request()).method == "OPTIONS":
+        bob.respond(200)
+    assert request.method == "BYE"
+    bob.respond(200)
+    ended = await world.wait_event("call.ended")
+    assert ended.data.termination.reason == "media-timeout"
+    relay.close()
 
 
 async def test_the_echo_is_heard(world: Any, make_sdp: Any, relay: Relay, ears: Any) -> None:

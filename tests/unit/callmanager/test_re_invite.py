@@ -47,7 +47,7 @@ def test_hold_goes_through_with_its_direction_and_a_new_version(
     assert isinstance(update, UpdateSession)
     caller, callee = update.legs
     assert caller.streams[0].remote == Address("192.0.2.1", 4010)
-    assert caller.streams[0].active
+    assert not caller.streams[0].active
     assert callee.streams[0].remote == Address("192.0.2.2", 5010)
     assert not callee.streams[0].active
     [response] = stage.responses_to(transaction)

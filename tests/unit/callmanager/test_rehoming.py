@@ -93,7 +93,7 @@ def test_a_held_call_stays_held(talking: Any, make_sdp: Any) -> None:
     assert b"a=recvonly" in asked(stage, "a")[-1].request.body
     assert b"a=sendonly" in asked(stage, "b")[-1].request.body
     active = {leg.leg: leg.streams[0].active for leg in stage.media_commands[-1].legs}
-    assert active == {"a": True, "b": False}
+    assert active == {"a": False, "b": False}
 
 
 def test_a_relay_that_dies_after_the_first_move_is_left_again(talking: Any, make_sdp: Any) -> None:

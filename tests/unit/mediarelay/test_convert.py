@@ -68,7 +68,10 @@ def test_a_reply_survives_the_wire(reply: Reply) -> None:
     assert (message.id, reply_from_pb(message, "")) == (5, reply)
 
 
-@pytest.mark.parametrize("event", [MediaTimedOut("s", "b"), SessionLost("s", "gone", "r1")])
+@pytest.mark.parametrize(
+    "event",
+    [MediaTimedOut("s", "b"), MediaTimedOut("s", "b", True), SessionLost("s", "gone", "r1")],
+)
 def test_an_event_survives_the_wire(event: MediaTimedOut | SessionLost) -> None:
     wire = event_to_pb(event).SerializeToString()
     assert event_from_pb(pb.MediaEvent.FromString(wire), "r1") == event

@@ -277,7 +277,31 @@ async def test_silence_of_a_leg_is_told_once_both_sides_are_known(
     one(relay, UpdateSession("s", 1, [held]))
     assert await events.next() == MediaTimedOut("s", "a")
     one(relay, UpdateSession("s", 1, [leg("b", stream(b))]))
-    assert await events.next() == MediaTimedOut("s", "b")
+    while (told := await events.next()) != MediaTimedOut("s", "b"):
+        assert told == MediaTimedOut("s", "a", is_other_heard=True)
+    relay.close()
+
+
+async def test_silence_of_a_leg_is_told_again_and_whether_the_other_is_heard(
+    relay: Relay, phone: MakePhone
+) -> None:
+    events = Listener(relay)
+    a, b = phone(), phone()
+    opened = one(relay, opening(leg("a", stream(a)), leg("b", stream(b)), timeout_s=0.2))
+    loop = asyncio.get_running_loop()
+
+    def talk() -> None:
+        b.sendto(RTP, ("127.0.0.1", rtp_port(opened, "b")))
+
+    for moment in range(12):
+        loop.call_later(moment * 0.05, talk)
+    assert await events.next() == MediaTimedOut("s", "a", is_other_heard=True)
+    assert await events.next() == MediaTimedOut("s", "a", is_other_heard=True)
+    # Now the other falls silent too; who has been so all the time is not taken for heard.
+    while (told := await events.next()) == MediaTimedOut("s", "a", is_other_heard=True):
+        pass
+    assert told == MediaTimedOut("s", "b")
+    assert await events.next() == MediaTimedOut("s", "a")
     relay.close()
 
 

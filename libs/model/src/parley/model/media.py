@@ -183,10 +183,17 @@ class Reply(Struct, frozen=True):
 
 
 class MediaTimedOut(Struct, frozen=True, tag_field="event", tag="timed_out"):
-    """No active stream of this leg has received anything for the session's media time-out."""
+    """No active stream of this leg has received anything for the session's media time-out.
+
+    Told again after each further time-out as long as it lasts.
+
+    Attributes:
+        is_other_heard: another leg of the session is heard.
+    """
 
     session_id: str
     leg: str
+    is_other_heard: bool = False
 
 
 class SessionLost(Struct, frozen=True, tag_field="event", tag="lost"):

@@ -42,7 +42,8 @@ class TenantSettings(Struct, frozen=True, kw_only=True):
     Attributes:
         ring_timeout_s: for extensions that set none of their own.
         echo_number: service number of the echo test.
-        media_timeout_s: silence on both directions after which a call is ended.
+        media_timeout_s: silence on both directions after which a call is ended. It rests while a
+            party is on hold; the phone of one that is silent alone is asked whether it is there.
         max_bindings: contacts that one AOR may have registered at a time.
     """
 

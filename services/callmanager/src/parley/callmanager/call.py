@@ -22,7 +22,6 @@ from parley.callmanager.ending import (
     BROKEN,
     CALLER_LOST,
     MAX_DURATION,
-    MEDIA_TIMEOUT,
     NO_ACK,
     NO_ANSWER,
     Ending,
@@ -39,6 +38,7 @@ from parley.callmanager.pass_through import PassThrough
 from parley.callmanager.re_invite import Renegotiation
 from parley.callmanager.rehoming import Rehoming
 from parley.callmanager.routing import Decision, Refuse, RingTargets
+from parley.callmanager.silence import Silence
 from parley.callmanager.sip_profile import ACCEPT, SipProfile
 from parley.model.call import EndedBy
 from parley.model.ids import SessionId
@@ -46,7 +46,7 @@ from parley.model.media import MediaEvent, MediaTimedOut, Reply, ReplyError, Ses
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request, Response
 
-_SINGLE_ANSWER = frozenset((Purpose.PASSED_ON, Purpose.BYE, Purpose.CANCEL))
+_SINGLE_ANSWER = frozenset((Purpose.PASSED_ON, Purpose.SILENCE, Purpose.BYE, Purpose.CANCEL))
 _CHANGES = frozenset((MediaPurpose.OFFER_AGAIN, MediaPurpose.ANSWER_AGAIN))
 
 
@@ -62,6 +62,7 @@ class Call:
         changes: of the answered session.
         passed: requests that go on to the other party as they are.
         rehoming: moves to another relay.
+        silence: looks after parties that are not heard.
         encoded_invite: the caller's INVITE as the snapshots hold it, kept by `snapshot.py`.
     """
 
@@ -75,6 +76,7 @@ class Call:
         "passed",
         "rehoming",
         "setup",
+        "silence",
     )
 
     def __init__(self, setup: CallSetup, now: float, wall_s: float) -> None:
@@ -93,6 +95,7 @@ class Call:
         self.changes: Renegotiation | Echo = Renegotiation(self.parts)
         self.passed = PassThrough(self.parts)
         self.rehoming = Rehoming(self.parts, setup.ids, setup.media_timeout_s)
+        self.silence = Silence(self.parts)
 
     @property
     def state(self) -> CallState:
@@ -186,6 +189,8 @@ class Call:
             self._end_if(self.rehoming.phones.receive_response(key, response, now), now)
         elif purpose is Purpose.PASSED_ON:
             self.passed.receive_response(key, response)
+        elif purpose is Purpose.SILENCE:
+            self._end_if(self.silence.receive_response(key, response.status), now)
         elif purpose is Purpose.BYE and response.status >= 200:
             teardown.close_leg(self.parts, leg_id, now)
         elif purpose is Purpose.CANCEL and response.status >= 300:
@@ -221,6 +226,8 @@ class Call:
             self._end_if(self.rehoming.phones.receive_failure(key), now)
         elif purpose is Purpose.PASSED_ON:
             self.passed.receive_failure(key, status)
+        elif purpose is Purpose.SILENCE:
+            self._end_if(self.silence.receive_response(key, status), now)
         elif purpose is Purpose.BYE:
             teardown.close_leg(self.parts, leg_id, now)
         elif purpose is Purpose.CANCEL:
@@ -279,7 +286,7 @@ class Call:
     def receive_media_event(self, event: MediaEvent, now: float) -> None:
         """Takes what the relay says by itself: silence, or that the session is or will be gone."""
         if isinstance(event, MediaTimedOut):
-            self._end_if(MEDIA_TIMEOUT, now)
+            self._end_if(self.silence.receive_event(event), now)
         elif self.parts.state not in OVER:
             self.rehoming.receive_event(event, now)
         self._finish_step(now)

@@ -47,6 +47,7 @@ class Purpose(Enum):
     RENEGOTIATION = "renegotiation"
     REHOMING = "rehoming"
     PASSED_ON = "passed-on"
+    SILENCE = "silence"
     BYE = "bye"
     CANCEL = "cancel"
 

@@ -50,13 +50,15 @@ class PartyDescription:
 
         Args:
             learn_from: signalling addresses from which media may come besides those written here.
-            peer: the other party's description; without one (and without echo) nobody listens
-                yet, so this party's silence is no time-out.
+            peer: the other party's description. A stream is active, so that its silence is a
+                time-out, only where both send and listen: without a peer (and without echo)
+                nobody listens yet, and a call on hold is silent by intention, for the phone that
+                holds may have no music to send.
             opened: streams that have ports already; a refused one that has none needs none.
             is_echo: the other party is the echo, which always listens.
         """
         return [
-            self._spec(stream, learn_from, is_echo or _listens(peer, stream.index))
+            self._spec(stream, learn_from, is_echo or _talks(peer, stream.index))
             for stream in self.streams
             if stream.active or stream.index in opened
         ]
@@ -74,7 +76,7 @@ class PartyDescription:
             Address(ip, port) if ip else None,
             rtcp,
             [ip, *sources] if ip else sources,
-            is_heard and stream.direction.sends,
+            is_heard and _is_two_way(stream),
             _clock_rate(self.sdp.media[stream.index]),
         )
 
@@ -101,10 +103,14 @@ def read_description(message: Message) -> PartyDescription | None:
     return description
 
 
-def _listens(peer: PartyDescription | None, index: int) -> bool:
+def _talks(peer: PartyDescription | None, index: int) -> bool:
     if peer is None or index >= len(peer.streams):
         return False
-    return peer.streams[index].active and peer.streams[index].direction.receives
+    return peer.streams[index].active and _is_two_way(peer.streams[index])
+
+
+def _is_two_way(stream: RemoteStream) -> bool:
+    return stream.direction.sends and stream.direction.receives
 
 
 def _clock_rate(media: MediaDescription) -> int:

@@ -54,6 +54,8 @@ _INVITE_HEADERS: Final = _ANSWERING_HEADERS.union(
     PASSED_HEADERS,
 )
 """What of the caller's INVITE is needed to answer it and to make the INVITEs to phones again."""
+_NOT_KEPT: Final = frozenset((Purpose.CANCEL, Purpose.SILENCE))
+"""Our requests that a successor does not repeat."""
 
 
 class Snapshot(Struct, frozen=True, omit_defaults=True):
@@ -153,7 +155,7 @@ def encode_snapshot(call: Call) -> bytes:
                 if sent.purpose is Purpose.INVITE
                 else _sent(call, key, sent)
                 for key, sent in parts.out.requests.items()
-                if sent.purpose is not Purpose.CANCEL
+                if sent.purpose not in _NOT_KEPT
             ],
             _fork(call),
             None if exchange is None else _exchange(exchange),

@@ -175,7 +175,9 @@ class Relay:
                 _logger.error("endpoint failed", session_id=session.session_id)
                 self.drop(session.session_id, "the media engine failed")
             elif leg := session.timed_out_leg(endpoint):
-                self._tell(MediaTimedOut(session.session_id, leg))
+                is_other_heard = session.is_other_heard(leg)
+                self._tell(MediaTimedOut(session.session_id, leg, is_other_heard))
+                self._engine.flush()
 
     def _execute(self, command: Command) -> Reply:
         reply = self._attempt(command)

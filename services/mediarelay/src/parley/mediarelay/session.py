@@ -64,6 +64,7 @@ class Session:
         self._policy = policy
         self._media_timeout_s = 0.0
         self._legs: dict[str, dict[int, Stream]] = {}
+        self._silent: set[str] = set()
 
     def apply(self, legs: list[LegSpec], media_timeout_s: float | None) -> None:
         """Opens the streams that are new and updates those that are named: all, or nothing.
@@ -104,13 +105,28 @@ class Session:
         ]
 
     def timed_out_leg(self, endpoint: int) -> str | None:
-        """Notes that an endpoint is silent; names its leg if that is silent as a whole."""
+        """Notes that an endpoint is silent; names its leg if that is silent as a whole.
+
+        The silence of such a leg counts anew, so that it is told again as long as it lasts.
+        """
         for leg, streams in self._legs.items():
             for stream in streams.values():
                 if stream.endpoint == endpoint:
                     stream.has_timed_out = True
-                    return leg if self._is_leg_silent(streams.values()) else None
+                    if not self._is_leg_silent(streams.values()):
+                        return None
+                    self._silent.add(leg)
+                    self._count_anew(streams.values())
+                    return leg
         return None
+
+    def is_other_heard(self, leg: str) -> bool:
+        """Whether something comes from another leg than this one."""
+        return any(
+            stream.timeout_s and (name not in self._silent or self._age(stream) < stream.timeout_s)
+            for name, _, stream in self._walk()
+            if name != leg
+        )
 
     def is_silent_for(self, seconds: float) -> bool:
         """Whether nothing has come from any phone for so long."""
@@ -184,6 +200,7 @@ class Session:
             if leg in named or timeout_s != stream.timeout_s:
                 stream.timeout_s = timeout_s
                 stream.has_timed_out = False
+                self._silent.discard(leg)
                 self._engine.update(stream.endpoint, self._endpoint_spec(stream.spec, timeout_s))
 
     def _timeout_s(self, leg: str, stream: Stream) -> float:
@@ -201,6 +218,13 @@ class Session:
             for stream in streams
             if stream.timeout_s
         )
+
+    def _count_anew(self, streams: Iterable[Stream]) -> None:
+        for stream in streams:
+            if stream.timeout_s:
+                stream.has_timed_out = False
+                spec = _endpoint_spec(stream.spec, stream.timeout_s)
+                self._engine.update(stream.endpoint, spec)
 
     def _age(self, stream: Stream) -> float:
         age = self._engine.stats(stream.endpoint).last_packet_age_s

@@ -116,9 +116,10 @@ def event_to_pb(event: MediaTimedOut | SessionLost) -> pb.MediaEvent:
     """Packs an event of a relay."""
     message = pb.MediaEvent(session_id=event.session_id)
     match event:
-        case MediaTimedOut(leg=leg):
+        case MediaTimedOut(leg=leg, is_other_heard=is_other_heard):
             message.timed_out.SetInParent()
             message.timed_out.leg = leg
+            message.timed_out.is_other_heard = is_other_heard
         case SessionLost(reason=reason):
             message.lost.SetInParent()
             message.lost.reason = reason
@@ -129,7 +130,8 @@ def event_from_pb(message: pb.MediaEvent, relay: str) -> MediaEvent | None:
     """Unpacks an event of the relay of that name; None for a kind that only a newer one knows."""
     match message.WhichOneof("body"):
         case "timed_out":
-            return MediaTimedOut(message.session_id, message.timed_out.leg)
+            said = message.timed_out
+            return MediaTimedOut(message.session_id, said.leg, said.is_other_heard)
         case "lost":
             return SessionLost(message.session_id, message.lost.reason, relay)
         case _:

@@ -206,10 +206,12 @@ class MediaEvent(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., timed_out: _Optional[_Union[MediaTimedOut, _Mapping]] = ..., lost: _Optional[_Union[SessionLost, _Mapping]] = ...) -> None: ...
 
 class MediaTimedOut(_message.Message):
-    __slots__ = ("leg",)
+    __slots__ = ("leg", "is_other_heard")
     LEG_FIELD_NUMBER: _ClassVar[int]
+    IS_OTHER_HEARD_FIELD_NUMBER: _ClassVar[int]
     leg: str
-    def __init__(self, leg: _Optional[str] = ...) -> None: ...
+    is_other_heard: bool
+    def __init__(self, leg: _Optional[str] = ..., is_other_heard: _Optional[bool] = ...) -> None: ...
 
 class SessionLost(_message.Message):
     __slots__ = ("reason",)

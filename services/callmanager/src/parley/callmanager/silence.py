@@ -1,0 +1,58 @@
+"""A party that is not heard while the other talks: muted, listening, or gone.
+
+Its phone is asked in the dialog (OPTIONS, RFC 3261 11); only one that does not answer, or does not
+know the call any more, ends it. The relay tells of the silence again as long as it lasts, so a
+phone that vanishes later is found as well.
+"""
+
+from typing import Final
+
+from parley.callmanager.ending import MEDIA_TIMEOUT, PHONE_LOST, Ending
+from parley.callmanager.leg import Leg
+from parley.callmanager.outputs import Purpose
+from parley.callmanager.parts import CallParts, CallState
+from parley.callmanager.sip_profile import ACCEPT
+from parley.model.media import LEG_A, MediaTimedOut
+
+_GONE: Final = frozenset((408, 430, 481))
+"""No answer, no flow to it, no such dialog (RFC 3261 12.2.1.2)."""
+
+
+class Silence:
+    """What is done about a call's silent legs.
+
+    Attributes:
+        asked: media legs whose phones have not answered yet, by the key of our request. No part of
+            a snapshot: a successor hears of the silence from the relay, and asks anew.
+    """
+
+    __slots__ = ("_parts", "asked")
+
+    def __init__(self, parts: CallParts) -> None:
+        self._parts = parts
+        self.asked: dict[int, str] = {}
+
+    def receive_event(self, event: MediaTimedOut) -> Ending | None:
+        """Nobody is heard: the end. One is not: its phone is asked."""
+        leg = self._leg(event.leg)
+        if not event.is_other_heard or leg is None:
+            return MEDIA_TIMEOUT
+        is_idle = leg.is_up and leg.unacked is None and event.leg not in self.asked.values()
+        if is_idle and self._parts.state is CallState.ANSWERED:
+            request = leg.new_request("OPTIONS")
+            request.add("accept", ACCEPT)
+            self.asked[leg.send(request, Purpose.SILENCE)] = event.leg
+        return None
+
+    def receive_response(self, key: int, status: int) -> Ending | None:
+        """The phone answers; that it refuses to be asked is an answer too.
+
+        408: it said nothing. 503: an edge is gone rather than the phone.
+        """
+        if status < 200:
+            return None
+        self.asked.pop(key, None)
+        return PHONE_LOST if status in _GONE else None
+
+    def _leg(self, media_leg: str) -> Leg | None:
+        return self._parts.caller if media_leg == LEG_A else self._parts.callee
