@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from parley.callmanager.actions import Action, SendAck, SendRequest, SendResponse
+from parley.callmanager.branches import read_branch
 from parley.callmanager.restore import RestoreContext, restore_call
 from parley.callmanager.snapshot import decode_snapshot
 from parley.model.call import CallRecord
@@ -167,7 +168,13 @@ class Succession(Stage):
         if self.is_live(told.sent):
             super().receive(told.sent, told.response)
         else:
-            self.feed(self.call.receive_stray, told.response)
+            self.stray(told.response)
+
+    def stray(self, response: Response) -> None:
+        """A response of no transaction: its call and request are those that its branch names."""
+        branch = read_branch(response.via.branch or "")
+        if branch is not None:
+            self.feed(self.call.receive_response, branch.key, response)
 
     def is_acknowledged(self, told: Told) -> bool:
         """Of a 2xx; a refusal is acknowledged by the transaction that asked, if it is there."""

@@ -3,10 +3,11 @@
 from typing import Any
 
 from parley.callmanager.actions import SendResponse
-from parley.sip.message import Request
+from parley.callmanager.branches import request_branch
+from parley.sip.message import Request, response_to
 
-from .stage import ANSWER
-from .succession import talk
+from .stage import ANSWER, targets
+from .succession import Succession, talk
 
 # --- the caller's INVITE by another way --------------------------------------------------------
 
@@ -91,8 +92,42 @@ def test_strays_of_other_requests_and_epochs_change_nothing() -> None:
     for branch in ("z9hG4bK-call1-9-1", "z9hG4bK-call1-1-77", info.branch, "z9hG4bKx"):
         response = stage.told[info.branch, "INFO"].response.copy()
         response.set("via", f"SIP/2.0/LOCAL callmanager;branch={branch}")
-        stage.feed(stage.call.receive_stray, response)
+        stage.stray(response)
     assert len(stage.log) == before
+
+
+def test_the_answer_to_a_cancel_is_none_to_its_invite() -> None:
+    stage = Succession(targets())
+    [invite] = stage.requests("INVITE")
+    stage.answer(invite, 180)
+    stage.cancel()
+    stage.is_dead = True
+    stage.take_over()
+    before = len(stage.log)
+    cancel = stage.requests("CANCEL")[0].request
+    # Two elements of the way may have answered it; the second answer finds no transaction.
+    answer = response_to(cancel, 200, to_tag="btag")
+    answer.prepend("via", f"SIP/2.0/LOCAL callmanager;branch={invite.branch}")
+    stage.stray(answer)
+    assert len(stage.log) == before
+    assert stage.call.parts.leg("b1").dialog is None
+
+
+def test_an_answer_of_another_epoch_is_none_to_the_request_of_this_name() -> None:
+    stage = talk()
+    stage.is_dead = True
+    stage.take_over()
+    stage.caller_sends("INFO", b"x", 2, "text/plain")
+    [info] = stage.requests("INFO")
+    answer = response_to(info.request, 200)
+    lost = request_branch("call1", 1, info.key)
+    assert lost != info.branch
+    answer.prepend("via", f"SIP/2.0/LOCAL callmanager;branch={lost}")
+    before = len(stage.log)
+    stage.stray(answer)
+    assert len(stage.log) == before
+    stage.answer(info, 200)
+    assert len(stage.log) > before
 
 
 def test_a_repeated_answer_without_transaction_is_acknowledged_again() -> None:
@@ -100,5 +135,5 @@ def test_a_repeated_answer_without_transaction_is_acknowledged_again() -> None:
     stage.take_over(100.0)
     acks = len(stage.acks)
     [told] = stage.told.values()
-    stage.feed(stage.call.receive_stray, told.response)
+    stage.stray(told.response)
     assert len(stage.acks) == acks + 1

@@ -104,8 +104,8 @@ class AbsentCalls:
     def receive_stray(self, response: Response) -> None:
         """A response of no transaction: of a call that is over, or not here, or was not always.
 
-        A call that is here takes it by its key: a request of its predecessor may have been
-        cancelled here and never sent.
+        A call that is here takes it by its key, and looks whether it answers that request: one
+        of its predecessor may have been cancelled here and never sent.
         """
         branch = read_branch(response.via.branch or "")
         if branch is None:

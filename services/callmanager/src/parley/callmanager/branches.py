@@ -43,11 +43,5 @@ def read_branch(branch: str) -> RequestBranch | None:
     return RequestBranch(CallId(parts[0]), epoch, key)
 
 
-def call_of_branch(branch: str) -> CallId | None:
-    """Returns the call that a branch names; None when it is none of a call manager's."""
-    read = read_branch(branch)
-    return None if read is None else read.call_id
-
-
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

@@ -13,7 +13,6 @@ from msgspec import Raw
 
 from parley.callmanager import in_dialog, rehoming, teardown
 from parley.callmanager.actions import END_CALL, BindDialog, MediaPurpose
-from parley.callmanager.branches import read_branch
 from parley.callmanager.call_events import Fail
 from parley.callmanager.call_setup import CallSetup
 from parley.callmanager.caller_leg import CallerLeg
@@ -172,10 +171,14 @@ class Call:
         self._finish_step(now)
 
     def receive_response(self, key: int, response: Response, now: float) -> None:
-        """Takes a response to the request that was sent with this key."""
-        sent = self.out.requests.get(key)
+        """Takes a response, in its transaction or without one (after a takeover, or repeated).
+
+        Its branch names the key. (When its transaction can be made again it belongs there:
+        `SipNode.redeliver` first.)
+        """
+        sent = self.out.answered(key, response)
         if sent is None:
-            # A request that is over: a late response changes nothing.
+            # Of a request that is over, or of another one: it changes nothing.
             return
         purpose, leg_id = sent.purpose, sent.leg
         if response.status >= 200 and purpose in _SINGLE_ANSWER:
@@ -196,19 +199,6 @@ class Call:
         elif purpose is Purpose.CANCEL and response.status >= 300:
             teardown.close_cancelled(self.parts, leg_id, now)
         self._finish_step(now)
-
-    def receive_stray(self, response: Response, now: float) -> None:
-        """Takes a response without a client transaction whose branch names this call.
-
-        It answers a request of a predecessor, or repeats a 2xx. (When its transaction can be made
-        again it belongs there: `SipNode.redeliver` first.)
-        """
-        branch = read_branch(response.via.branch or "")
-        if branch is None or response.cseq.method == "CANCEL":
-            return
-        sent = self.out.requests.get(branch.key)
-        if sent is not None and sent.epoch == branch.epoch:
-            self.receive_response(branch.key, response, now)
 
     def receive_failure(self, key: int, cause: str, now: float) -> None:
         """Takes the end of a request that got no answer; `cause` is `timeout` or `transport`."""

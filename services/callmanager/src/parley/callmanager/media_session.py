@@ -6,7 +6,7 @@ the call ends while the relay has not answered yet. What the relay was told is k
 session can be opened again elsewhere (`rehoming.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -14,8 +14,6 @@ from msgspec.structs import replace
 
 from parley.model.ids import SessionId
 from parley.model.media import (
-    LEG_A,
-    LEG_B,
     CloseSession,
     LegSpec,
     LocalStream,
@@ -136,10 +134,6 @@ class MediaSession:
         """The session never came to be."""
         self.phase = MediaPhase.CLOSED
 
-    def lacks(self, indexes: Iterable[int]) -> bool:
-        """Some of these streams have no ports yet."""
-        return not self.indexes.issuperset(indexes)
-
     def streams(self, leg: str) -> list[LocalStream]:
         """The relay's streams towards a leg."""
         return self.ports.get(leg, [])
@@ -184,8 +178,3 @@ def _sum(one: StreamStats, two: StreamStats) -> StreamStats:
 def unanswered(streams: Sequence[StreamSpec]) -> list[StreamSpec]:
     """Specs for the leg whose party has not spoken yet: as many streams, nothing known of them."""
     return [StreamSpec(spec.index, active=False, clock_rate=spec.clock_rate) for spec in streams]
-
-
-def other_leg(media_leg: str) -> str:
-    """The media leg across."""
-    return LEG_B if media_leg == LEG_A else LEG_A

@@ -118,6 +118,24 @@ class Outputs:
         self.actions.append(SendRequest(key, request, hop, branch))
         return key
 
+    def answered(self, key: int, response: Response) -> SentRequest | None:
+        """The request of this key if that is what a response answers.
+
+        A key alone says little where no transaction has matched: a CANCEL shares the branch of its
+        INVITE (RFC 3261 17.1.3 asks for the method, too), and a key that was given and not written
+        may have been given again under a later epoch.
+        """
+        sent = self.requests.get(key)
+        if sent is None:
+            return None
+        method = response.cseq.method
+        if sent.purpose is Purpose.CANCEL:
+            return sent if method == "CANCEL" else None
+        asked = sent.request
+        is_same = method != "CANCEL" if asked is None else method == asked.method
+        branch = request_branch(self._call_id, sent.epoch, key)
+        return sent if is_same and response.via.branch == branch else None
+
     def send_again(self, key: int) -> None:
         """Sends a request once more as it was: to the next element a retransmission."""
         sent = self.requests[key]

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from parley.backing.errors import BackingError
-from parley.backing.state.base import Claimed, Owned, State, in_one_turn, run_now
+from parley.backing.state.base import Claimed, Owned, State, in_one_turn
 from parley.callmanager.bindings_cache import BindingsCache, read_bindings
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId, InstanceId, TenantId
@@ -162,10 +162,6 @@ class CallStore:
         owed, self._owed = self._owed, {}
         for stored in owed.values():
             await self.delete(stored)
-
-    def now(self, operation: Coroutine[Any, Any, _T]) -> _T:
-        """Drives one of the methods when `is_immediate`."""
-        return run_now(operation)
 
     # --- records of whoever owns them ------------------------------------------------------
 
