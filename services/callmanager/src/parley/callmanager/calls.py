@@ -34,6 +34,19 @@ def request_key(message: Message) -> RequestKey:
     return message.call_id, message.from_.tag, message.cseq.number
 
 
+class Ended(NamedTuple):
+    """A call that ended here a short while ago.
+
+    Attributes:
+        byes: those of its phones that were answered by 200.
+        refusal: what its INVITE gets when it comes again: the final status that it got, or 482 when
+            it was answered.
+    """
+
+    byes: Collection[RequestKey]
+    refusal: int
+
+
 class Calls:
     """The registry; everything a call binds is unbound with it."""
 
@@ -42,7 +55,7 @@ class Calls:
         self._by_id: dict[CallId, Mailbox] = {}
         self._by_dialog: dict[tuple[str, str], LegAddress] = {}
         self._by_invite: dict[RequestKey, CallId] = {}
-        self._ended: dict[CallId, Collection[RequestKey]] = {}
+        self._ended: dict[CallId, Ended] = {}
         self._pending: set[CallId] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -89,14 +102,9 @@ class Calls:
         if not self._by_id and not self._pending:
             self._idle.set()
 
-    def note_end(self, call_id: CallId, byes: Collection[RequestKey]) -> None:
-        """The call ended here, in order: what still comes for it needs no search in state.
-
-        Args:
-            call_id: the call.
-            byes: the BYEs of its phones that were answered by 200.
-        """
-        self._ended[call_id] = byes
+    def note_end(self, call_id: CallId, ended: Ended) -> None:
+        """The call ended here, in order: what still comes for it needs no search in state."""
+        self._ended[call_id] = ended
         if len(self._ended) > _MANY_ENDED:
             del self._ended[next(iter(self._ended))]
 
@@ -106,7 +114,13 @@ class Calls:
 
     def has_taken_bye(self, call_id: CallId, request: Request) -> bool:
         """Says whether a request repeats a BYE that was answered before its call ended here."""
-        return request.method == "BYE" and request_key(request) in self._ended.get(call_id, ())
+        ended = self._ended.get(call_id)
+        return request.method == "BYE" and ended is not None and request_key(request) in ended.byes
+
+    def refusal_of(self, call_id: CallId) -> int | None:
+        """What an INVITE gets that made a call which ended here: the same id is the same call."""
+        ended = self._ended.get(call_id)
+        return None if ended is None else ended.refusal
 
     def is_pending(self, call_id: CallId) -> bool:
         """Says whether a call is being admitted."""

@@ -31,9 +31,11 @@ from parley.callmanager.actions import (
 from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices, Input
 from parley.callmanager.call_sip import CallSip
+from parley.callmanager.calls import Ended
 from parley.callmanager.custody import LEAVE, MAKE_SURE, Custody, Leave, MakeSure
 from parley.callmanager.ending import log_end
 from parley.callmanager.errors import AlreadyThere, Fenced
+from parley.model.call import CallRecord
 from parley.model.ids import CallId
 from parley.model.media import Reply
 from parley.sip.transaction import ClientTransaction, ServerTransaction
@@ -43,6 +45,7 @@ MAX_QUEUED: Final = 200
 _HOPELESS: Final = 4
 """Breaks of one call after which not even its record can be saved."""
 _TIMER_SLACK_S: Final = 0.005
+_MERGED: Final = 482
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -327,7 +330,7 @@ class Mailbox:
                 services.tasks.spawn(deleting, name="ended call leaves state")
         else:
             services.events.finish_later(self.call.parts.journal, self._custody.delete)
-        services.calls.note_end(self.call_id, self._sip.taken_byes())
+        services.calls.note_end(self.call_id, Ended(self._sip.taken_byes(), _refusal(record)))
         if record is not None:
             services.metrics.count_end(record.termination, record.duration_s)
             log_end(record)
@@ -388,6 +391,11 @@ class Mailbox:
         MakeSure: _make_sure_waiting,
         Leave: _leave_waiting,
     }
+
+
+def _refusal(record: CallRecord | None) -> int:
+    is_refused = record is not None and record.answered_at is None
+    return record.termination.sip_status if record is not None and is_refused else _MERGED
 
 
 def _nothing(_: float) -> None:

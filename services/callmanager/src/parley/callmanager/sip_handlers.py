@@ -219,6 +219,10 @@ class CallManagerHandler:
         call_id = CallId(request.get(CALL_HEADER) or self._ids.token(_CALL_ID_BYTES))
         if self._is_repeated(call_id, transaction, request):
             return
+        refusal = self._calls.refusal_of(call_id)
+        if refusal is not None:
+            self._answers.give(transaction, request, refusal)
+            return
         if self.is_draining or self._services.keeper.is_isolated:
             raise Draining
         if len(self._calls) >= self._max_calls:
