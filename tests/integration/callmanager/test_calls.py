@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from parley.backing.errors import BackingUnavailable
 from parley.model.call import CallResult, EndedBy
 from parley.model.ids import CallId
 from parley.model.live_call import decode_live_call
@@ -358,6 +359,29 @@ async def test_a_fenced_call_is_dropped_in_silence(world: Any, make_sdp: Any) ->
     assert bob.handler.events.empty()
     assert world.registry.value("parley_callmanager_calls_fenced_total") == 1
     assert world.events.qsize() <= 3
+
+
+async def test_what_the_bus_did_not_take_of_a_fenced_call_is_its_new_owner_s_to_tell(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.backing.bus, "publish", _refuse)
+        ann.call("1002")
+        await bob.request()
+    [call_id] = await world.snapshot_keys()
+    await world.backing.state.claim(f"call:{{{call_id}}}", "other", None)
+    bob.respond(486)
+    async with asyncio.timeout(5):
+        await manager.calls.wait_idle()
+    await manager._events.catch_up()
+    assert world.events.empty()
+
+
+def _refuse(*_: object) -> None:
+    raise BackingUnavailable("the bus is away")
 
 
 async def test_a_caller_whose_edge_is_gone_does_not_keep_the_phone_ringing(world: Any) -> None:

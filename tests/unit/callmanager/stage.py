@@ -63,6 +63,8 @@ class Stage:
         refuse: Sequence[MediaPurpose] = (),
         silent: Sequence[MediaPurpose] = (),
         refusal: ReplyError = ReplyError.PORTS_EXHAUSTED,
+        *,
+        is_bus_away: bool = False,
         **headers: str,
     ) -> None:
         self.now = 100.0
@@ -75,6 +77,7 @@ class Stage:
         self.writes: list[bytes] = []
         self.published: list[bytes] = []
         self.ended = 0
+        self.is_bus_away = is_bus_away
         self.relays = ["r1"]
         self.sessions: set[tuple[str, str]] = set()
         self.ids = CountingIds()
@@ -143,7 +146,8 @@ class Stage:
             data = encode_snapshot(self.call)
             decode_snapshot(data)
             self.writes.append(data)
-        elif isinstance(action, PublishEvents):
+            self.call.parts.journal.note_written()
+        elif isinstance(action, PublishEvents) and not self.is_bus_away:
             journal = self.call.parts.journal
             for event in journal.unpublished:
                 self.published.append(event.data)

@@ -76,6 +76,7 @@ def test_published_events_stay_a_while_unpublished_ones_until_they_are_out(talki
     journal = talking.call.parts.journal
     for _ in range(20):
         journal.update(talking.now, is_held=False)
+    journal.note_written()
     assert len(journal.unpublished) == 20
     journal.mark_published(journal.sequence)
     assert len(journal.events) == KEPT_EVENTS

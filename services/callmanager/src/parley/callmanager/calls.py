@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from parley.callmanager.metrics import CallManagerMetrics
+from parley.model.call import CallRecord
 from parley.model.ids import CallId
 from parley.sip.message import Message, Request
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from parley.callmanager.mailbox import Mailbox
 
 _MANY_ENDED: Final = 4096
+_MERGED: Final = 482
 _AT_ONCE: Final = 100
 _PAUSE_S: Final = 0.005
 _PAUSES: Final = 200
@@ -45,6 +47,13 @@ class Ended(NamedTuple):
 
     byes: Collection[RequestKey]
     refusal: int
+
+    @classmethod
+    def of(cls, record: CallRecord | None, byes: Collection[RequestKey]) -> Self:
+        """Of a call with this record."""
+        is_refused = record is not None and record.answered_at is None
+        status = record.termination.sip_status if record is not None and is_refused else _MERGED
+        return cls(byes, status)
 
 
 class Calls:

@@ -105,6 +105,7 @@ class Custody:
                 term, written = keeper.lease.term, await self._put()
         if written is Written.FENCED:
             raise Fenced
+        self._call.parts.journal.note_written()
         self._term = term if written is Written.DONE else _NEVER
 
     async def _put(self) -> Written:

@@ -1,8 +1,9 @@
 """Brings a call's events to the bus: topic `call`, key call id, in order of their sequence.
 
-What the bus does not take at once stays in the journal, thus in the snapshot, and goes with the
-next events or a little later. Before the snapshot is deleted the last event must be durable there;
-a call that ended while the bus was away keeps its snapshot until then.
+Only what is written leaves (`Journal.unpublished`): the next owner tells the rest, which may be
+something else. What the bus does not take at once stays in the journal, thus in the snapshot, and
+goes with the next events or a little later. Before the snapshot is deleted the last event must be
+durable there; a call that ended while the bus was away keeps its snapshot until then.
 """
 
 import asyncio
@@ -61,12 +62,16 @@ class CallEvents:
         """Brings what is late to the bus, for ever."""
         while True:
             await asyncio.sleep(LATE_PAUSE_S)
-            late, self._late = self._late, {}
-            for journal in late.values():
-                self.publish(journal)
-            while self._ended and await self._try(self._ended[0][0]):
-                _, delete = self._ended.popleft()
-                await delete()
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Tries once."""
+        late, self._late = self._late, {}
+        for journal in late.values():
+            self.publish(journal)
+        while self._ended and await self._try(self._ended[0][0]):
+            _, delete = self._ended.popleft()
+            await delete()
 
     async def publish_last(self, journal: Journal) -> bool:
         """Publishes what is left and waits until it is durable; False when the bus stays away."""
@@ -82,7 +87,8 @@ class CallEvents:
     async def _try(self, journal: Journal) -> bool:
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                for event in journal.unpublished:
+                while unpublished := journal.unpublished:
+                    event = unpublished[0]
                     await self._bus.publish_and_wait(TOPIC, journal.parties.call_id, event.data)
                     journal.mark_published(event.sequence)
         except (BackingError, TimeoutError):

@@ -54,6 +54,7 @@ class Journal:
 
     Attributes:
         events: not yet published ones, and the last that were.
+        written: sequence of the last event that is in state, so that it may be published.
         published: sequence of the last event that the bus took.
         record: the CDR, once there is one.
     """
@@ -72,6 +73,7 @@ class Journal:
         "sequence",
         "started_at",
         "termination",
+        "written",
     )
 
     def __init__(self, parties: Parties, now: float, wall_s: float) -> None:
@@ -86,6 +88,7 @@ class Journal:
         self.termination: Termination | None = None
         self.record: CallRecord | None = None
         self.sequence = 0
+        self.written = 0
         self.published = 0
         self.events: list[PendingEvent] = []
 
@@ -95,8 +98,9 @@ class Journal:
 
     @property
     def unpublished(self) -> list[PendingEvent]:
-        """Events that the bus does not have."""
-        return [event for event in self.events if event.sequence > self.published]
+        """Events that the bus does not have, as far as it may have them."""
+        published, written = self.published, self.written
+        return [event for event in self.events if published < event.sequence <= written]
 
     def start(self) -> None:
         """The call was taken."""
@@ -132,6 +136,14 @@ class Journal:
             return
         self.record = self._make_record(self.termination, self.ended_at, legs, stats)
         self._add(CallEnded, self.ended_at, self.record)
+
+    def note_written(self) -> None:
+        """State has what happened so far, or the call goes on without state."""
+        self.written = self.sequence
+
+    def disown(self) -> None:
+        """The call is another owner's: it publishes what is left, and nothing more leaves here."""
+        self.events = []
 
     def mark_published(self, sequence: int) -> None:
         """The bus took the events up to this one."""

@@ -35,7 +35,6 @@ from parley.callmanager.calls import Ended
 from parley.callmanager.custody import LEAVE, MAKE_SURE, Custody, Leave, MakeSure
 from parley.callmanager.ending import log_end
 from parley.callmanager.errors import AlreadyThere, Fenced
-from parley.model.call import CallRecord
 from parley.model.ids import CallId
 from parley.model.media import Reply
 from parley.sip.transaction import ClientTransaction, ServerTransaction
@@ -45,7 +44,6 @@ MAX_QUEUED: Final = 200
 _HOPELESS: Final = 4
 """Breaks of one call after which not even its record can be saved."""
 _TIMER_SLACK_S: Final = 0.005
-_MERGED: Final = 482
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -133,9 +131,7 @@ class Mailbox:
             return
         self._services.metrics.fenced.inc()
         unread = list(self._inputs)
-        unanswered = self._sip.unanswered()
-        self._forget()
-        self._services.on_unanswered(self.call_id, unanswered)
+        self._pass_on()
         self._services.on_unread(self.call_id, unread)
 
     def note_asked(self, transaction: ServerTransaction) -> None:
@@ -238,6 +234,7 @@ class Mailbox:
         """The last resort: the record goes to the bus, nobody else is told."""
         try:
             self.call.write_off(self._services.clock.now(), with_legs=with_legs)
+            self.call.parts.journal.note_written()  # What breaks may be the writing.
             self._end(END_CALL)
         except Exception as error:  # noqa: BLE001 - root of a call; `_break` logs
             self._break(error)
@@ -283,6 +280,11 @@ class Mailbox:
 
     def _part(self) -> None:
         self._services.metrics.handed_over.inc()
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Everything that is still to be done or told is the next owner's."""
+        self.call.parts.journal.disown()
         unanswered = self._sip.unanswered()
         self._forget()
         self._services.on_unanswered(self.call_id, unanswered)
@@ -330,7 +332,7 @@ class Mailbox:
                 services.tasks.spawn(deleting, name="ended call leaves state")
         else:
             services.events.finish_later(self.call.parts.journal, self._custody.delete)
-        services.calls.note_end(self.call_id, Ended(self._sip.taken_byes(), _refusal(record)))
+        services.calls.note_end(self.call_id, Ended.of(record, self._sip.taken_byes()))
         if record is not None:
             services.metrics.count_end(record.termination, record.duration_s)
             log_end(record)
@@ -391,11 +393,6 @@ class Mailbox:
         MakeSure: _make_sure_waiting,
         Leave: _leave_waiting,
     }
-
-
-def _refusal(record: CallRecord | None) -> int:
-    is_refused = record is not None and record.answered_at is None
-    return record.termination.sip_status if record is not None and is_refused else _MERGED
 
 
 def _nothing(_: float) -> None:

@@ -72,7 +72,7 @@ def restore_journal(snapshot: Snapshot, owner: InstanceId, time: RestoredTime) -
     journal.ended_at = time.at_or_none(snapshot.ended_at)
     journal.is_held = progress.is_held
     journal.termination = snapshot.termination
-    journal.sequence = snapshot.sequence
+    journal.sequence = journal.written = snapshot.sequence
     journal.events = list(snapshot.events)
     journal.published = snapshot.published if time.age_s > BUS_SETTLED_S else 0
     _restore_record(journal)
