@@ -8,7 +8,7 @@ import pytest
 
 from parley.callmanager.lease_keeper import OWNERS_KEY, lease_key
 from parley.callmanager.ownership import Answer
-from parley.callmanager.sweeper import SETTLE_S, Sweeper
+from parley.callmanager.sweeper import OVERDUE_S, SETTLE_S, Sweeper
 from parley.model.ids import CallId, InstanceId
 from parley.testkit.clock import FakeClock
 
@@ -18,6 +18,8 @@ class _State:
 
     def __init__(self) -> None:
         self.while_reading: Callable[[], None] = lambda: None
+        self.leases = {lease_key(InstanceId("cm-1"))}
+        self.calls = ["call"]
         self.tell_new_generation: Callable[[], None] = lambda: None
 
     def on_new_generation(self, callback: Callable[[], None]) -> None:
@@ -25,14 +27,16 @@ class _State:
 
     async def set_range(self, key: str) -> list[tuple[str, float]]:
         if key == OWNERS_KEY:
-            return [("cm-1", 1.0), ("cm-2", 2.0)]
-        return [("call", 3.0)]
+            return [("cm-1", 1.0), ("cm-2", 2.0), ("cm-3", 2.0)]
+        return [(call, 3.0) for call in self.calls] if "cm-2" in key else []
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         self.while_reading()
-        return [b"1" if key == lease_key(InstanceId("cm-1")) else None for key in keys]
+        return [b"1" if key in self.leases else None for key in keys]
 
     async def set_remove(self, key: str, *members: str) -> None: ...
+
+    async def hash_delete(self, key: str, *fields: str) -> None: ...
 
     async def hash_get_all(self, key: str) -> dict[str, bytes]:
         return {}
@@ -44,8 +48,10 @@ class _Stage:
         self.state = _State()
         self.keeper = SimpleNamespace(is_valid=True)
         self.taken: list[str] = []
+        self.unreadable: set[str] = set()
         takeovers: Any = SimpleNamespace(
             is_leaving=False,
+            is_for_others=lambda call_id: call_id in self.unreadable,
             take_dead=self._take,
             is_known=lambda call_id: True,
             doubt_all_but=lambda call_ids: None,
@@ -98,3 +104,25 @@ async def test_who_was_without_a_lease_gives_the_others_time_to_renew_theirs(
     stage.clock.advance(SETTLE_S)
     await stage.sweeper.sweep()
     assert stage.taken == ["call"]
+
+
+async def test_what_another_one_has_to_take_and_does_not_is_taken_after_a_while(
+    stage: _Stage,
+) -> None:
+    stage.state.leases.add(lease_key(InstanceId("cm-3")))
+    stage.state.calls = [f"call-{n}" for n in range(20)]
+    await stage.sweeper.sweep()
+    ours = len(stage.taken)
+    assert 0 < ours < 20
+    stage.taken.clear()
+    stage.clock.advance(OVERDUE_S)
+    await stage.sweeper.sweep()
+    assert sorted(stage.taken) == sorted(stage.state.calls)
+
+
+async def test_what_cannot_be_read_here_is_left_to_others(stage: _Stage) -> None:
+    stage.unreadable.add("call")
+    await stage.sweeper.sweep()
+    stage.clock.advance(OVERDUE_S)
+    await stage.sweeper.sweep()
+    assert stage.taken == []

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from parley.model.call import CallResult
@@ -77,6 +78,37 @@ async def test_a_sweeper_claims_the_calls_of_the_dead_in_time(
 
     assert await cluster.eventually(is_taken, 3.0) < 1.5
     assert await other.owns(ann.call_id)
+    await hang_up(cluster, script, ann, bob, other)
+
+
+async def test_a_snapshot_that_nobody_can_read_stays_until_somebody_can(
+    cluster: Any, script: Any, two: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.callmanager.restorer.UNREADABLE_S", 0.3)
+    one, other = two
+    ann, bob = await cluster.talk(one)
+    state, key = cluster.world.backing.state, f"call:{{{ann.call_id}}}"
+    known = await state.get(key)
+    await one.kill()
+    newer = msgspec.msgpack.encode({**msgspec.msgpack.decode(known), "version": 99})
+    assert await state.put_owned(key, one.manager.instance, 1, newer)
+
+    async def is_left() -> bool:
+        return other.manager._sweeper._takeovers.is_for_others(ann.call_id)
+
+    async def is_taken() -> bool:
+        return await other.owns(ann.call_id)
+
+    await cluster.eventually(is_left, 3.0)
+    assert (await state.owner_of(key)).owner == one.manager.instance
+    assert await state.set_range(f"owned:{{{one.manager.instance}}}")
+    assert await state.set_range(f"owned:{{{other.manager.instance}}}") == []
+    # Who asks for it hears that it cannot be told whose it is, and asks others.
+    ann.to = other.hop
+    ann.ask("INFO")
+    assert (await script.response(ann, 503)).has("x-parley-unknown")
+    assert await state.put_owned(key, one.manager.instance, 1, known)
+    await cluster.eventually(is_taken, 3.0)
     await hang_up(cluster, script, ann, bob, other)
 
 

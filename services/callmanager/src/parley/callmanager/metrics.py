@@ -26,7 +26,7 @@ class CallManagerMetrics:
         self.taken_over = metrics.counter("calls_taken_over", "Calls taken from other instances.")
         self.handed_over = metrics.counter("calls_handed_over", "Calls left to other instances.")
         self.unreadable = metrics.counter(
-            "calls_not_restored", "Claimed calls whose snapshot could not be brought to life."
+            "calls_not_restored", "Calls whose snapshot could not be read or brought to life."
         )
         self.stale_bindings = metrics.counter(
             "stale_bindings", "Extensions looked up in memory while shared state was away."

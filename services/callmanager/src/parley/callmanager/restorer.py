@@ -1,4 +1,8 @@
-"""Brings a call to life here: claim, snapshot, call, mailbox."""
+"""Brings a call to life here: claim, snapshot, call, mailbox.
+
+A snapshot is looked at before it is claimed. One of a version that this program does not know is
+left where it is, to those who do; it is looked at again after a while.
+"""
 
 from typing import Any, Final
 
@@ -19,6 +23,9 @@ from parley.sip.message import Request
 
 NEVER: Final = -1.0
 """For `last_seen_s`: the call is not lost."""
+UNREADABLE_S: Final = 10.0
+"""Between looks at a snapshot that could not be read."""
+_MANY_UNREADABLE: Final = 10_000
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -40,6 +47,11 @@ class Restorer:
         self._instance = instance
         self._product = product
         self._ids = ids
+        self._unreadable: dict[CallId, float] = {}
+
+    def is_unreadable(self, call_id: CallId) -> bool:
+        """Whether a call's snapshot could not be read here a short while ago."""
+        return self._services.clock.now() < self._unreadable.get(call_id, 0.0)
 
     async def take(
         self,
@@ -60,13 +72,15 @@ class Restorer:
             last_seen_s: when its owner was last heard of, Unix seconds, for a call that is over.
 
         Returns:
-            False when somebody else was faster.
+            False when somebody else was faster, or has to be: we cannot read the snapshot.
 
         Raises:
             BackingError: state did not answer.
             TimeoutError: nor did it within the time-out.
         """
         services = self._services
+        if self.is_unreadable(call_id) or not await self._can_read(call_id):
+            return False
         score = services.clock.wall_s() if started_s is None else started_s
         claimed = await services.store.claim(call_id, epoch, score)
         if claimed is None:
@@ -81,9 +95,8 @@ class Restorer:
         try:
             snapshot = decode_snapshot(claimed.value or b"")
         except MalformedSnapshot as error:
-            _logger.error("a claimed snapshot cannot be read", call_id=call_id, reason=str(error))
-            services.metrics.unreadable.inc()
-            await services.store.release_index(self._instance, call_id)
+            # It was another one a moment ago. Our index names it still: we look again.
+            self._note_unreadable(call_id, error)
             return
         try:
             mailbox = self._make(snapshot, claimed.epoch, last_seen_s)
@@ -96,6 +109,26 @@ class Restorer:
         services.calls.adopt(call_id, mailbox, mailbox.call.setup.request)
         services.metrics.taken_over.inc()
         mailbox.begin_restored()
+
+    async def _can_read(self, call_id: CallId) -> bool:
+        data = await self._services.store.snapshot(call_id)
+        if data is None:
+            return False
+        try:
+            decode_snapshot(data)
+        except MalformedSnapshot as error:
+            self._note_unreadable(call_id, error)
+            return False
+        self._unreadable.pop(call_id, None)
+        return True
+
+    def _note_unreadable(self, call_id: CallId, error: MalformedSnapshot) -> None:
+        if call_id not in self._unreadable:
+            _logger.error("a snapshot cannot be read", call_id=call_id, reason=str(error))
+            self._services.metrics.unreadable.inc()
+            if len(self._unreadable) >= _MANY_UNREADABLE:
+                del self._unreadable[next(iter(self._unreadable))]
+        self._unreadable[call_id] = self._services.clock.now() + UNREADABLE_S
 
     def _make(self, snapshot: Snapshot, epoch: int, last_seen_s: float) -> Mailbox:
         services, adopted = self._services, list[Any]()

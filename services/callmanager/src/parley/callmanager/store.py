@@ -174,6 +174,15 @@ class CallStore:
         """
         return await self._bounded(self._state.owner_of(call_key(call_id)))
 
+    async def snapshot(self, call_id: CallId) -> bytes | None:
+        """Reads a call's snapshot, whoever owns it.
+
+        Raises:
+            BackingError: state did not answer.
+            TimeoutError: nor did it within the time-out.
+        """
+        return await self._bounded(self._state.get(call_key(call_id)))
+
     async def claim(self, call_id: CallId, epoch: int, started_s: float) -> Claimed | None:
         """Makes a call ours if it still has this epoch; None: somebody was faster.
 

@@ -10,7 +10,7 @@ they are restored only to be ended in order, with BYE to the phones and a record
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -33,6 +33,8 @@ INTERVAL_S: Final = 0.3
 BATCH: Final = 50
 SETTLE_S: Final = 2.0
 """After state was away everybody gets this long to renew its lease before it is taken for dead."""
+OVERDUE_S: Final = 5.0
+"""After this long anybody takes a call of the dead: who has to does not, or cannot read it."""
 CHECK_S: Final = 10.0
 """Between looks at our own index."""
 TIMEOUT_S: Final = 1.0
@@ -64,6 +66,7 @@ class Sweeper:
         self._me = instance
         self._interval_s = interval_s
         self._seen: set[str] = set()
+        self._left_since: dict[str, float] = {}
         self._not_before = float("-inf")
         self._check_at = float("-inf")
         state.on_new_generation(self._wait)
@@ -105,8 +108,9 @@ class Sweeper:
         seen = census(self._me, owners, leases)
         self._seen.intersection_update(owners)
         await self._meet([each for each in seen.alive if each != self._me])
+        before, self._left_since = self._left_since, {}
         for dead in seen.dead:
-            await self._inherit(dead, seen.alive)
+            await self._inherit(dead, seen.alive, before)
         if self._clock.now() >= self._check_at:
             await self._check_own()
 
@@ -133,7 +137,9 @@ class Sweeper:
             if answer is not Answer.SILENT:
                 self._seen.add(instance)
 
-    async def _inherit(self, dead: str, alive: tuple[str, ...]) -> None:
+    async def _inherit(
+        self, dead: str, alive: tuple[str, ...], left_since: Mapping[str, float]
+    ) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             index = await self._state.set_range(owned_key(dead))
         if not index:
@@ -143,7 +149,7 @@ class Sweeper:
             return
         last_seen_s = await self._last_seen(dead)
         starts = dict(index)
-        mine = share(self._me, starts, alive)
+        mine = self._mine(starts, alive, left_since)
         if mine:
             _logger.warning("calls taken over", instance=dead, calls=len(index), mine=len(mine))
         for start in range(0, len(mine), BATCH):
@@ -152,6 +158,21 @@ class Sweeper:
                 return
             batch = mine[start : start + BATCH]
             await self._take(dead, {call_id: starts[call_id] for call_id in batch}, last_seen_s)
+
+    def _mine(
+        self, call_ids: Iterable[str], alive: tuple[str, ...], left_since: Mapping[str, float]
+    ) -> list[str]:
+        """Our share of what a dead one left, and what nobody has taken for a while."""
+        now = self._clock.now()
+        since = {call_id: left_since.get(call_id, now) for call_id in call_ids}
+        self._left_since.update(since)
+        shared = set(share(self._me, since, alive))
+        return [
+            call_id
+            for call_id, at in since.items()
+            if (call_id in shared or now - at >= OVERDUE_S)
+            and not self._takeovers.is_for_others(CallId(call_id))
+        ]
 
     async def _take(self, dead: str, batch: dict[str, float], last_seen_s: float) -> None:
         taken = await asyncio.gather(

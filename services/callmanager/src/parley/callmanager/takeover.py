@@ -118,6 +118,10 @@ class Takeovers:
             if mailbox.call_id not in call_ids:
                 mailbox.doubt()
 
+    def is_for_others(self, call_id: CallId) -> bool:
+        """Whether a call has to be taken by somebody else: its snapshot cannot be read here."""
+        return self._restorer.is_unreadable(call_id)
+
     def is_known(self, call_id: CallId) -> bool:
         """Whether a call is here, was, or is being looked for."""
         calls = self._services.calls
