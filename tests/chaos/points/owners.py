@@ -35,7 +35,7 @@ class Owners:
         if found is None:
             return ""
         owned = await self._state.owner_of(f"call:{{{found[1]}}}")
-        return "" if owned is None else await self._process(owned.owner)
+        return "" if owned is None or owned.has_ended else await self._process(owned.owner)
 
     async def _process(self, instance: str) -> str:
         reports = await self._state.hash_get_all(_LOADS)

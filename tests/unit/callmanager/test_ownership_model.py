@@ -2,10 +2,9 @@
 
 The decisions are the real ones (`lease.py`, `ownership.py`); the managers around them are the
 asyncio shell told in a few lines, with time moved by hand. Found without end: no two owners in one
-line of epochs, and no call without a living owner for longer than detection takes.
+line of epochs, no call without a living owner for longer than detection takes, and none that was
+ended and goes on.
 """
-
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import settings
@@ -26,6 +25,8 @@ from parley.callmanager.ownership import (
     verdict,
 )
 
+from .ownership_world import Away, Manager, Shared
+
 pytestmark = pytest.mark.timeout(60)
 
 TICK_S = 0.1
@@ -38,68 +39,6 @@ CALL = "call"
 NAMES = ("a", "b", "c", "d", "e")
 
 
-class Away(Exception):
-    """State did not answer; what was asked may have happened."""
-
-
-@dataclass
-class Shared:
-    """State: one record, its indexes, the leases."""
-
-    record: tuple[str, int] | None = None
-    owned: set[str] = field(default_factory=set)
-    owners: set[str] = field(default_factory=set)
-    leases: dict[str, tuple[int, float]] = field(default_factory=dict)
-    version: int = 0
-    generation: int = 1
-
-    def lease_of(self, name: str, now: float) -> bytes | None:
-        version, until = self.leases.get(name, (0, 0.0))
-        return str(version).encode() if now < until else None
-
-    def renew(self, name: str, version: int, now: float) -> int | None:
-        current = self.leases[name][0] if self.lease_of(name, now) else 0
-        if current != version:
-            return None
-        self.version += 1
-        self.leases[name] = (self.version, now + 1.0)
-        return self.version
-
-    def claim(self, name: str, epoch: int) -> bool:
-        self.owned.add(name)
-        if self.record is None or self.record[1] != epoch:
-            return False
-        self.record = name, epoch + 1
-        return True
-
-
-@dataclass
-class Manager:
-    """One instance.
-
-    Attributes:
-        held: the epoch under which it acts for the call.
-        term: of its lease when the call was last found to be its own.
-        generation: of state as it knows it.
-        written_in: generation of state in which it last wrote the call.
-    """
-
-    name: str
-    lease: Lease
-    held: int | None = None
-    term: int = -1
-    generation: int = 0
-    written_in: int = 1
-    is_dead: bool = False
-    is_frozen: bool = False
-    is_cut: bool = False
-    loses_answers: bool = False
-    renew_at: float = 0.0
-    sweep_not_before: float = 0.0
-    must_check: bool = False
-    check_at: float = 0.0
-
-
 class Ownership(RuleBasedStateMachine):
     """The world."""
 
@@ -110,6 +49,7 @@ class Ownership(RuleBasedStateMachine):
         self.managers: dict[str, Manager] = {}
         self.acts: list[tuple[str, int]] = []
         self.may_be_lost = False
+        self.ended_by = ""
 
     # --- what happens ----------------------------------------------------------------------
 
@@ -136,6 +76,9 @@ class Ownership(RuleBasedStateMachine):
         manager = self._draw(data)
         setattr(manager, fault, not getattr(manager, fault))
 
+    def _owner(self) -> Manager | None:
+        return self.managers.get(self.shared.record[0]) if self.shared.record else None
+
     def _draw(self, data: st.DataObject) -> Manager:
         alive = [name for name, each in self.managers.items() if not each.is_dead]
         return self.managers[data.draw(st.sampled_from(alive or list(self.managers)))]
@@ -146,15 +89,42 @@ class Ownership(RuleBasedStateMachine):
         shared = self.shared
         shared.generation += 1
         shared.leases.clear()
-        owner = self.managers.get(shared.record[0]) if shared.record else None
+        owner = self._owner()
         if owner is not None and owner.held is not None:
             shared.record = None
             shared.owned.discard(owner.name)
             self.may_be_lost = True
+        if self._remembers_the_end():
+            shared.is_ended = False
         self.acts.clear()
         # Connections break, so everybody who runs hears of it before it does anything else.
         for manager in self._running():
             self._hear_of_generation(manager)
+
+    def _remembers_the_end(self) -> bool:
+        """Whoever ended the call lives, and hears that state has forgotten."""
+        ended_by = self.managers.get(self.ended_by)
+        return ended_by in self._running() and ended_by is not None and not ended_by.is_cut
+
+    @rule()
+    def hang_up(self) -> None:
+        """The owner ends the call: its record goes, and leaves a mark."""
+        manager = self._owner()
+        if manager not in self._running() or manager.held is None or manager.is_cut:
+            return
+        before = len(self.acts)
+        try:
+            self._act(manager)
+        except Away:
+            return
+        if (
+            manager.held is not None
+            and len(self.acts) > before
+            and self.shared.record == (manager.name, manager.held)
+        ):
+            self.shared.record, self.shared.is_ended = None, True
+            self.shared.owned.discard(manager.name)
+            self.ended_by, manager.held = manager.name, None
 
     @rule(ticks=st.integers(1, 20), first=st.integers(0, 4))
     def pass_time(self, ticks: int, first: int) -> None:
@@ -188,7 +158,7 @@ class Ownership(RuleBasedStateMachine):
     def message_past_the_owner(self, data: st.DataObject) -> None:
         """The owner has the record alone and cannot tell that it is its own: another's turn."""
         manager = self._draw(data)
-        owner = self.managers.get(self.shared.record[0]) if self.shared.record else None
+        owner = self._owner()
         if manager in self._running() and owner is not None and owner.held is None:
             self._message(manager, owner.name)
 
@@ -207,7 +177,7 @@ class Ownership(RuleBasedStateMachine):
         if not self._running():
             return
         if self.shared.record is None:
-            assert self.may_be_lost
+            assert self.may_be_lost or self.ended_by
             assert not holders
             return
         assert [(each.name, each.held) for each in holders] == [self.shared.record]
@@ -233,6 +203,8 @@ class Ownership(RuleBasedStateMachine):
         if manager.is_cut:
             return
         manager.generation = self.shared.generation
+        if manager.name == self.ended_by:
+            self.shared.record, self.shared.is_ended = None, True
         manager.lease.forget()
         manager.sweep_not_before = self.now + SETTLE_S
         self._renew(manager)
@@ -290,6 +262,7 @@ class Ownership(RuleBasedStateMachine):
             is_taken = record == mine
         else:
             is_taken = record is None or record[1] < manager.held or record == mine
+            is_taken = is_taken and not self.shared.is_ended
             if is_taken:
                 self.shared.owned.add(manager.name)
                 self.shared.record = mine
@@ -322,6 +295,7 @@ class Ownership(RuleBasedStateMachine):
             self._see(manager.name, manager.held)
 
     def _see(self, name: str, epoch: int) -> None:
+        assert not self.ended_by, "an ended call was revived"
         for other, before in self.acts:
             assert before <= epoch, (other, before, name, epoch)
             assert before < epoch or other == name, (other, before, name, epoch)
@@ -384,3 +358,19 @@ Ownership.TestCase.settings = settings(
     max_examples=100, stateful_step_count=40, deadline=None, derandomize=True
 )
 test_ownership = Ownership.TestCase
+
+
+def test_who_wakes_up_after_a_failover_does_not_revive_a_call_that_its_successor_ended() -> None:
+    world = Ownership()
+    world.begin()
+    former = world.managers["a"]
+    former.is_frozen = True
+    world.pass_time(ticks=20, first=0)
+    assert world.shared.record is not None
+    assert world.shared.record[0] != "a"
+    world.hang_up()
+    assert world.ended_by
+    world.fail_over()
+    former.is_frozen = False
+    world.pass_time(ticks=20, first=0)
+    assert former.held is None

@@ -90,6 +90,41 @@ async def test_what_a_successor_ended_is_not_made_again(desk: Desk) -> None:
     assert await desk.store.write(desk.stored, b"2") is Written.FENCED
 
 
+async def test_a_call_that_a_successor_ended_is_not_made_again_after_a_failover(
+    desk: Desk,
+) -> None:
+    await desk.store.create(desk.stored, b"1")
+    successor = Desk(desk.state)
+    heir = CallStore(successor.wire, InstanceId("it"), 60.0, CallManagerMetrics(Registry()))
+    assert await heir.claim(CallId("c1"), 1, 5.0)
+    await heir.delete(Stored(CallId("c1"), TenantId("t1"), 5.0, 2, generation=1))
+    desk.store.forget()
+    assert await desk.store.write(desk.stored, b"2") is Written.FENCED
+    # A failover may bring back what was before the claim: then the end is told again.
+    await desk.state.delete(KEY)
+    assert await desk.state.restore_owned(KEY, "me", 1, b"1")
+    heir.forget()
+    await heir.mark_ended_again()
+    assert await desk.store.write(desk.stored, b"2") is Written.FENCED
+    assert await desk.state.get(KEY) is None
+
+
+async def test_ends_are_told_again_once_a_failover_and_when_state_is_back(desk: Desk) -> None:
+    await desk.store.create(desk.stored, b"1")
+    await desk.store.delete(desk.stored)
+    await desk.state.delete(KEY)
+    await desk.store.mark_ended_again()
+    assert await desk.state.owner_of(KEY) is None
+    desk.store.forget()
+    desk.wire.is_cut = True
+    await desk.store.mark_ended_again()
+    desk.wire.is_cut = False
+    await desk.store.mark_ended_again()
+    found = await desk.state.owner_of(KEY)
+    assert found is not None
+    assert found.has_ended
+
+
 async def test_what_a_failover_forgot_is_made_again(desk: Desk) -> None:
     await desk.store.create(desk.stored, b"1")
     await desk.state.delete(KEY, "owned:{me}")

@@ -67,6 +67,25 @@ async def test_the_bye_that_ended_a_call_gets_its_answer_again_when_it_is_repeat
     await script.response(ann, 481)
 
 
+async def test_an_invite_that_comes_again_elsewhere_after_its_call_makes_no_second_one(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, other = two
+    ann, bob = await cluster.talk(one)
+    await hang_up(script, ann, bob, one)
+
+    async def is_nothing_left() -> bool:
+        return not await cluster.world.snapshot_keys()
+
+    await cluster.eventually(is_nothing_left, 3.0)
+    ann.to = other.hop
+    again = ann.invite.copy()
+    again.remove("via")
+    ann.send(again)
+    await script.response(ann, 482)
+    assert bob.handler.events.empty()
+
+
 async def test_a_call_that_ended_while_state_was_away_leaves_it_when_that_is_back(
     cluster: Any, script: Any, two: Any
 ) -> None:

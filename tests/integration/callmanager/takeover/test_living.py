@@ -368,7 +368,7 @@ async def test_a_call_costs_few_operations_and_three_waits(cluster: Any, script:
     counts = one.wire.counts
     assert counts["create_owned"] == 1
     assert counts["put_owned"] <= 3
-    assert counts["delete_owned"] == 1
+    assert counts["end_owned"] == 1
     assert sum(counts.values()) <= 12, counts
 
 

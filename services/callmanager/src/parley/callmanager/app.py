@@ -272,6 +272,7 @@ class CallManager:
         self._tasks.spawn(self._catch_up(), name="calls look at their records")
 
     async def _catch_up(self) -> None:
+        await self._store.mark_ended_again()
         await self.calls.look_at_all()
         await self._store.delete_owed()
 

@@ -11,8 +11,10 @@ seen; when it is back, `mailbox.py` writes again what it could not.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct
@@ -28,8 +30,12 @@ from parley.model.registration import Binding
 TIMEOUT_S: Final = 1.0
 BINDINGS_TIMEOUT_S: Final = 0.3
 """How long state may take to say where an extension is when that is known from before, too."""
+ENDED_S: Final = 60.0
+"""How long the mark of an ended call stays: as long as one that lost it may still write."""
 _PROLONGED_S: Final = 60.0
 _MANY_OWED: Final = 10_000
+_MANY_ENDED: Final = 4096
+_AT_ONCE: Final = 100
 _T = TypeVar("_T")
 
 
@@ -77,6 +83,8 @@ class CallStore:
         self.seen = BindingsCache()
         self._heard_s = float("inf")
         self._owed: dict[CallId, Stored] = {}
+        self._ended = deque[CallId](maxlen=_MANY_ENDED)
+        self._marked_in = 1
         self.is_immediate = state.is_immediate
         self.generation = 1
         self.is_away: Callable[[], bool] = lambda: False
@@ -154,7 +162,9 @@ class CallStore:
     async def delete(self, stored: Stored) -> None:
         """Removes an ended call; what cannot be removed now is removed when state is back."""
         done = await self._try(lambda: self._delete(stored))
-        if done is Written.AWAY and len(self._owed) < _MANY_OWED:
+        if done is True:
+            self._ended.append(stored.call_id)
+        elif done is Written.AWAY and len(self._owed) < _MANY_OWED:
             self._owed[stored.call_id] = stored
 
     async def delete_owed(self) -> None:
@@ -163,10 +173,26 @@ class CallStore:
         for stored in owed.values():
             await self.delete(stored)
 
+    async def mark_ended_again(self) -> None:
+        """Marks the calls that ended here last once more, if state may have forgotten that.
+
+        A former owner that does not know yet that it lost one would write it again.
+        """
+        generation = self.generation
+        if self._marked_in == generation:
+            return
+        ended = list(self._ended)
+        for start in range(0, len(ended), _AT_ONCE):
+            batch = ended[start : start + _AT_ONCE]
+            marked = await self._try(partial(self._mark, batch))
+            if marked is Written.AWAY:
+                return
+        self._marked_in = generation
+
     # --- records of whoever owns them ------------------------------------------------------
 
     async def owner_of(self, call_id: CallId) -> Owned | None:
-        """Reads who owns a call; None when there is none.
+        """Reads who owns a call, or ended it a short while ago; None when there is none.
 
         Raises:
             BackingError: state did not answer.
@@ -236,12 +262,18 @@ class CallStore:
         written: _T = (await in_one_turn(by_tenant, by_owner, writing))[2]
         return written
 
-    async def _delete(self, stored: Stored) -> None:
+    async def _mark(self, call_ids: Sequence[CallId]) -> None:
+        state, owner = self._state, self._owner
+        marks = (state.restore_ended(call_key(each), owner, ENDED_S) for each in call_ids)
+        await in_one_turn(*marks)
+
+    async def _delete(self, stored: Stored) -> bool:
         state, call_id = self._state, stored.call_id
-        deleting = state.delete_owned(_key(stored), self._owner, stored.epoch)
+        ending = state.end_owned(_key(stored), self._owner, stored.epoch, ENDED_S)
         by_tenant = state.set_remove(_calls_key(stored.tenant_id), call_id)
         by_owner = state.set_remove(self._owned, call_id)
-        await in_one_turn(deleting, by_tenant, by_owner)
+        is_ended: bool = (await in_one_turn(ending, by_tenant, by_owner))[0]
+        return is_ended
 
     async def _bounded(
         self, operation: Coroutine[Any, Any, _T], timeout_s: float = TIMEOUT_S

@@ -150,8 +150,11 @@ class Takeovers:
         found = _UNKNOWN
         try:
             owned = await self._services.store.owner_of(call_id)
-            if owned is None or owned.owner != owner:
-                found = _NOWHERE if owned is None else Found(Where.ELSEWHERE, owned.owner)
+            if owned is None or owned.has_ended:
+                found = _NOWHERE
+                return True
+            if owned.owner != owner:
+                found = Found(Where.ELSEWHERE, owned.owner)
                 return True
             is_taken = await self._restorer.take(
                 call_id, owned.epoch, owner, started_s=started_s, last_seen_s=last_seen_s
@@ -219,7 +222,7 @@ class Takeovers:
 
     async def _look(self, call_id: CallId) -> Sight:
         owned = await self._services.store.owner_of(call_id)
-        if owned is None:
+        if owned is None or owned.has_ended:
             return Sight("")
         if owned.owner == self._me:
             return Sight(owned.owner, owned.epoch)

@@ -53,8 +53,9 @@ class RequestVisitor:
         self._refuse(self._transaction, self._request, 503, owner)
 
     def turn_away(self) -> None:
-        """481."""
-        self._refuse(self._transaction, self._request, 481, "")
+        """481; 482 for an INVITE that makes a call, which has ended meanwhile."""
+        is_new = self._request.to.tag is None
+        self._refuse(self._transaction, self._request, 482 if is_new else 481, "")
 
     def put_off(self) -> None:
         """503 that says so: the edge asks others, and again after a moment."""

@@ -10,17 +10,19 @@ Three writers of plain values exist and `get` reads what any of them wrote:
 * `put`: last one wins;
 * `put_if_version`: optimistic; versions grow and are never used twice for a key, even across
   deletion, so a stale writer always loses;
-* `create_owned` / `claim` / `put_owned` / `delete_owned`: a record owned by one instance at a
+* `create_owned` / `claim` / `put_owned` / `end_owned`: a record owned by one instance at a
   time. Safety comes from the epoch alone: a write with another owner or epoch than the record's is
   fenced. A real store may forget acknowledged writes when it fails over; it says so through
-  `on_new_generation`, and owners then write again what they hold with `restore_owned`.
+  `on_new_generation`, and owners then write again what they hold with `restore_owned`. A record
+  that was ended leaves a mark for a while, which no writer gets past: a former owner that wakes up
+  after such a failover shall not make it again (`restore_ended`: the mark, too, can be forgotten).
 
 The embedded adapter completes every method without suspending; `is_immediate` says so, and
 `run_now` drives such a call from synchronous code.
 """
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 _T = TypeVar("_T")
 
@@ -39,11 +41,20 @@ class Claimed(NamedTuple):
     value: bytes | None
 
 
+ENDED_EPOCH: Final = (1 << 53) - 1
+"""Of the mark that an ended record leaves: higher than any that a claim gives."""
+
+
 class Owned(NamedTuple):
-    """Who owns a record, and since which epoch."""
+    """Who owns a record, and since which epoch; of the mark of an ended one, who ended it."""
 
     owner: str
     epoch: int
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this is all that is left of a record."""
+        return self.epoch == ENDED_EPOCH
 
 
 class State(Protocol):
@@ -142,7 +153,7 @@ class State(Protocol):
             ttl_s: None leaves the record's expiry as it is.
 
         Returns:
-            None when the epoch is another one.
+            None when the epoch is another one, or the record was ended.
 
         Raises:
             WrongKind: the key holds a value that was not created by `claim`.
@@ -155,7 +166,8 @@ class State(Protocol):
         """Makes a record with its first value: a claim that expects nothing and a write, in one.
 
         Returns:
-            The epoch, 1; None when there is a record already, whoever owns it.
+            The epoch, 1; None when there is a record already, whoever owns it, or was until a
+            short while ago.
 
         Raises:
             WrongKind: the key holds a value without owner.
@@ -169,7 +181,7 @@ class State(Protocol):
 
         Returns:
             False when somebody took it meanwhile: the record has a higher epoch, or this epoch and
-            another owner. Nothing was written then; the caller owns it no more.
+            another owner, or was ended. Nothing was written then; the caller owns it no more.
 
         Raises:
             ValueError: the owner is empty or the epoch less than 1.
@@ -187,8 +199,24 @@ class State(Protocol):
         """Writes if owner and epoch are the record's; False means fenced: stop acting."""
         ...
 
-    async def delete_owned(self, key: str, owner: str, epoch: int) -> bool:
-        """Removes the record if owner and epoch are its own; False means fenced or absent."""
+    async def end_owned(self, key: str, owner: str, epoch: int, ttl_s: float) -> bool:
+        """Removes the value if owner and epoch are the record's; False means fenced or absent.
+
+        Args:
+            key: the record.
+            owner: that ends it.
+            epoch: of the record.
+            ttl_s: how long the mark stays.
+        """
+        ...
+
+    async def restore_ended(self, key: str, owner: str, ttl_s: float) -> None:
+        """Marks a record as ended, whoever has it: state may have forgotten that it was.
+
+        Raises:
+            ValueError: the owner is empty.
+            WrongKind: the key holds a value without owner.
+        """
         ...
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from parley.backing.errors import WrongKind
 from parley.backing.journal import Journal
-from parley.backing.state.base import Claimed, Owned, Versioned
+from parley.backing.state.base import ENDED_EPOCH, Claimed, Owned, Versioned
 from parley.backing.state.keyspace import (
     NEVER,
     Entry,
@@ -160,7 +160,7 @@ class EmbeddedState:
         """Takes ownership and raises the epoch by one."""
         entry = self._find_record(key, owner)
         current = 0 if entry is None else entry.epoch
-        if expected_epoch is not None and expected_epoch != current:
+        if expected_epoch not in (None, current) or current == ENDED_EPOCH:
             return None
         if entry is None:
             entry = self._keys.make(key, ValueEntry)
@@ -205,7 +205,9 @@ class EmbeddedState:
             raise WrongKind(f"{key} holds a value without owner")
         return entry
 
-    def _write_record(self, key: str, owned: Owned, value: bytes, ttl_s: float | None) -> None:
+    def _write_record(
+        self, key: str, owned: Owned, value: bytes | None, ttl_s: float | None
+    ) -> None:
         entry = self._keys.make(key, ValueEntry)
         entry.owner, entry.epoch = owned
         self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
@@ -220,12 +222,18 @@ class EmbeddedState:
         self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
         return True
 
-    async def delete_owned(self, key: str, owner: str, epoch: int) -> bool:
-        """Removes the record if owner and epoch are its own."""
+    async def end_owned(self, key: str, owner: str, epoch: int, ttl_s: float) -> bool:
+        """Leaves a mark of the record if owner and epoch are its own."""
         entry = self._find(key, ValueEntry)
         if entry is None or entry.epoch != epoch or entry.owner != owner or not owner:
             return False
-        return self._delete(key)
+        self._write_record(key, Owned(owner, ENDED_EPOCH), None, ttl_s)
+        return True
+
+    async def restore_ended(self, key: str, owner: str, ttl_s: float) -> None:
+        """Marks a record as ended, whoever has it."""
+        self._find_record(key, owner)
+        self._write_record(key, Owned(owner, ENDED_EPOCH), None, ttl_s)
 
     # -- hashes ------------------------------------------------------------------------------
 

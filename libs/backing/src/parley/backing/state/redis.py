@@ -251,12 +251,22 @@ class RedisState:
             )
         )
 
-    async def delete_owned(self, key: str, owner: str, epoch: int) -> bool:
-        """Removes the record if owner and epoch are its own."""
+    async def end_owned(self, key: str, owner: str, epoch: int, ttl_s: float) -> bool:
+        """Leaves a mark of the record if owner and epoch are its own."""
         prefix = records.record_prefix(owner, epoch)
-        return bool(prefix) and bool(
-            await self._run(scripts.DELETE_OWNED, key.encode(), prefix, owned=True)
-        )
+        if not prefix:
+            return False
+        mark = records.ended(owner, self._next_version())
+        ttl = records.milliseconds(ttl_s)
+        is_done = await self._run(scripts.PUT_OWNED, key.encode(), prefix, mark, ttl, owned=True)
+        return bool(is_done)
+
+    async def restore_ended(self, key: str, owner: str, ttl_s: float) -> None:
+        """Marks a record as ended, whoever has it."""
+        check_owner(owner)
+        mark = records.ended(owner, self._next_version())
+        ttl = records.milliseconds(ttl_s)
+        await self._run(scripts.RESTORE_ENDED, key.encode(), mark, ttl, owned=True)
 
     # -- hashes ------------------------------------------------------------------------------
 

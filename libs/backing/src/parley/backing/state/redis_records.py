@@ -17,7 +17,7 @@ import math
 import struct
 
 from parley.backing.errors import WrongKind
-from parley.backing.state.base import Owned, Versioned
+from parley.backing.state.base import ENDED_EPOCH, Owned, Versioned
 
 WRITER_BITS = 12
 HEAD = 11
@@ -57,6 +57,11 @@ def record_prefix(owner: str, epoch: int) -> bytes:
 def record(prefix: bytes, version: int, value: bytes) -> bytes:
     """Encodes a record."""
     return b"".join((prefix, stamp(version), b"1", value))
+
+
+def ended(owner: str, version: int) -> bytes:
+    """Encodes the mark of a record that this owner ended."""
+    return b"".join((record_prefix(owner, ENDED_EPOCH), stamp(version), b"0"))
 
 
 def value_of(blob: bytes | None) -> bytes | None:

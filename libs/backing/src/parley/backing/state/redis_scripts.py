@@ -7,6 +7,8 @@ live as `redis_records.milliseconds` writes them. Errors that begin with WRONGTY
 
 import hashlib
 
+from parley.backing.state.base import ENDED_EPOCH
+
 
 class Script:
     """A script and the name by which Redis knows it.
@@ -74,6 +76,7 @@ if old then
   rest = string.sub(old, 21 + string.byte(old, 10))
 end
 if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= epoch then return false end
+if epoch == {ENDED_EPOCH} then return false end
 local blob = 'o' .. struct.pack('>I8', epoch + 1) .. ARGV[2] .. ARGV[3] .. rest
 if ARGV[4] == '' then redis.call('SET', KEYS[1], blob, 'KEEPTTL')
 elseif ARGV[4] == '0' then redis.call('DEL', KEYS[1])
@@ -118,11 +121,13 @@ return 1
 """
 )
 
-# 1: beginning of the record.
-DELETE_OWNED = Script(
-    """
-if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
+# 1: the mark, 2: time to live.
+RESTORE_ENDED = Script(
+    _WRITE
+    + f"""
+local kind = redis.call('GETRANGE', KEYS[1], 0, 0)
+if kind ~= '' and kind ~= 'o' then return {_PLAIN} end
+write(ARGV[1], ARGV[2])
 """
 )
 
@@ -141,6 +146,6 @@ SCRIPTS = (
     CREATE_OWNED,
     RESTORE_OWNED,
     PUT_OWNED,
-    DELETE_OWNED,
+    RESTORE_ENDED,
     HASH_PUT,
 )

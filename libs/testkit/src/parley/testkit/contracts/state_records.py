@@ -40,12 +40,53 @@ async def a_former_owner_is_fenced(arm: StateArm) -> None:
     assert not await state.put_owned(KEY, "cm-a", 1, b"late")
     assert not await state.put_owned(KEY, "cm-a", 2, b"wrong name")
     assert not await state.put_owned(KEY, "cm-b", 1, b"wrong epoch")
-    assert not await state.delete_owned(KEY, "cm-a", 1)
+    assert not await state.end_owned(KEY, "cm-a", 1, 10)
+    assert not await state.end_owned(KEY, "", 2, 10)
     assert await state.get(KEY) == b"a"
-    assert await state.delete_owned(KEY, "cm-b", 2)
-    assert not await state.put_owned(KEY, "cm-b", 2, b"after deletion")
-    assert not await state.delete_owned(KEY, "cm-b", 2)
+    assert await state.end_owned(KEY, "cm-b", 2, 10)
+    assert not await state.put_owned(KEY, "cm-b", 2, b"after the end")
+    assert not await state.end_owned(KEY, "cm-b", 2, 10)
     assert await state.get(KEY) is None
+
+
+async def an_ended_record_is_not_made_again(arm: StateArm) -> None:
+    """Its mark keeps every writer off until it runs out."""
+    state = await arm.open()
+    await state.create_owned(KEY, "cm-a", b"a")
+    assert await state.claim(KEY, "cm-b", 1) == (2, b"a")
+    assert await state.end_owned(KEY, "cm-b", 2, arm.lasting(10))
+    found = await state.owner_of(KEY)
+    assert found is not None
+    assert (found.owner, found.has_ended) == ("cm-b", True)
+    assert not await state.restore_owned(KEY, "cm-a", 1, b"late")
+    assert not await state.restore_owned(KEY, "cm-c", 9, b"later")
+    assert not await state.put_owned(KEY, "cm-a", 1, b"late")
+    assert await state.create_owned(KEY, "cm-a", b"again") is None
+    for epoch in (None, 0, 2, found.epoch):
+        assert await state.claim(KEY, "cm-c", epoch) is None
+    assert await state.get(KEY) is None
+    assert await state.get_versioned(KEY) is None
+    await arm.pass_time(12)
+    assert await state.owner_of(KEY) is None
+    assert await state.create_owned(KEY, "cm-a", b"again") == 1
+
+
+async def a_forgotten_end_is_marked_again(arm: StateArm) -> None:
+    """Whatever a failover brought back, and whoever has taken it from there."""
+    state = await arm.open()
+    await state.restore_ended(KEY, "cm-b", arm.lasting(10))
+    assert not await state.restore_owned(KEY, "cm-a", 1, b"late")
+    await state.restore_owned("call:{c2}", "cm-c", 3, b"c")
+    await state.restore_ended("call:{c2}", "cm-b", arm.lasting(10))
+    assert not await state.put_owned("call:{c2}", "cm-c", 3, b"d")
+    assert await state.get("call:{c2}") is None
+    await arm.pass_time(12)
+    assert await state.owner_of(KEY) is None
+    await state.put("k:{1}", b"x")
+    with refuses(WrongKind):
+        await state.restore_ended("k:{1}", "cm-b", 10)
+    with refuses(ValueError):
+        await state.restore_ended(KEY, "", 10)
 
 
 async def an_owned_record_expires_as_its_owner_says(arm: StateArm) -> None:
@@ -110,7 +151,7 @@ async def the_owner_of_a_record_is_told(arm: StateArm) -> None:
     assert await state.owner_of(KEY) == Owned("cm-ä", 1)
     await state.claim(KEY, "cm-b", 1)
     assert await state.owner_of(KEY) == Owned("cm-b", 2)
-    await state.delete_owned(KEY, "cm-b", 2)
+    await state.end_owned(KEY, "cm-b", 2, 0)
     assert await state.owner_of(KEY) is None
     await state.put("k:{1}", b"x")
     assert await state.owner_of("k:{1}") is None

@@ -1,0 +1,43 @@
+"""INVITEs that come again when their call has ended: the same id is the same call."""
+
+from typing import Any
+
+import pytest
+
+from .test_calls import assert_nothing_left, establish
+
+
+@pytest.mark.parametrize("dialled", ["1002", "404404"])
+async def test_an_invite_that_comes_again_after_its_call_makes_no_second_one(
+    world: Any, dialled: str
+) -> None:
+    manager = await world.start_manager()
+    ann, bob, edge = [await world.phone(number, number) for number in ("1001", "1002", "1003")]
+    await world.register(bob)
+    ann.call(dialled)
+    if dialled == "1002":
+        await bob.request()
+        bob.respond(486)
+    status = (await ann.response()).status
+    await assert_nothing_left(world, manager)
+    # The refusal was lost with the edge; the phone repeats its INVITE through another one.
+    edge.send(ann.invite.copy())
+    assert (await edge.response()).status == status
+    assert len(manager.calls) == 0
+    assert await world.snapshot_keys() == []
+
+
+async def test_an_invite_that_comes_again_after_its_answered_call_is_refused(
+    world: Any, make_sdp: Any
+) -> None:
+    manager = await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    ann.ask("BYE")
+    await bob.request()
+    bob.respond(200)
+    await ann.response()
+    await assert_nothing_left(world, manager)
+    edge = await world.phone("1003")
+    edge.send(ann.invite.copy())
+    assert (await edge.response()).status == 482
+    assert bob.handler.events.empty()
