@@ -110,7 +110,9 @@ def test_the_answer_to_a_cancel_is_none_to_its_invite() -> None:
     answer.prepend("via", f"SIP/2.0/LOCAL callmanager;branch={invite.branch}")
     stage.stray(answer)
     assert len(stage.log) == before
-    assert stage.call.parts.leg("b1").dialog is None
+    leg = stage.call.parts.leg("b1")
+    assert leg is not None
+    assert leg.dialog is None
 
 
 def test_an_answer_of_another_epoch_is_none_to_the_request_of_this_name() -> None:

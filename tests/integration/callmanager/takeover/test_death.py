@@ -94,10 +94,10 @@ async def test_a_snapshot_that_nobody_can_read_stays_until_somebody_can(
     assert await state.put_owned(key, one.manager.instance, 1, newer)
 
     async def is_left() -> bool:
-        return other.manager._sweeper._takeovers.is_for_others(ann.call_id)
+        return bool(other.manager._sweeper._takeovers.is_for_others(ann.call_id))
 
     async def is_taken() -> bool:
-        return await other.owns(ann.call_id)
+        return bool(await other.owns(ann.call_id))
 
     await cluster.eventually(is_left, 3.0)
     assert (await state.owner_of(key)).owner == one.manager.instance
