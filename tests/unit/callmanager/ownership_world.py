@@ -65,4 +65,5 @@ class Manager:
     renew_at: float = 0.0
     sweep_not_before: float = 0.0
     must_check: bool = False
+    must_doubt: bool = False
     check_at: float = 0.0

@@ -76,6 +76,18 @@ class Ownership(RuleBasedStateMachine):
         manager = self._draw(data)
         setattr(manager, fault, not getattr(manager, fault))
 
+    @precondition(lambda self: self._owner() is not None)
+    @rule(fault=st.sampled_from(("is_frozen", "is_cut", "loses_answers")))
+    def owner_in_trouble(self, fault: str) -> None:
+        """The same for who has the call."""
+        setattr(self._owner(), fault, True)
+
+    @rule()
+    def recover(self) -> None:
+        """All troubles end."""
+        for manager in self.managers.values():
+            manager.is_frozen = manager.is_cut = manager.loses_answers = False
+
     def _owner(self) -> Manager | None:
         return self.managers.get(self.shared.record[0]) if self.shared.record else None
 
@@ -165,8 +177,7 @@ class Ownership(RuleBasedStateMachine):
     @rule()
     def calm_down(self) -> None:
         """Without new faults the call has one living owner, who knows it, within the bound."""
-        for manager in self.managers.values():
-            manager.is_frozen = manager.is_cut = manager.loses_answers = False
+        self.recover()
         self.pass_time(round(DETECTION_S / TICK_S) + 5, first=9)
         record = self.shared.record
         if self._running() and record is not None:
@@ -206,7 +217,8 @@ class Ownership(RuleBasedStateMachine):
         if manager.name == self.ended_by:
             self.shared.record, self.shared.is_ended = None, True
         manager.lease.forget()
-        manager.sweep_not_before = self.now + SETTLE_S
+        manager.sweep_not_before = manager.check_at = self.now + SETTLE_S
+        manager.must_doubt = True
         self._renew(manager)
 
     def _answered(self, manager: Manager) -> None:
@@ -350,7 +362,9 @@ class Ownership(RuleBasedStateMachine):
         manager.must_check = False
         if self.now >= manager.check_at:
             manager.check_at = self.now + CHECK_S
-            if manager.held is not None and manager.name not in shared.owned:
+            is_doubted = manager.must_doubt or manager.name not in shared.owned
+            manager.must_doubt = False
+            if manager.held is not None and is_doubted:
                 self._make_sure(manager)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from parley.callmanager.lease_keeper import OWNERS_KEY, lease_key
 from parley.callmanager.ownership import Answer
-from parley.callmanager.sweeper import OVERDUE_S, SETTLE_S, Sweeper
+from parley.callmanager.sweeper import CHECK_S, OVERDUE_S, SETTLE_S, Sweeper
 from parley.model.ids import CallId, InstanceId
 from parley.testkit.clock import FakeClock
 
@@ -49,12 +49,14 @@ class _Stage:
         self.keeper = SimpleNamespace(is_valid=True)
         self.taken: list[str] = []
         self.unreadable: set[str] = set()
+        self.doubts = 0
         takeovers: Any = SimpleNamespace(
             is_leaving=False,
             is_for_others=lambda call_id: call_id in self.unreadable,
             take_dead=self._take,
             is_known=lambda call_id: True,
             doubt_all_but=lambda call_ids: None,
+            doubt_all=self._doubt_all,
         )
         peers: Any = SimpleNamespace(ask=self._ask)
         store: Any = SimpleNamespace(delete_owed=self._nothing)
@@ -69,6 +71,9 @@ class _Stage:
 
     async def _ask(self, instance: InstanceId) -> Answer:
         return Answer.UP
+
+    async def _doubt_all(self) -> None:
+        self.doubts += 1
 
     async def _nothing(self) -> None: ...
 
@@ -126,3 +131,13 @@ async def test_what_cannot_be_read_here_is_left_to_others(stage: _Stage) -> None
     stage.clock.advance(OVERDUE_S)
     await stage.sweeper.sweep()
     assert stage.taken == []
+
+
+async def test_after_a_failover_all_calls_are_doubted_once(stage: _Stage) -> None:
+    await stage.sweeper.sweep()
+    assert stage.doubts == 0
+    stage.state.tell_new_generation()
+    for _ in range(3):
+        stage.clock.advance(SETTLE_S + CHECK_S)
+        await stage.sweeper.sweep()
+    assert stage.doubts == 1

@@ -162,13 +162,20 @@ class Calls:
         """The call that an INVITE with this Call-ID, From tag and CSeq number makes or made."""
         return self._by_invite.get(request_key(message))
 
-    async def look_at_all(self) -> None:
-        """Lets every call find out whether it is still ours, some at a time."""
+    async def look_at_all(self, *, is_doubted: bool = False) -> None:
+        """Lets every call find out whether it is still ours, some at a time.
+
+        Args:
+            is_doubted: also those that the lease says nobody can have.
+        """
         mailboxes = list(self._by_id.values())
         for start in range(0, len(mailboxes), _AT_ONCE):
             batch = mailboxes[start : start + _AT_ONCE]
             for mailbox in batch:
-                mailbox.look_again()
+                if is_doubted:
+                    mailbox.doubt()
+                else:
+                    mailbox.look_again()
             for _ in range(_PAUSES):
                 if not any(mailbox.is_busy for mailbox in batch):
                     break

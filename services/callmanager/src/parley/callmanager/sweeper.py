@@ -69,7 +69,8 @@ class Sweeper:
         self._left_since: dict[str, float] = {}
         self._not_before = float("-inf")
         self._check_at = float("-inf")
-        state.on_new_generation(self._wait)
+        self._must_doubt = False
+        state.on_new_generation(self._on_new_generation)
 
     async def run(self) -> None:
         """Sweeps for ever."""
@@ -93,6 +94,11 @@ class Sweeper:
     @property
     def _is_settling(self) -> bool:
         return self._clock.now() < self._not_before
+
+    def _on_new_generation(self) -> None:
+        # Of two that write one call again, the second has it, and the first does not hear of that.
+        self._must_doubt = True
+        self._wait()
 
     def _wait(self) -> None:
         self._not_before = self._clock.now() + SETTLE_S
@@ -125,6 +131,9 @@ class Sweeper:
         for call_id, started_s in index:
             if not self._takeovers.is_known(CallId(call_id)):
                 await self._takeovers.take_dead(CallId(call_id), self._me, started_s)
+        if self._must_doubt:
+            self._must_doubt = False
+            await self._takeovers.doubt_all()
         self._takeovers.doubt_all_but({call_id for call_id, _ in index})
         await self._store.delete_owed()
         self._check_at = self._clock.now() + CHECK_S

@@ -118,6 +118,10 @@ class Takeovers:
             if mailbox.call_id not in call_ids:
                 mailbox.doubt()
 
+    async def doubt_all(self) -> None:
+        """All calls here look whose they are, some at a time."""
+        await self._services.calls.look_at_all(is_doubted=True)
+
     def is_for_others(self, call_id: CallId) -> bool:
         """Whether a call has to be taken by somebody else: its snapshot cannot be read here."""
         return self._restorer.is_unreadable(call_id)
