@@ -107,9 +107,10 @@ async def test_an_offer_that_points_inside_is_answered_488(
     assert relay.sessions == 0
 
 
-async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
+async def establish_impatiently(
     world: Any, make_sdp: Any, relay: Relay, ears: Any
-) -> None:
+) -> tuple[Any, Any, int]:
+    """A call of a tenant that waits 0.3 s for media; also the port that Ann sends to."""
     settings = TenantSettings(media_timeout_s=0.3)
     await TenantRepository(world.backing.db).update(world.tenant, settings=settings)
     relay.start()
@@ -122,7 +123,42 @@ async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
     answer = await ann.response()
     ann.ack()
     await bob.handler.next(AckReceived)
-    for_ann = parse_sdp(answer.body).media[0].port
+    return ann, bob, parse_sdp(answer.body).media[0].port
+
+
+async def test_a_held_call_without_music_lives_on(
+    world: Any, make_sdp: Any, relay: Relay, ears: Any
+) -> None:
+    ann, bob, for_ann = await establish_impatiently(world, make_sdp, relay, ears)
+    async with talking(ears[0], for_ann):
+        ann.ask("INVITE", make_sdp("127.0.0.1", 4000, "sendonly"))
+        while (await bob.request()).method == "OPTIONS":
+            bob.respond(200)
+        bob.respond(200, make_sdp("127.0.0.1", 5000, "recvonly"))
+        assert (await ann.response()).status == 200
+    ann.ack(cseq=2)
+    await bob.handler.next(AckReceived)
+    # Another call falls silent later, and ends for it.
+    carl = await world.phone("1001", "phone-of-carl")
+    carl.call("999", make_sdp("127.0.0.1", 4100))
+    await carl.response()
+    carl.ack()
+    assert (await carl.request()).method == "BYE"
+    carl.respond(200)
+    ended = await world.wait_event("call.ended")
+    assert ended.data.call_id == carl.call_id
+    assert ann.handler.events.empty()
+    ann.ask("BYE")
+    assert (await bob.request()).method == "BYE"
+    bob.respond(200)
+    await world.wait_event("call.ended")
+    relay.close()
+
+
+async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
+    world: Any, make_sdp: Any, relay: Relay, ears: Any
+) -> None:
+    _, bob, for_ann = await establish_impatiently(world, make_sdp, relay, ears)
     async with talking(ears[0], for_ann):
         for _ in range(2):
             assert (await bob.request()).method == "OPTIONS"
