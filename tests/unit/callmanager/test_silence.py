@@ -45,6 +45,18 @@ def test_a_phone_that_says_nothing_at_all_ends_its_call(talking: Any) -> None:
     assert len(stage.requests("BYE")) == 2
 
 
+def test_a_phone_that_moved_while_it_was_asked_is_there(talking: Any, make_sdp: Any) -> None:
+    stage = talking
+    fall_silent(stage, "a")
+    [options] = stage.requests("OPTIONS")
+    stage.caller_sends("UPDATE")
+    stage.fail(options)
+    assert stage.call.state.value == "answered"
+    fall_silent(stage, "a")
+    stage.fail(stage.requests("OPTIONS")[1])
+    assert len(stage.requests("BYE")) == 2
+
+
 def test_an_edge_that_is_gone_is_not_the_phone_s_silence(talking: Any) -> None:
     stage = talking
     fall_silent(stage, "a")

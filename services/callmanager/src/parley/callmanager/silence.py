@@ -5,7 +5,7 @@ know the call any more, ends it. The relay tells of the silence again as long as
 phone that vanishes later is found as well.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from parley.callmanager.ending import MEDIA_TIMEOUT, PHONE_LOST, Ending
 from parley.callmanager.leg import Leg
@@ -18,41 +18,60 @@ _GONE: Final = frozenset((408, 430, 481))
 """No answer, no flow to it, no such dialog (RFC 3261 12.2.1.2)."""
 
 
+class Asked(NamedTuple):
+    """A phone that was asked whether it is there.
+
+    Attributes:
+        heard: number of its last request before that; any later one says that it is.
+    """
+
+    leg: Leg
+    heard: int | None
+
+
 class Silence:
     """What is done about a call's silent legs.
 
     Attributes:
-        asked: media legs whose phones have not answered yet, by the key of our request. No part of
-            a snapshot: a successor hears of the silence from the relay, and asks anew.
+        asked: phones that have not answered yet, by the key of our request. No part of a snapshot:
+            a successor hears of the silence from the relay, and asks anew.
     """
 
     __slots__ = ("_parts", "asked")
 
     def __init__(self, parts: CallParts) -> None:
         self._parts = parts
-        self.asked: dict[int, str] = {}
+        self.asked: dict[int, Asked] = {}
 
     def receive_event(self, event: MediaTimedOut) -> Ending | None:
         """Nobody is heard: the end. One is not: its phone is asked."""
         leg = self._leg(event.leg)
         if not event.is_other_heard or leg is None:
             return MEDIA_TIMEOUT
-        is_idle = leg.is_up and leg.unacked is None and event.leg not in self.asked.values()
-        if is_idle and self._parts.state is CallState.ANSWERED:
+        is_idle = leg.is_up and leg.unacked is None
+        is_asked = any(asked.leg is leg for asked in self.asked.values())
+        if is_idle and not is_asked and self._parts.state is CallState.ANSWERED:
             request = leg.new_request("OPTIONS")
             request.add("accept", ACCEPT)
-            self.asked[leg.send(request, Purpose.SILENCE)] = event.leg
+            key = leg.send(request, Purpose.SILENCE)
+            self.asked[key] = Asked(leg, _heard(leg))
         return None
 
     def receive_response(self, key: int, status: int) -> Ending | None:
         """The phone answers; that it refuses to be asked is an answer too.
 
-        408: it said nothing. 503: an edge is gone rather than the phone.
+        408: it said nothing, where it was; it may have moved meanwhile, and said so. 503: an edge
+        is gone rather than the phone.
         """
         if status < 200:
             return None
-        self.asked.pop(key, None)
-        return PHONE_LOST if status in _GONE else None
+        asked = self.asked.pop(key, None)
+        is_gone = asked is not None and status in _GONE and _heard(asked.leg) == asked.heard
+        return PHONE_LOST if is_gone else None
 
     def _leg(self, media_leg: str) -> Leg | None:
         return self._parts.caller if media_leg == LEG_A else self._parts.callee
+
+
+def _heard(leg: Leg) -> int | None:
+    return None if leg.dialog is None else leg.dialog.remote_cseq
