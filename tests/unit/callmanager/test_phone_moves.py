@@ -44,6 +44,20 @@ def test_retry_after_is_heeded(talking: Any) -> None:
     assert len(asked(stage, "b")) == 2
 
 
+def test_a_phone_that_moves_while_its_relay_is_replaced_is_asked_where_it_is(
+    talking: Any, make_sdp: Any
+) -> None:
+    stage = talking
+    stage.lose_relay("r2")
+    request = stage.from_caller("INVITE", make_sdp("192.0.2.77", 4010))
+    request.add("x-parley-route", "<sip:tok2@edge-2;transport=local;lr>")
+    stage.ask("a", request)
+    stage.fail(asked(stage, "a")[0])
+    again = asked(stage, "a")[1].request
+    assert again.values("route") == ["<sip:tok2@edge-2;transport=local;lr>"]
+    assert stage.requests("BYE") == []
+
+
 @pytest.mark.parametrize("status", [488, 503, 606])
 def test_a_phone_that_refuses_keeps_its_call_and_the_record_says_so(
     talking: Any, make_sdp: Any, status: int

@@ -109,6 +109,20 @@ def test_a_phone_that_moves_is_followed_even_when_its_change_is_refused(
     assert b"tok2@edge-2" in stage.writes[-1]
 
 
+@pytest.mark.parametrize("is_said", [True, False])
+def test_who_moves_while_the_other_asks_for_a_change_is_not_lost(
+    talking: Any, make_sdp: Any, is_said: bool
+) -> None:
+    stage = talking
+    asked = stage.callee_sends("INVITE", make_sdp("192.0.2.2", 5010))
+    sent = re_invite(stage)
+    if is_said:
+        assert statuses(stage, moves(stage, make_sdp, "INVITE")) == [491]
+    stage.fail(sent)
+    assert statuses(stage, asked) == [491 if is_said else 408]
+    assert len(stage.requests("BYE")) == (0 if is_said else 2)
+
+
 def test_a_route_that_is_none_is_refused(talking: Any, make_sdp: Any) -> None:
     stage = talking
     request = stage.from_caller("INVITE", make_sdp("192.0.2.77", 4010))

@@ -213,7 +213,7 @@ class Call:
         elif purpose is Purpose.RENEGOTIATION:
             self._end_if(self.changes.receive_failure(key, status), now)
         elif purpose is Purpose.REHOMING:
-            self._end_if(self.rehoming.phones.receive_failure(key), now)
+            self._end_if(self.rehoming.phones.receive_failure(key, now), now)
         elif purpose is Purpose.PASSED_ON:
             self.passed.receive_failure(key, status)
         elif purpose is Purpose.SILENCE:

@@ -75,6 +75,7 @@ class Leg:
     """
 
     __slots__ = (
+        "_heard_after",
         "_out",
         "_profile",
         "answered_at",
@@ -124,6 +125,7 @@ class Leg:
         self.started_at = now
         self.answered_at: float | None = None
         self.ended_at: float | None = None
+        self._heard_after = 0
         self._out = context.out
         self._profile = context.profile
 
@@ -229,7 +231,17 @@ class Leg:
                 self._follow(dialog, request)
             except RemoteProtocolError as error:
                 return error.status
+        if status is None:
+            self._heard_after = self._out.last_key
         return status
+
+    def has_spoken_since(self, key: int) -> bool:
+        """Whether the phone has sent a request since our request of this key left.
+
+        Then that one's silence says nothing of the phone: it may have moved. A new owner does not
+        know.
+        """
+        return key <= self._heard_after
 
     def _follow(self, dialog: Dialog, request: Request) -> None:
         """Goes after a phone that speaks from another address or connection now."""

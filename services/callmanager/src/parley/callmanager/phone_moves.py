@@ -147,7 +147,7 @@ class PhoneMoves:
             return None
         self._parts.out.requests.pop(key, None)
         if status in _GONE:
-            return PHONE_LOST
+            return self._lose(leg, key, now)
         wait_s = self._wait_s(leg, response)
         if wait_s is not None and self._tries.get(leg.id, 0) < MAX_TRIES:
             self.turns[leg.id] = now + wait_s
@@ -155,9 +155,17 @@ class PhoneMoves:
             self._refuse(leg, f"relay-change-refused-{status}")
         return None
 
-    def receive_failure(self, key: int) -> Ending | None:
+    def receive_failure(self, key: int, now: float) -> Ending | None:
         """The phone said nothing, or could not be reached (RFC 3261 12.2.1.2)."""
-        return None if self._asked.pop(key, None) is None else PHONE_LOST
+        leg = self._asked.pop(key, None)
+        return None if leg is None else self._lose(leg, key, now)
+
+    def _lose(self, leg: Leg, key: int, now: float) -> Ending | None:
+        """The phone is not where it was asked; if it has moved since, it is asked there."""
+        if not leg.has_spoken_since(key):
+            return PHONE_LOST
+        self.turns[leg.id] = now
+        return None
 
     def _accept(self, leg: Leg, key: int, response: Response) -> None:
         # With an unusable Contact the old target stays; the answer counts.

@@ -188,17 +188,26 @@ class Renegotiation:
         exchange = self.exchange
         if exchange is None or exchange.key != key:
             return None
+        return self._lose(exchange, status)
+
+    def _lose(self, exchange: Exchange, status: int) -> Ending | None:
+        """The target is not where it was asked; if it has moved since, the origin may try again."""
+        if exchange.target.has_spoken_since(exchange.key):
+            self._refuse(exchange, REQUEST_PENDING)
+            return None
         self._refuse(exchange, status)
         return PHONE_LOST
 
     def _fail(self, exchange: Exchange, status: int, response: Response) -> Ending | None:
+        if status in _GONE:
+            return self._lose(exchange, status)
         if response.status < 300 and exchange.is_invite:
             exchange.target.acknowledge(exchange.cseq)
         headers = [
             (name, value) for name in _PASSED_WITH_FAILURE for value in response.get_all(name)
         ]
         self._refuse(exchange, status, tuple(headers))
-        return PHONE_LOST if status in _GONE else None
+        return None
 
     def _refuse(
         self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...] = ()

@@ -5,7 +5,7 @@ know the call any more, ends it. The relay tells of the silence again as long as
 phone that vanishes later is found as well.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from parley.callmanager.ending import MEDIA_TIMEOUT, PHONE_LOST, Ending
 from parley.callmanager.leg import Leg
@@ -16,17 +16,6 @@ from parley.model.media import LEG_A, MediaTimedOut
 
 _GONE: Final = frozenset((408, 430, 481))
 """No answer, no flow to it, no such dialog (RFC 3261 12.2.1.2)."""
-
-
-class Asked(NamedTuple):
-    """A phone that was asked whether it is there.
-
-    Attributes:
-        heard: number of its last request before that; any later one says that it is.
-    """
-
-    leg: Leg
-    heard: int | None
 
 
 class Silence:
@@ -41,7 +30,7 @@ class Silence:
 
     def __init__(self, parts: CallParts) -> None:
         self._parts = parts
-        self.asked: dict[int, Asked] = {}
+        self.asked: dict[int, Leg] = {}
 
     def receive_event(self, event: MediaTimedOut) -> Ending | None:
         """Nobody is heard: the end. One is not: its phone is asked."""
@@ -49,12 +38,11 @@ class Silence:
         if not event.is_other_heard or leg is None:
             return MEDIA_TIMEOUT
         is_idle = leg.is_up and leg.unacked is None
-        is_asked = any(asked.leg is leg for asked in self.asked.values())
+        is_asked = leg in self.asked.values()
         if is_idle and not is_asked and self._parts.state is CallState.ANSWERED:
             request = leg.new_request("OPTIONS")
             request.add("accept", ACCEPT)
-            key = leg.send(request, Purpose.SILENCE)
-            self.asked[key] = Asked(leg, _heard(leg))
+            self.asked[leg.send(request, Purpose.SILENCE)] = leg
         return None
 
     def receive_response(self, key: int, status: int) -> Ending | None:
@@ -65,13 +53,9 @@ class Silence:
         """
         if status < 200:
             return None
-        asked = self.asked.pop(key, None)
-        is_gone = asked is not None and status in _GONE and _heard(asked.leg) == asked.heard
+        leg = self.asked.pop(key, None)
+        is_gone = leg is not None and status in _GONE and not leg.has_spoken_since(key)
         return PHONE_LOST if is_gone else None
 
     def _leg(self, media_leg: str) -> Leg | None:
         return self._parts.caller if media_leg == LEG_A else self._parts.callee
-
-
-def _heard(leg: Leg) -> int | None:
-    return None if leg.dialog is None else leg.dialog.remote_cseq
