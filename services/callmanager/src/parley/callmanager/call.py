@@ -39,7 +39,7 @@ from parley.callmanager.pass_through import PassThrough
 from parley.callmanager.re_invite import Renegotiation
 from parley.callmanager.rehoming import Rehoming
 from parley.callmanager.routing import Decision, Refuse, RingTargets
-from parley.callmanager.sip_profile import ACCEPT, SipProfile
+from parley.callmanager.sip_profile import SipProfile
 from parley.model.call import EndedBy
 from parley.model.ids import SessionId
 from parley.model.media import MediaEvent, MediaTimedOut, Reply, ReplyError, SessionLost
@@ -117,8 +117,7 @@ class Call:
         if isinstance(decision, Refuse):
             return Ending(decision.result, decision.reason, EndedBy.PLATFORM, decision.status)
         if isinstance(event, Fail):
-            headers = (("accept", ACCEPT),) if event.status == 415 else ()
-            return refused_caller(event.status, "bad-offer", headers)
+            return refused_caller(event.status, "bad-offer", event.headers)
         if isinstance(decision, RingTargets):
             return self.establishment.begin_ringing(decision, now)
         self.changes = echo = Echo(self.parts, self.setup.media_timeout_s)

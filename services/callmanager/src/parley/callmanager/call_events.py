@@ -54,12 +54,14 @@ class Fail(Struct, frozen=True):
     Attributes:
         status: SIP status; 408 stands for silence, 503 for a transport that failed.
         alternate: the flow is gone (430, transport): another flow to the same phone may do.
+        headers: that belong to the status.
     """
 
     leg: str
     status: int
     reason: str
     alternate: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 CallEvent = Try | Ring | Connect | Update | Disconnect | Fail

@@ -79,7 +79,7 @@ class Echo:
         try:
             offer = leg.update_event(request).offer
         except DescriptionRefused as refused:
-            leg.respond(transaction, request, refused.status)
+            leg.respond(transaction, request, refused.status, headers=refused.headers)
             return
         if self.pending is not None or not leg.presume_ack():
             headers = (("retry-after", str(request.cseq.number % 10)),)

@@ -56,7 +56,7 @@ class Renegotiation:
         try:
             update = leg.update_event(request)
         except DescriptionRefused as refused:
-            leg.respond(transaction, request, refused.status)
+            leg.respond(transaction, request, refused.status, headers=refused.headers)
             return
         if update.offer is None and request.method == "UPDATE":
             # A refresh of the target or of a timer; it says nothing to the other party.

@@ -13,7 +13,8 @@ from parley.sip.uri import SipUri, TelUri
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE"
 SUPPORTED_METHODS: Final = frozenset(ALLOW.split(", "))
-ACCEPT: Final = "application/sdp"
+SDP_TYPE: Final = "application/sdp"
+ACCEPT: Final = f"{SDP_TYPE}, multipart/mixed, multipart/alternative"
 CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
@@ -83,7 +84,7 @@ def user_of(uri: SipUri | TelUri) -> str:
     return uri.digits if isinstance(uri, TelUri) else uri.user or ""
 
 
-def set_body(message: Message, body: bytes, content_type: str = ACCEPT) -> None:
+def set_body(message: Message, body: bytes, content_type: str = SDP_TYPE) -> None:
     """Gives a message a body."""
     if body:
         message.add("content-type", content_type)

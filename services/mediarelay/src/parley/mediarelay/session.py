@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from parley.mediaengine import EndpointSpec, EndpointStats, Engine
 from parley.model.media import (
+    MAX_CLOCK_RATE,
+    MAX_STREAMS_PER_LEG,
     Address,
     LegPorts,
     LegSpec,
@@ -15,9 +17,7 @@ from parley.model.media import (
     StreamStats,
 )
 
-MAX_STREAMS_PER_LEG = 16
 _MAX_LEGS = 2
-_MAX_CLOCK_RATE = 1_000_000
 _MAX_TIMEOUT_S = 86_400.0
 
 
@@ -188,7 +188,7 @@ def _check_leg(leg: LegSpec) -> None:
     for spec in leg.streams:
         if not 0 <= spec.index < MAX_STREAMS_PER_LEG:
             raise InvalidCommand(f"stream index {spec.index} is out of bounds")
-        if not 0 < spec.clock_rate <= _MAX_CLOCK_RATE:
+        if not 0 < spec.clock_rate <= MAX_CLOCK_RATE:
             raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
         _check_address(spec.remote)
         _check_address(spec.remote_rtcp)
