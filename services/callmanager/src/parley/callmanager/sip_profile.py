@@ -84,6 +84,16 @@ def user_of(uri: SipUri | TelUri) -> str:
     return uri.digits if isinstance(uri, TelUri) else uri.user or ""
 
 
+def domain_of(uri: SipUri | TelUri) -> str:
+    """In whose numbers a URI names somebody; empty for a number that does not say so.
+
+    A local telephone number has a context for that (RFC 3966 5.1.5).
+    """
+    if isinstance(uri, TelUri):
+        return (uri.params.get("phone-context") or "").lower()
+    return uri.host.rstrip(".") or uri.host
+
+
 def set_body(message: Message, body: bytes, content_type: str = SDP_TYPE) -> None:
     """Gives a message a body."""
     if body:
