@@ -20,18 +20,13 @@ TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
 IDENTITY_HEADER: Final = "p-asserted-identity"
-PASSED_HEADERS: Final = (
-    "subject",
-    "priority",
-    "alert-info",
-    "call-info",
-    "accept-language",
-    "organization",
-    "privacy",
-    "session-id",
-    "user-to-user",
-)
-"""What of an INVITE is for the other party and means the same on the other leg."""
+PASSED_HEADERS: Final = ("subject", "accept-language", "session-id", "user-to-user")
+"""What of an INVITE is for the other party and means the same on the other leg.
+
+Nothing by which a caller makes a phone answer or ring as it likes (Alert-Info, Call-Info, Priority,
+RFC 5373 and the like), and nothing that says who it is.
+"""
+PRIVACY_HEADER: Final = "privacy"
 
 DEFAULT_MAX_FORWARDS: Final = 70
 ANSWERED_ELSEWHERE: Final = 'SIP;cause=200;text="Call completed elsewhere"'
