@@ -62,12 +62,14 @@ class Stage:
         body: bytes = OFFER,
         refuse: Sequence[MediaPurpose] = (),
         silent: Sequence[MediaPurpose] = (),
+        refusal: ReplyError = ReplyError.PORTS_EXHAUSTED,
         **headers: str,
     ) -> None:
         self.now = 100.0
         self.log: list[Any] = []
         self.media_commands: list[Any] = []
         self.refuse = set(refuse)
+        self.refusal = refusal
         self.silent = set(silent)
         self.waiting_media: list[MediaCommand] = []
         self.writes: list[bytes] = []
@@ -158,7 +160,7 @@ class Stage:
     def reply(self, action: MediaCommand) -> None:
         command = action.command
         if action.purpose in self.refuse:
-            reply = Reply(command.session_id, False, ReplyError.PORTS_EXHAUSTED)
+            reply = Reply(command.session_id, False, self.refusal)
             self.feed(self.call.receive_media, action.purpose, reply)
             return
         ports = []

@@ -6,7 +6,7 @@ It answers every offer with plain audio as offered; without an offer it offers G
 from typing import Any, Final, NamedTuple
 
 from parley.callmanager.actions import MediaPurpose
-from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, Ending
+from parley.callmanager.ending import BAD_ACK_ANSWER, Ending, media_failed
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.parts import CallParts
 from parley.callmanager.party_description import (
@@ -14,9 +14,11 @@ from parley.callmanager.party_description import (
     PartyDescription,
     read_description,
 )
+from parley.callmanager.sip_profile import warning_of
 from parley.model.call import CallResult, EndedBy
 from parley.model.media import LEG_A, LegSpec, Reply, SessionMode, StreamSpec
 from parley.sdp.description import parse_sdp
+from parley.sdp.obstacles import Obstacle
 from parley.sdp.offer_answer import echo_answer, is_echoable
 from parley.sip.message import Request, Response
 
@@ -90,6 +92,9 @@ class Echo:
             leg.accept(transaction, request, body)
         elif not self._specs(offer):
             leg.respond(transaction, request, NOT_ACCEPTABLE)
+        elif not self._parts.media.reaches(offer.streams):
+            headers = (warning_of(Obstacle.ADDRESS),)
+            leg.respond(transaction, request, NOT_ACCEPTABLE, headers=headers)
         else:
             self.pending = Change(transaction, request, offer)
             self._update(MediaPurpose.ANSWER_AGAIN, offer)
@@ -132,7 +137,7 @@ class Echo:
             if pending is not None:
                 self._parts.out.write()
                 self._parts.caller.respond(pending.transaction, pending.request, 500)
-            return MEDIA_UNAVAILABLE
+            return media_failed(reply, BAD_ACK_ANSWER)
         if purpose is MediaPurpose.ACK_ANSWER:
             # What the ACK brought stands nowhere else; the phone will not repeat it for ever.
             self._parts.out.join_write(now)

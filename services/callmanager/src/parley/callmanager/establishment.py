@@ -19,9 +19,10 @@ from parley.callmanager.ending import (
     BAD_ACK_ANSWER,
     BAD_ANSWER,
     BAD_CONTACT,
-    MEDIA_UNAVAILABLE,
+    UNREACHABLE_OFFER,
     Ending,
     failed_by_callee,
+    media_failed,
 )
 from parley.callmanager.errors import InvariantBroken
 from parley.callmanager.forking import Fork
@@ -43,6 +44,12 @@ from parley.sip.message import Request, Response
 
 MAX_BRANCHES: Final = 50
 """Branches of one call, alternates included."""
+_TO_BLAME: Final = {
+    MediaPurpose.OPEN: UNREACHABLE_OFFER,
+    MediaPurpose.ANSWER: BAD_ANSWER,
+    MediaPurpose.ACK_ANSWER: BAD_ACK_ANSWER,
+}
+"""Whose description it is that the relay refuses."""
 
 
 class Establishment:
@@ -178,7 +185,9 @@ class Establishment:
         """Tells the relay what the phone answered."""
         media = self._parts.media
         offer, answer = self._parts.caller.remote, leg.remote
-        if answer is None or (offer and not answer_matches_offer(offer.sdp, answer.sdp)):
+        if answer is None or not media.reaches(answer.streams):
+            return BAD_ANSWER
+        if offer is not None and not answer_matches_offer(offer.sdp, answer.sdp):
             return BAD_ANSWER
         if offer is not None:
             command = media.update(self._both_legs(leg, offer, answer))
@@ -209,7 +218,7 @@ class Establishment:
         if alternate is not None and len(fork.branches) < MAX_BRANCHES:
             self._invite(fork.add((alternate,), now), now)
         if fork.is_over or event.status >= 600:
-            return failed_by_callee(fork.best_failure())
+            return failed_by_callee(fork.best_failure(), fork.redirected_to)
         return None
 
     # --- the relay -------------------------------------------------------------------------
@@ -225,7 +234,7 @@ class Establishment:
         if not media.receive_opened(reply):
             if media.phase is MediaPhase.OPENING:
                 media.abandon()
-            return MEDIA_UNAVAILABLE
+            return media_failed(reply, _TO_BLAME[purpose])
         return self._MEDIA[purpose](self, now)
 
     def _on_opened(self, now: float) -> Ending | None:

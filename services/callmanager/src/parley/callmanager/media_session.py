@@ -26,6 +26,7 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
+from parley.sdp.offer_answer import RemoteStream
 
 
 class MediaPhase(Enum):
@@ -139,6 +140,11 @@ class MediaSession:
     def lacks(self, indexes: Iterable[int]) -> bool:
         """Some of these streams have no ports yet."""
         return not self.indexes.issuperset(indexes)
+
+    def reaches(self, streams: Iterable[RemoteStream]) -> bool:
+        """Whether the relay has an address of the family that each of these streams needs."""
+        own = next((local.ip for each in self.ports.values() for local in each), "")
+        return not own or all((":" in each.ip) == (":" in own) for each in streams if each.ip)
 
     def streams(self, leg: str) -> list[LocalStream]:
         """The relay's streams towards a leg."""

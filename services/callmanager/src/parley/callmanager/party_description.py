@@ -5,10 +5,10 @@ from typing import Final
 
 from parley.callmanager.session_body import DescriptionRefused as DescriptionRefused
 from parley.callmanager.session_body import session_body
+from parley.callmanager.sip_profile import warning_of
 from parley.model.media import MAX_CLOCK_RATE, MAX_STREAMS_PER_LEG, Address, StreamSpec
 from parley.sdp.description import MediaDescription, SessionDescription, parse_sdp
 from parley.sdp.errors import SdpError
-from parley.sdp.obstacles import Obstacle
 from parley.sdp.offer_answer import RemoteStream, is_held, remote_streams
 from parley.sip.message import Message
 
@@ -95,11 +95,6 @@ def read_description(message: Message) -> PartyDescription | None:
     if obstacles and not any(stream.active for stream in streams):
         raise DescriptionRefused(488, "no stream can be relayed", (warning_of(obstacles[0]),))
     return description
-
-
-def warning_of(obstacle: Obstacle) -> tuple[str, str]:
-    """The Warning header that tells what stands against a description (RFC 3261 20.43)."""
-    return "warning", f'{obstacle.code} parley "{obstacle.text}"'
 
 
 def _listens(peer: PartyDescription | None, index: int) -> bool:

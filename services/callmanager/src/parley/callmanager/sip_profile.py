@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from parley.model.ids import CallId
+from parley.sdp.obstacles import Obstacle
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Message, Request, Response
@@ -31,6 +32,7 @@ PRIVACY_HEADER: Final = "privacy"
 DEFAULT_MAX_FORWARDS: Final = 70
 ANSWERED_ELSEWHERE: Final = 'SIP;cause=200;text="Call completed elsewhere"'
 
+_CHALLENGES: Final = (401, 407)
 _DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443, "local": 0}
 
 
@@ -94,6 +96,23 @@ def set_body(message: Message, body: bytes, content_type: str = SDP_TYPE) -> Non
     if body:
         message.add("content-type", content_type)
         message.body = body
+
+
+def warning_of(obstacle: Obstacle) -> tuple[str, str]:
+    """The Warning header that tells what stands against a description (RFC 3261 20.43)."""
+    return "warning", f'{obstacle.code} parley "{obstacle.text}"'
+
+
+def refusal_of(response: Response) -> int:
+    """The status by which a party hears that the other one refuses a request within the call.
+
+    Never one that says that this platform fails, or that it wants credentials; 500 with Retry-After
+    is a phone's own way to say "later" (RFC 3261 14.2).
+    """
+    status = response.status
+    is_later = status == 500 and response.has("retry-after")
+    is_between_us = status < 400 or status in _CHALLENGES or 500 <= status < 600
+    return 480 if is_between_us and not is_later else status
 
 
 def with_vias_of(request: Request, response: Response) -> Response:

@@ -252,8 +252,12 @@ def _fork(call: Call) -> ForkSnapshot | None:
     fork, establishment = call.parts.fork, call.establishment
     if fork is None:
         return None
-    failures = tuple(fork.failures)
-    return ForkSnapshot(establishment.ring_timeout_s, fork.template.breadth, failures)
+    return ForkSnapshot(
+        establishment.ring_timeout_s,
+        fork.template.breadth,
+        tuple(fork.failures),
+        fork.redirected_to,
+    )
 
 
 def _sent(call: Call, key: int, sent: SentRequest) -> SentSnapshot:
