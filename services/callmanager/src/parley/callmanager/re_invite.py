@@ -19,7 +19,9 @@ from parley.callmanager.party_description import (
     PartyDescription,
     read_description,
 )
+from parley.callmanager.sip_profile import refusal_of, warning_of
 from parley.model.media import LegSpec, Reply
+from parley.sdp.obstacles import Obstacle
 from parley.sdp.offer_answer import answer_matches_offer
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Message, Request, Response
@@ -57,6 +59,9 @@ class Renegotiation:
             update = leg.update_event(request)
         except DescriptionRefused as refused:
             leg.respond(transaction, request, refused.status, headers=refused.headers)
+            return
+        if update.offer is not None and not self._parts.media.reaches(update.offer.streams):
+            leg.respond(transaction, request, 488, headers=(warning_of(Obstacle.ADDRESS),))
             return
         if update.offer is None and request.method == "UPDATE":
             # A refresh of the target or of a timer; it says nothing to the other party.
@@ -138,7 +143,12 @@ class Renegotiation:
         ):
             return None
         offer, answer = exchange.answer, _description(ack)
-        if answer is None or offer is None or not answer_matches_offer(offer.sdp, answer.sdp):
+        if (
+            answer is None
+            or offer is None
+            or not self._parts.media.reaches(answer.streams)
+            or not answer_matches_offer(offer.sdp, answer.sdp)
+        ):
             return BAD_ACK_ANSWER
         exchange.phase = Phase.ACK_ANSWERING
         exchange.offer = answer
@@ -167,12 +177,12 @@ class Renegotiation:
             self._acknowledge_again(key, status)
             return None
         if status >= 300:
-            return self._fail(exchange, status, response)
+            return self._fail(exchange, refusal_of(response), response)
         try:
             # The dialog was checked when the leg was made; only a new Contact may be bad.
             exchange.target.refresh(response)
         except RemoteProtocolError:
-            return self._fail(exchange, 502, response)
+            return self._fail(exchange, 480, response)
         return self._accept(exchange, _description(response))
 
     def receive_failure(self, key: int, status: int) -> Ending | None:
@@ -180,7 +190,8 @@ class Renegotiation:
         exchange = self.exchange
         if exchange is None or exchange.key != key:
             return None
-        self._refuse(exchange, status)
+        # A way that is broken (503) is not this platform's failure.
+        self._refuse(exchange, min(status, 480))
         return PHONE_LOST
 
     def _fail(self, exchange: Exchange, status: int, response: Response) -> Ending | None:
@@ -201,10 +212,14 @@ class Renegotiation:
 
     def _accept(self, exchange: Exchange, answer: PartyDescription | None) -> Ending | None:
         offer = exchange.offer
-        if answer is None or (offer and not answer_matches_offer(offer.sdp, answer.sdp)):
+        if (
+            answer is None
+            or not self._parts.media.reaches(answer.streams)
+            or (offer is not None and not answer_matches_offer(offer.sdp, answer.sdp))
+        ):
             if exchange.is_invite:
                 exchange.target.acknowledge(exchange.cseq)
-            self._refuse(exchange, 502)
+            self._refuse(exchange, 488)
             return None
         exchange.answer = answer
         exchange.phase = Phase.ANSWERING
