@@ -344,3 +344,22 @@ def test_an_answer_that_the_relay_cannot_reach_is_the_callee_s_failure(play: Any
         stage.answer(stage.requests("INVITE")[0], 200, answer)
         assert stage.statuses == [488]
         assert stage.records[0].termination.by is EndedBy.CALLEE
+
+
+def test_a_stream_that_cannot_be_carried_is_offered_and_answered_with_port_0(play: Any) -> None:
+    video = b"m=video 4002 UDP/TLS/RTP/SAVPF 96\r\na=fingerprint:sha-256 AA\r\n"
+    stage = play(body=OFFER + video)
+    invite = stage.requests("INVITE")[0]
+    assert b"m=audio 30000 " in invite.request.body
+    assert b"m=video 0 UDP/TLS/RTP/SAVPF 96\r\n" in invite.request.body
+    assert [spec.index for spec in stage.media_commands[0].legs[0].streams] == [0]
+    stage.answer(invite, 200, ANSWER + video.replace(b"4002", b"0"))
+    assert stage.statuses == [200]
+    assert b"m=video 0 " in stage.to_caller[-1].body
+
+
+def test_an_answer_that_revives_such_a_stream_is_a_bad_one(play: Any) -> None:
+    video = b"m=video 4002 UDP/TLS/RTP/SAVPF 96\r\n"
+    stage = play(body=OFFER + video)
+    stage.answer(stage.requests("INVITE")[0], 200, ANSWER + video)
+    assert stage.statuses == [488]

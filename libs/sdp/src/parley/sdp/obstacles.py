@@ -15,6 +15,7 @@ class Obstacle(Enum):
     NETWORK = (300, "Incompatible network protocol")
     ADDRESS = (301, "Incompatible network address formats")
     TRANSPORT = (302, "Incompatible transport protocol")
+    MEDIA = (304, "Media type not available")
     MULTICAST = (330, "Multicast not available")
 
     @property

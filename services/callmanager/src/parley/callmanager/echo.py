@@ -23,7 +23,10 @@ from parley.sdp.offer_answer import echo_answer, is_echoable
 from parley.sip.message import Request, Response
 
 NOT_ACCEPTABLE: Final = 488
-NOTHING_TO_ECHO: Final = Ending(CallResult.FAILED, "bad-offer", EndedBy.CALLER, NOT_ACCEPTABLE)
+_NOTHING_TO_ECHO: Final = (warning_of(Obstacle.MEDIA),)
+NOTHING_TO_ECHO: Final = Ending(
+    CallResult.FAILED, "bad-offer", EndedBy.CALLER, NOT_ACCEPTABLE, (), _NOTHING_TO_ECHO
+)
 _OFFER: Final = """v=0
 o={origin}
 s=-
@@ -91,7 +94,7 @@ class Echo:
             self._parts.out.write()
             leg.accept(transaction, request, body)
         elif not self._specs(offer):
-            leg.respond(transaction, request, NOT_ACCEPTABLE)
+            leg.respond(transaction, request, NOT_ACCEPTABLE, headers=_NOTHING_TO_ECHO)
         elif not self._parts.media.reaches(offer.streams):
             headers = (warning_of(Obstacle.ADDRESS),)
             leg.respond(transaction, request, NOT_ACCEPTABLE, headers=headers)
