@@ -4,9 +4,14 @@ from typing import Any
 
 import pytest
 
-from parley.callmanager.invite import make_identity
+from parley.callmanager.invite import InviteTemplate, make_identity
+from parley.callmanager.routing import Target
+from parley.callmanager.sip_profile import SipProfile
+from parley.model.ids import CallId
 from parley.sip.message import Request
 from parley.sip.name_addr import parse_name_addr
+
+PROFILE = SipProfile(CallId("call1"), "<sip:call1@demo.test>", "Parley")
 
 
 def shown_name(from_: str, name: str = "") -> str:
@@ -48,6 +53,20 @@ def test_a_caller_commands_no_phone_and_is_nobody_else(play: Any, name: str, val
 def test_a_few_headers_mean_the_same_to_both_phones(play: Any, name: str) -> None:
     request = play(**{name.replace("-", "_"): "abc"}).requests("INVITE")[0].request
     assert request.get(name) == "abc"
+
+
+def test_what_passes_is_short_and_little(play: Any) -> None:
+    stage = play(subject="x" * 600)
+    assert not stage.requests("INVITE")[0].request.has("subject")
+    template = InviteTemplate(many_subjects(stage.invite), stage.call.setup.identity, PROFILE, 1)
+    request = template.build(Target("sip:1002@192.0.2.2", (), ""), "id", "tag", b"")
+    assert len(request.get_all("subject")) == 8
+
+
+def many_subjects(invite: Request) -> Request:
+    copy = invite.copy()
+    copy.extend("subject", map(str, range(100)))
+    return copy
 
 
 @pytest.mark.parametrize(

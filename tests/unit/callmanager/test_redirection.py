@@ -55,6 +55,15 @@ def test_a_redirection_is_better_than_all_but_a_decision(play: Any, other: int, 
     assert stage.statuses == [told]
 
 
+def test_a_redirection_is_told_when_nobody_answers_the_other_phones(play: Any) -> None:
+    stage = play(2)
+    first, second = stage.requests("INVITE")
+    stage.answer(first, 302, contact="<sip:1003@demo.test>")
+    stage.pass_time(30.0)
+    assert stage.statuses == [302]
+    assert [cancel.key for cancel in stage.cancels] == [second.key]
+
+
 def test_an_answer_is_better_than_a_redirection(play: Any, make_sdp: Any) -> None:
     stage = play(2)
     first, second = stage.requests("INVITE")

@@ -142,3 +142,12 @@ def test_odd_numbers_are_no_business_of_the_relay(attribute: bytes) -> None:
     assert description is not None
     [spec] = description.specs((), None)
     assert (spec.remote_rtcp, spec.clock_rate) == (None, 8000)
+
+
+def test_an_answer_in_a_multipart_body_is_an_answer(play: Any) -> None:
+    stage = play()
+    kind = "multipart/mixed;boundary=b1"
+    stage.answer(stage.requests("INVITE")[0], 200, multipart(NOTE, SDP_PART), content_type=kind)
+    assert stage.statuses == [200]
+    assert stage.to_caller[-1].content_type == "application/sdp"
+    assert b"m=audio 20000 " in stage.to_caller[-1].body

@@ -27,6 +27,7 @@ from parley.callmanager.ending import (
     NO_ANSWER,
     Ending,
     cancelled,
+    failed_by_callee,
     refused_caller,
 )
 from parley.callmanager.establishment import Establishment
@@ -37,6 +38,7 @@ from parley.callmanager.outputs import Deadline, Outputs, Purpose
 from parley.callmanager.parts import OVER, CallParts, CallState
 from parley.callmanager.pass_through import PassThrough
 from parley.callmanager.re_invite import Renegotiation
+from parley.callmanager.redirection import MOVED
 from parley.callmanager.rehoming import Rehoming
 from parley.callmanager.routing import Decision, Refuse, RingTargets
 from parley.callmanager.sip_profile import SipProfile
@@ -298,7 +300,10 @@ class Call:
         self._finish_step(now)
 
     def _on_ring_timeout(self, now: float) -> None:
-        self._end_if(NO_ANSWER, now)
+        fork = self.parts.fork
+        targets = () if fork is None else fork.redirected_to
+        # One phone sends the caller elsewhere, and nobody answers the others.
+        self._end_if(failed_by_callee(MOVED, targets) if targets else NO_ANSWER, now)
 
     def _on_max_duration(self, now: float) -> None:
         self._end_if(MAX_DURATION, now)

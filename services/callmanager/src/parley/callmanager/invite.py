@@ -34,6 +34,8 @@ DEFAULT_MAX_BREADTH: Final = 60
 _ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 _HIDING: Final = frozenset(("id", "user", "header"))
 _MAX_NAME_LENGTH: Final = 64
+_MAX_PASSED: Final = 8
+_MAX_PASSED_LENGTH: Final = 512
 
 
 class CallIdentity(Struct, frozen=True):
@@ -94,7 +96,7 @@ class InviteTemplate:
         breadth: what each branch may still fork (RFC 5393).
     """
 
-    __slots__ = ("_call_id", "_identity", "_max_forwards", "_original", "_profile", "breadth")
+    __slots__ = ("_call_id", "_identity", "_max_forwards", "_passed", "_profile", "breadth")
 
     def __init__(
         self, original: Request, identity: CallIdentity, profile: SipProfile, branches: int
@@ -104,7 +106,9 @@ class InviteTemplate:
         self._max_forwards = DEFAULT_MAX_FORWARDS if given is None else max(given - 1, 0)
         self.breadth = max(1, breadth_of(original) // max(1, branches))
         self._identity = identity
-        self._original = original
+        passed = original.pairs(PASSED_HEADERS)
+        self._passed = [pair for pair in passed if len(pair[1]) <= _MAX_PASSED_LENGTH]
+        del self._passed[_MAX_PASSED:]
         self._profile = profile
 
     def build(self, target: Target, sip_call_id: str, tag: str, body: bytes) -> Request:
@@ -131,9 +135,8 @@ class InviteTemplate:
         request.add("user-agent", self._profile.product)
         if self._identity.is_hidden:
             request.add(PRIVACY_HEADER, "id")
-        for name in PASSED_HEADERS:
-            if self._original.has(name):
-                request.extend(name, self._original.get_all(name))
+        for name, value in self._passed:
+            request.add(name, value)
         set_body(request, body)
         return request
 

@@ -22,7 +22,6 @@ _PASSED_HEADERS: Final = (
     "subject",
     "date",
     "imdn-message-id",
-    "warning",
     "retry-after",
 )
 

@@ -28,7 +28,6 @@ from parley.sip.message import Message, Request, Response
 
 REQUEST_PENDING: Final = 491
 _GONE: Final = frozenset((408, 481))
-_PASSED_WITH_FAILURE: Final = ("retry-after", "warning")
 
 
 class Renegotiation:
@@ -197,10 +196,8 @@ class Renegotiation:
     def _fail(self, exchange: Exchange, status: int, response: Response) -> Ending | None:
         if response.status < 300 and exchange.is_invite:
             exchange.target.acknowledge(exchange.cseq)
-        headers = [
-            (name, value) for name in _PASSED_WITH_FAILURE for value in response.get_all(name)
-        ]
-        self._refuse(exchange, status, tuple(headers))
+        wait = response.get("retry-after")
+        self._refuse(exchange, status, () if wait is None else (("retry-after", wait),))
         return PHONE_LOST if status in _GONE else None
 
     def _refuse(
