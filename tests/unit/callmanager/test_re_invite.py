@@ -6,7 +6,7 @@ import pytest
 
 from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.sip_profile import ACCEPT
-from parley.model.media import Address, UpdateSession
+from parley.model.media import Address, ReplyError, UpdateSession
 from parley.sip.message import Request
 
 
@@ -313,6 +313,32 @@ def test_an_answer_out_of_the_relay_s_reach_is_refused_and_the_call_goes_on(
     assert statuses(stage, transaction) == [488]
     assert len(stage.media_commands) == before
     assert stage.events[-1] == "call.answered"
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_change_that_the_relay_refuses_leaves_the_call_as_it_was(
+    talking: Any, make_sdp: Any, method: str
+) -> None:
+    stage = talking
+    known = {leg: dict(specs) for leg, specs in stage.call.parts.media.specs.items()}
+    stage.refuse, stage.refusal = {MediaPurpose.ANSWER_AGAIN}, ReplyError.INVALID
+    transaction = stage.caller_sends(method, make_sdp("192.0.2.1", 4010))
+    acks = len(stage.acks)
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5010))
+    assert statuses(stage, transaction) == [488]
+    assert len(stage.acks) - acks == (method == "INVITE")
+    assert stage.events[-1] == "call.answered"
+    assert stage.call.parts.media.specs == known
+
+
+def test_the_echo_goes_on_when_the_relay_refuses_a_change(echoing: Any, make_sdp: Any) -> None:
+    stage = echoing
+    known = {leg: dict(specs) for leg, specs in stage.call.parts.media.specs.items()}
+    stage.refuse, stage.refusal = {MediaPurpose.ANSWER_AGAIN}, ReplyError.INVALID
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    assert statuses(stage, transaction) == [488]
+    assert stage.events[-1] == "call.answered"
+    assert stage.call.parts.media.specs == known
 
 
 @pytest.mark.parametrize(

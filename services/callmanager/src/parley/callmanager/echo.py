@@ -6,7 +6,7 @@ It answers every offer with plain audio as offered; without an offer it offers G
 from typing import Any, Final, NamedTuple
 
 from parley.callmanager.actions import MediaPurpose
-from parley.callmanager.ending import BAD_ACK_ANSWER, Ending, media_failed
+from parley.callmanager.ending import BAD_ACK_ANSWER, Ending, is_sdp_fault, without_media
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.parts import CallParts
 from parley.callmanager.party_description import (
@@ -137,10 +137,7 @@ class Echo:
         pending = self.pending
         self.pending = None
         if not is_done:
-            if pending is not None:
-                self._parts.out.write()
-                self._parts.caller.respond(pending.transaction, pending.request, 500)
-            return media_failed(reply, BAD_ACK_ANSWER)
+            return self._receive_refusal(pending, reply)
         if purpose is MediaPurpose.ACK_ANSWER:
             # What the ACK brought stands nowhere else; the phone will not repeat it for ever.
             self._parts.out.join_write(now)
@@ -153,6 +150,18 @@ class Echo:
             self._parts.caller.accept(transaction, request, body)
             self._parts.out.publish()
         return None
+
+    def _receive_refusal(self, pending: Change | None, reply: Reply | None) -> Ending | None:
+        """A change to where the relay does not send is refused; without a relay the call ends."""
+        is_kept = pending is not None and is_sdp_fault(reply)
+        caller = self._parts.caller
+        if pending is not None:
+            self._parts.out.write()
+            status = NOT_ACCEPTABLE if is_kept else 500
+            caller.respond(pending.transaction, pending.request, status)
+        if is_kept and caller.remote is not None:
+            self._parts.media.note(LegSpec(LEG_A, self._specs(caller.remote)))
+        return None if is_kept else without_media(reply, EndedBy.CALLER)
 
     def receive_response(self, key: int, response: Response) -> Ending | None:
         """Never happens: the echo sends no requests."""

@@ -56,9 +56,6 @@ NO_ACK = Ending(CallResult.LOST, "ack-timeout", EndedBy.PLATFORM, 408, (TIMEOUT_
 PHONE_LOST = Ending(CallResult.LOST, "phone-lost", EndedBy.PLATFORM, 408, (TIMEOUT_REASON,))
 CALLER_LOST = Ending(CallResult.LOST, "caller-unreachable", EndedBy.PLATFORM, 503)
 BAD_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLEE, 488)
-UNREACHABLE_OFFER = Ending(
-    CallResult.FAILED, "bad-offer", EndedBy.CALLER, 488, (), (warning_of(Obstacle.ADDRESS),)
-)
 BAD_ACK_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLER, 488)
 BAD_CONTACT = Ending(CallResult.FAILED, "unusable-registration", EndedBy.PLATFORM, 480)
 SHUT_DOWN = Ending(
@@ -68,6 +65,7 @@ LOST = Ending(CallResult.LOST, "lost", EndedBy.PLATFORM, 503)
 """Its owner died when nobody was there to take it over."""
 BROKEN = Ending(CallResult.FAILED, "internal-error", EndedBy.PLATFORM, 500)
 
+_SDP_FAULTS: Final = frozenset((ReplyError.INVALID,))
 _RESULTS: Final = {
     302: CallResult.UNAVAILABLE,
     403: CallResult.REJECTED,
@@ -98,6 +96,19 @@ _PASSED: Final = frozenset((403, 404, 410, 433, 480, 484, 486, 488, 600, 603, 60
 _NOT_ACCEPTABLE: Final = frozenset((406, 415, 493, 580))
 
 
+def is_sdp_fault(reply: Reply | None) -> bool:
+    """Whether a relay refused what stands in a phone's SDP: another relay would do so too."""
+    return reply is not None and reply.error in _SDP_FAULTS
+
+
+def without_media(reply: Reply | None, by: EndedBy) -> Ending:
+    """The end of a call that a relay will not carry, or none can; the SDP came from `by`."""
+    if is_sdp_fault(reply):
+        headers = (warning_of(Obstacle.ADDRESS),)
+        return Ending(CallResult.FAILED, "media-refused", by, 488, (), headers)
+    return MEDIA_UNAVAILABLE
+
+
 def failed_by_callee(status: int, redirected_to: tuple[str, ...] = ()) -> Ending:
     """The end of a call whose best failure this is.
 
@@ -111,18 +122,6 @@ def failed_by_callee(status: int, redirected_to: tuple[str, ...] = ()) -> Ending
         headers = tuple(("contact", value) for value in redirected_to)
         return Ending(result, "redirected", EndedBy.CALLEE, MOVED, (), headers)
     return Ending(result, reason, EndedBy.CALLEE, _told(status))
-
-
-def media_failed(reply: Reply | None, fault: Ending) -> Ending:
-    """The end of a call whose media cannot be had.
-
-    Args:
-        reply: of the relay; None when there is none.
-        fault: the end when a party's description is to blame: the relay is of another address
-            family, for example.
-    """
-    is_refused = reply is not None and reply.error is ReplyError.INVALID
-    return fault if is_refused else MEDIA_UNAVAILABLE
 
 
 def _told(status: int) -> int:

@@ -19,10 +19,9 @@ from parley.callmanager.ending import (
     BAD_ACK_ANSWER,
     BAD_ANSWER,
     BAD_CONTACT,
-    UNREACHABLE_OFFER,
     Ending,
     failed_by_callee,
-    media_failed,
+    without_media,
 )
 from parley.callmanager.errors import InvariantBroken
 from parley.callmanager.forking import Fork
@@ -38,18 +37,13 @@ from parley.callmanager.party_description import (
 )
 from parley.callmanager.routing import RingTargets
 from parley.callmanager.sip_profile import ANSWERED_ELSEWHERE
+from parley.model.call import EndedBy
 from parley.model.media import LEG_A, LEG_B, LegSpec, Reply, SessionMode
 from parley.sdp.offer_answer import answer_matches_offer
 from parley.sip.message import Request, Response
 
 MAX_BRANCHES: Final = 50
 """Branches of one call, alternates included."""
-_TO_BLAME: Final = {
-    MediaPurpose.OPEN: UNREACHABLE_OFFER,
-    MediaPurpose.ANSWER: BAD_ANSWER,
-    MediaPurpose.ACK_ANSWER: BAD_ACK_ANSWER,
-}
-"""Whose description it is that the relay refuses."""
 
 
 class Establishment:
@@ -234,7 +228,8 @@ class Establishment:
         if not media.receive_opened(reply):
             if media.phase is MediaPhase.OPENING:
                 media.abandon()
-            return media_failed(reply, _TO_BLAME[purpose])
+            is_answer = purpose is MediaPurpose.ANSWER
+            return without_media(reply, EndedBy.CALLEE if is_answer else EndedBy.CALLER)
         return self._MEDIA[purpose](self, now)
 
     def _on_opened(self, now: float) -> Ending | None:

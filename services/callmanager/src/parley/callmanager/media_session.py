@@ -141,7 +141,7 @@ class MediaSession:
         """Some of these streams have no ports yet."""
         return not self.indexes.issuperset(indexes)
 
-    def reaches(self, streams: Iterable[RemoteStream]) -> bool:
+    def reaches(self, streams: Sequence[RemoteStream]) -> bool:
         """Whether the relay has an address of the family that each of these streams needs."""
         own = next((local.ip for each in self.ports.values() for local in each), "")
         return not own or all((":" in each.ip) == (":" in own) for each in streams if each.ip)

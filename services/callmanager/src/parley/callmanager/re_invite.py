@@ -9,7 +9,13 @@ in the 2xx has its answer in the ACK.
 from typing import Any, Final
 
 from parley.callmanager.actions import MediaPurpose
-from parley.callmanager.ending import BAD_ACK_ANSWER, MEDIA_UNAVAILABLE, PHONE_LOST, Ending
+from parley.callmanager.ending import (
+    BAD_ACK_ANSWER,
+    PHONE_LOST,
+    Ending,
+    is_sdp_fault,
+    without_media,
+)
 from parley.callmanager.exchange import Exchange, Phase
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.outputs import Purpose
@@ -20,6 +26,7 @@ from parley.callmanager.party_description import (
     read_description,
 )
 from parley.callmanager.sip_profile import refusal_of, warning_of
+from parley.model.call import EndedBy
 from parley.model.media import LegSpec, Reply
 from parley.sdp.obstacles import Obstacle
 from parley.sdp.offer_answer import answer_matches_offer
@@ -249,11 +256,25 @@ class Renegotiation:
         if purpose is MediaPurpose.OFFER_AGAIN:
             return self._receive_streams(exchange, is_done=is_done)
         if not is_done:
-            return MEDIA_UNAVAILABLE
+            return self._receive_refusal(exchange, reply)
         if purpose is MediaPurpose.ANSWER_AGAIN:
             self._finish(exchange, now)
         else:
             self._finish_ack(exchange, now)
+        return None
+
+    def _receive_refusal(self, exchange: Exchange, reply: Reply | None) -> Ending | None:
+        """The relay does not send where one of them wants it, so everything stays as it was."""
+        if not is_sdp_fault(reply) or exchange.phase is not Phase.ANSWERING:
+            return without_media(reply, EndedBy.CALLER)
+        origin, target, media = exchange.origin, exchange.target, self._parts.media
+        for leg, other in ((origin, target), (target, origin)):
+            if leg.remote is not None:
+                specs = leg.remote.specs(leg.learn_from, other.remote, media.indexes)
+                media.note(LegSpec(leg.media_leg, specs))
+        if exchange.is_invite:
+            target.acknowledge(exchange.cseq)
+        self._refuse(exchange, 488, (warning_of(Obstacle.ADDRESS),))
         return None
 
     def _receive_streams(self, exchange: Exchange, *, is_done: bool) -> Ending | None:
