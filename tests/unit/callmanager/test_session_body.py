@@ -151,3 +151,21 @@ def test_an_answer_in_a_multipart_body_is_an_answer(play: Any) -> None:
     assert stage.statuses == [200]
     assert stage.to_caller[-1].content_type == "application/sdp"
     assert b"m=audio 20000 " in stage.to_caller[-1].body
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"content_encoding": "gzip"}, {"content_type": "text/plain"}, {"content_disposition": "x"}],
+)
+def test_an_answer_in_an_unknown_form_is_a_bad_one(play: Any, headers: dict[str, str]) -> None:
+    stage = play()
+    stage.answer(stage.requests("INVITE")[0], 200, OFFER, **headers)
+    assert stage.statuses == [488]
+    assert stage.records[0].termination.reason == "bad-answer"
+
+
+def test_a_change_in_an_unknown_encoding_is_refused(talking: Any) -> None:
+    request = talking.from_caller("INVITE", OFFER)
+    request.add("content-encoding", "gzip")
+    [response] = talking.responses_to(talking.ask("a", request))
+    assert (response.status, response.get("accept-encoding")) == (415, "identity")
