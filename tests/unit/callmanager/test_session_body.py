@@ -19,6 +19,7 @@ ISUP = (
     b'Content-Disposition: signal;handling="optional"',
     b"\x01\x00\r\n--",
 )
+LOCATION = (b"Content-Type: application/pidf+xml\r\nContent-ID: <x@example.com>", b"<presence/>")
 DEMANDED = (b"Content-Type: application/pidf+xml", b"<presence/>")
 
 
@@ -43,7 +44,8 @@ def refusal(request: Request) -> tuple[int, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "parts", [(SDP_PART, NOTE), (NOTE, SDP_PART), (ISUP, SDP_PART, NOTE), (SDP_PART,)]
+    "parts",
+    [(SDP_PART, NOTE), (NOTE, SDP_PART), (ISUP, SDP_PART, NOTE), (SDP_PART, LOCATION), (SDP_PART,)],
 )
 def test_the_description_is_found_and_what_may_be_dropped_is(parts: Any) -> None:
     assert session_body(message(multipart(*parts))) == OFFER
@@ -74,6 +76,13 @@ def test_a_body_that_may_be_dropped_is_no_offer() -> None:
     [
         (b"hello", "text/plain", {}),
         (multipart(SDP_PART, DEMANDED), "", {}),
+        (
+            multipart(
+                SDP_PART, (b"Content-Disposition: x;handling=required\r\n" + LOCATION[0], b"")
+            ),
+            "",
+            {},
+        ),
         (multipart(DEMANDED), "multipart/alternative;boundary=b1", {}),
         (OFFER, "application/sdp", {"content_disposition": "early-session"}),
     ],

@@ -35,7 +35,9 @@ class Body(Struct, frozen=True):
         media_type: in lower case, without parameters; empty when none is written.
         params: of the media type.
         disposition: what it is for: `session`, `render`, ... (RFC 3261 20.11).
-        is_required: who does not understand it must refuse the message.
+        is_required: who does not understand it must refuse the message. That is so unless its
+            sender says otherwise; of a part with a Content-ID, which a header refers to (location,
+            RFC 6442), only if he says so: who does not know the header misses nothing.
         is_encoded: it is compressed or the like, and `data` is not what its type says.
         data: its bytes.
     """
@@ -59,7 +61,7 @@ def read_body(message: Message) -> Body:
     Raises:
         RemoteProtocolError: a header of the body is malformed.
     """
-    names = ("content-type", "content-disposition", "content-encoding")
+    names = ("content-type", "content-disposition", "content-encoding", "content-id")
     headers = {name: message.get(name) or "" for name in names}
     return _describe(headers, message.body, "")
 
@@ -117,7 +119,8 @@ def _describe(headers: Mapping[str, str], data: bytes, default_type: str) -> Bod
     if media_type and not all(map(is_token, media_type.split("/", 1))):
         raise RemoteProtocolError("a content type is malformed")
     disposition, more = _read_value(headers.get("content-disposition", ""))
-    handling = unquote(more.get("handling") or "required").lower()
+    default = "optional" if headers.get("content-id") else "required"
+    handling = unquote(more.get("handling") or default).lower()
     encodings = (headers.get("content-encoding", ""), headers.get("content-transfer-encoding", ""))
     return Body(
         media_type,
