@@ -197,6 +197,7 @@ def test_what_the_relay_cannot_carry_gets_port_0(lines: list[str], obstacle: Obs
         ["m=audio 9 RTP/SAVPF 0", "a=key-mgmt:mikey abc"],
         ["a=key-mgmt:mikey abc", "m=audio 9 RTP/SAVPF 0"],
         ["m=audio 9 RTP/AVP 0", "c=IN IP6 2001:db8::1"],
+        ["m=audio 4000 RTP/AVP 0", "c=IN IP4 0.0.0.0", "a=ice-ufrag:x"],
     ],
 )
 def test_what_the_relay_forwards_unseen_passes(lines: list[str]) -> None:

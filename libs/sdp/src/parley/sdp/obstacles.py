@@ -4,9 +4,12 @@ None of it is a fault of the description: it is legal, and answered by 488 or by
 """
 
 from enum import Enum
+from typing import Final
 
 from parley.sdp.description import MediaDescription
 from parley.sdp.values import Connection, is_host_address, is_ip_address
+
+_DISCARD_PORT: Final = 9
 
 
 class Obstacle(Enum):
@@ -41,8 +44,9 @@ def obstacle_of(media: MediaDescription, connection: Connection | None) -> Obsta
     if connection is None:
         return None
     if connection.is_null:
-        # ICE without a default address: whoever does no ICE has nowhere to send (RFC 8839 4.2.5).
-        return Obstacle.TRANSPORT if media.uses_ice else None
+        # ICE without a default candidate: whoever does no ICE has nowhere to send (RFC 8840).
+        is_nowhere = media.uses_ice and media.port == _DISCARD_PORT
+        return Obstacle.TRANSPORT if is_nowhere else None
     return address_obstacle(connection)
 
 
