@@ -26,6 +26,8 @@ SEED = (
     b"a=fingerprint:sha-256 AA:BB\r\na=candidate:1 1 udp 1 192.0.2.1 4000 typ host\r\n"
     b"a=sendrecv\r\n"
     b"m=video 5000 RTP/SAVPF 96\r\nc=IN IP6 2001:db8::1\r\na=rtpmap:96 VP8/90000\r\na=inactive\r\n"
+    b"m=image 6000 udptl t38\r\nc=IN IP4 phone.example.com\r\n"
+    b"m=audio 7000 RTP/AVP 0\r\nc=IN IP4 233.252.0.1/127\r\n"
 )
 OWN = OriginLine("1", 1, "10.0.0.1")
 LAZY = ["connection", "rtcp_port", "rtcp_connection", "codecs", "candidates", "cryptos"]
@@ -68,13 +70,16 @@ def read_everything(sdp: SessionDescription) -> None:
 
 
 def rewrite(sdp: SessionDescription) -> None:
-    streams = [Local(0, "10.0.0.1", 20000, 20001)]
+    streams = [Local(index, "10.0.0.1", 20000, 20001) for index in range(4)]
     try:
         out = relayed(sdp, streams, OWN)
         answer = echo_answer(sdp, streams, OWN)
+        remote = remote_streams(sdp)
     except SdpError as error:
         assert str(error).endswith(".")
         return
+    for wanted, *told in zip(remote, out.media, answer.media, strict=True):
+        assert wanted.active or not any(media.is_active for media in told)
     assert len(parse_sdp(bytes(out)).media) == len(sdp.media)
     assert answer_matches_offer(sdp, parse_sdp(bytes(answer)))
 

@@ -5,6 +5,7 @@ same property with shrinking for a smaller number of cases.
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parley.sip.bodies import Body, read_body, split_parts
 from parley.sip.digest import find_credentials
 from parley.sip.errors import FramingError, LocalProtocolError, ParseError, RemoteProtocolError
 from parley.sip.framing import KeepAlive, StreamFramer
@@ -131,3 +133,36 @@ def test_text_set_by_code_stays_inside_its_line(name: str, value: str) -> None:
     except ParseError:
         return
     assert sorted(again.header_names()) == sorted([*names, name])
+
+
+MULTIPART = (
+    b'INVITE sip:1002@demo.test SIP/2.0\r\nContent-Type: multipart/mixed; boundary="b 1"\r\n\r\n'
+    b"--b 1\r\nContent-Type: application/sdp\r\n\r\nv=0\r\no=- 1 1 IN IP4 192.0.2.1\r\n"
+    b"\r\n--b 1\r\nContent-Type: multipart/alternative;boundary=b2\r\n"
+    b"Content-Disposition: render;handling=optional\r\n\r\n"
+    b"--b2\r\nContent-Type: text/plain\r\n\r\nx\r\n--b2\r\n\r\ny\r\n--b2--\r\n\r\n--b 1--\r\n"
+)
+
+
+def cut(body: Body, depth: int) -> int:
+    """Cuts a body as deep as it goes; returns how many bodies there were."""
+    if not body.is_multipart or depth == 4:
+        return 1
+    return 1 + sum(cut(part, depth + 1) for part in split_parts(body))
+
+
+@pytest.mark.timeout(60)
+def test_mutated_multipart_bodies_are_cut_or_refused() -> None:
+    mutator = Mutator(5621)
+    taken = 0
+    for _ in range(5000):
+        head, _, body = mutator.mutate(MULTIPART, [MULTIPART]).partition(b"\r\n\r\n")
+        request = Request("INVITE", "sip:1002@demo.test")
+        text = head.decode("utf-8", "surrogateescape").partition("Content-Type:")[2]
+        request.add("content-type", re.sub(r"[\r\n\0]", " ", text))
+        request.body = body
+        try:
+            taken += cut(read_body(request), 0) > 1
+        except RemoteProtocolError as error:
+            assert error.status == 400
+    assert 500 < taken < 4500

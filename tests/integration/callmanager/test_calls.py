@@ -368,5 +368,5 @@ async def test_a_phone_whose_edge_is_gone_counts_as_unreachable(world: Any) -> N
     await world.register(bob)
     await bob.node.aclose()
     ann.call("1002")
-    assert (await ann.response()).status == 500
+    assert (await ann.response()).status == 480
     await assert_nothing_left(world, manager)

@@ -3,9 +3,11 @@
 from typing import Any
 
 from parley.callmanager.actions import MediaPurpose
-from parley.callmanager.routing import RingTargets, Target
+from parley.callmanager.routing import Echo, RingTargets, Target
 from parley.model.call import CallResult, EndedBy
 from parley.model.media import Address, CloseSession, OpenSession, ReplyError, UpdateSession
+
+from .stage import ANSWER, OFFER
 
 
 def test_the_phone_rings_only_after_the_state_is_written(play: Any, kinds: Any) -> None:
@@ -293,7 +295,7 @@ def test_a_bad_answer_is_acknowledged_and_hung_up(play: Any, make_sdp: Any) -> N
     for body in (b"", b"nonsense", make_sdp("192.0.2.2", media=2)):
         stage = play()
         stage.answer(stage.requests("INVITE")[0], 200, body)
-        assert stage.statuses == [502]
+        assert stage.statuses == [488]
         assert len(stage.acks) == 1
         stage.answer(stage.requests("BYE")[0], 200)
         assert stage.is_over()
@@ -307,10 +309,16 @@ def test_failures_become_one_answer_to_the_caller(play: Any) -> None:
         ((404, 486), 486, CallResult.BUSY),
         ((480, 486), 486, CallResult.BUSY),
         ((500, 480), 480, CallResult.UNAVAILABLE),
-        ((500, 503), 500, CallResult.FAILED),
-        ((503,), 500, CallResult.FAILED),
+        ((500, 503), 480, CallResult.FAILED),
+        ((503,), 480, CallResult.FAILED),
+        ((400,), 480, CallResult.FAILED),
         ((407,), 480, CallResult.FAILED),
-        ((302,), 480, CallResult.FAILED),
+        ((420,), 480, CallResult.FAILED),
+        ((415,), 488, CallResult.FAILED),
+        ((580,), 488, CallResult.FAILED),
+        ((302,), 480, CallResult.UNAVAILABLE),
+        ((302, 486), 486, CallResult.BUSY),
+        ((699,), 603, CallResult.FAILED),
         ((486, 603), 603, CallResult.REJECTED),
     ]
     for statuses, told, result in cases:
@@ -341,7 +349,7 @@ def test_a_lost_flow_is_replaced_by_another_to_the_same_phone(play: Any, make_ta
     second = stage.requests("INVITE")[1]
     assert second.request.get("route") == "<sip:o@edge;transport=local;lr>"
     stage.fail(second, "transport")
-    assert stage.statuses == [500]
+    assert stage.statuses == [480]
 
 
 def test_a_phone_that_says_nothing_is_not_an_answer(play: Any) -> None:
@@ -372,3 +380,40 @@ def test_an_unusable_registration_is_nobody_s_exception(play: Any) -> None:
     stage = play(decision=broken)
     assert stage.statuses == [480]
     assert stage.is_over()
+
+
+def test_an_offer_that_the_relay_cannot_reach_is_not_our_failure(play: Any) -> None:
+    for decision in (None, Echo("999")):
+        stage = play(decision=decision, refuse=[MediaPurpose.OPEN], refusal=ReplyError.INVALID)
+        assert stage.statuses == [488]
+        assert (stage.to_caller[0].get("warning") or "").startswith("301 ")
+        assert stage.records[0].termination.by is EndedBy.CALLER
+        assert stage.is_over()
+
+
+def test_an_answer_that_the_relay_cannot_reach_is_the_callee_s_failure(play: Any) -> None:
+    answer = ANSWER.replace(b"IN IP4 192.0.2.2", b"IN IP6 2001:db8::2")
+    for body in (OFFER, b""):
+        stage = play(body=body, refuse=[MediaPurpose.ANSWER], refusal=ReplyError.INVALID)
+        stage.answer(stage.requests("INVITE")[0], 200, answer)
+        assert stage.statuses == [488]
+        assert stage.records[0].termination.by is EndedBy.CALLEE
+
+
+def test_a_stream_that_cannot_be_carried_is_offered_and_answered_with_port_0(play: Any) -> None:
+    video = b"m=video 4002 UDP/TLS/RTP/SAVPF 96\r\na=fingerprint:sha-256 AA\r\n"
+    stage = play(body=OFFER + video)
+    invite = stage.requests("INVITE")[0]
+    assert b"m=audio 30000 " in invite.request.body
+    assert b"m=video 0 UDP/TLS/RTP/SAVPF 96\r\n" in invite.request.body
+    assert [spec.index for spec in stage.media_commands[0].legs[0].streams] == [0]
+    stage.answer(invite, 200, ANSWER + video.replace(b"4002", b"0"))
+    assert stage.statuses == [200]
+    assert b"m=video 0 " in stage.to_caller[-1].body
+
+
+def test_an_answer_that_revives_such_a_stream_is_a_bad_one(play: Any) -> None:
+    video = b"m=video 4002 UDP/TLS/RTP/SAVPF 96\r\n"
+    stage = play(body=OFFER + video)
+    stage.answer(stage.requests("INVITE")[0], 200, ANSWER + video)
+    assert stage.statuses == [488]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from parley.callmanager.actions import MediaPurpose
+from parley.callmanager.sip_profile import ACCEPT
 from parley.model.media import Address, ReplyError, UpdateSession
 from parley.sip.message import Request
 
@@ -361,3 +362,100 @@ def test_bodies_without_sense_are_refused(talking: Any) -> None:
 
 def version(body: bytes) -> int:
     return int(body.split(b"o=")[1].split()[2])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        (b"IN IP4 192.0.2.1", b"IN IP6 2001:db8::1", "301"),
+        (b"IN IP4 192.0.2.1\r\nt=", b"IN IP4 phone.example.com\r\nt=", "301"),
+        (b"audio 4000 RTP/AVP 0", b"image 4000 udptl t38", "302"),
+    ],
+)
+def test_a_change_that_cannot_be_carried_is_refused_and_the_call_goes_on(
+    talking: Any, echoing: Any, make_sdp: Any, old: bytes, new: bytes, warning: str
+) -> None:
+    for stage in (talking, echoing):
+        before = len(stage.media_commands)
+        transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4000).replace(old, new))
+        [response] = stage.responses_to(transaction)
+        assert response.status == 488
+        assert (response.get("warning") or "").startswith(warning)
+        assert len(stage.media_commands) == before
+        assert stage.events[-1] == "call.answered"
+
+
+def test_a_change_in_an_unknown_form_is_told_what_is_known(talking: Any, echoing: Any) -> None:
+    for stage in (talking, echoing):
+        transaction = stage.caller_sends("INVITE", b"x", content_type="text/plain")
+        [response] = stage.responses_to(transaction)
+        assert (response.status, response.get("accept")) == (415, ACCEPT)
+
+
+def test_an_answer_out_of_the_relay_s_reach_is_refused_and_the_call_goes_on(
+    talking: Any, make_sdp: Any
+) -> None:
+    stage = talking
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    before = len(stage.media_commands)
+    answer = make_sdp("192.0.2.2", 5010).replace(b"IN IP4 192.0.2.2", b"IN IP6 2001:db8::2")
+    stage.answer(re_invite(stage), 200, answer)
+    assert statuses(stage, transaction) == [488]
+    assert len(stage.media_commands) == before
+    assert stage.events[-1] == "call.answered"
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_change_that_the_relay_refuses_leaves_the_call_as_it_was(
+    talking: Any, make_sdp: Any, method: str
+) -> None:
+    stage = talking
+    known = {leg: dict(specs) for leg, specs in stage.call.parts.media.specs.items()}
+    stage.refuse, stage.refusal = {MediaPurpose.ANSWER_AGAIN}, ReplyError.INVALID
+    transaction = stage.caller_sends(method, make_sdp("192.0.2.1", 4010))
+    acks = len(stage.acks)
+    stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5010))
+    assert statuses(stage, transaction) == [488]
+    assert len(stage.acks) - acks == (method == "INVITE")
+    assert stage.events[-1] == "call.answered"
+    assert stage.call.parts.media.specs == known
+
+
+def test_the_echo_goes_on_when_the_relay_refuses_a_change(echoing: Any, make_sdp: Any) -> None:
+    stage = echoing
+    known = {leg: dict(specs) for leg, specs in stage.call.parts.media.specs.items()}
+    stage.refuse, stage.refusal = {MediaPurpose.ANSWER_AGAIN}, ReplyError.INVALID
+    transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    assert statuses(stage, transaction) == [488]
+    assert stage.events[-1] == "call.answered"
+    assert stage.call.parts.media.specs == known
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (488, {}, 488),
+        (491, {}, 491),
+        (500, {"retry_after": "3"}, 500),
+        (500, {}, 480),
+        (503, {"retry_after": "3"}, 480),
+        (407, {"proxy_authenticate": 'Digest realm="x", nonce="y"'}, 480),
+        (302, {"contact": "<sip:1003@demo.test>"}, 480),
+    ],
+)
+def test_what_a_phone_owes_us_is_not_told_to_the_other(
+    talking: Any, make_sdp: Any, status: int, headers: dict[str, str], told: int
+) -> None:
+    stage = talking
+    change = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    stage.answer(re_invite(stage), status, **headers)
+    note = stage.caller_sends("INFO", b"x", 3, "text/plain")
+    stage.answer(stage.requests("INFO")[-1], status, **headers)
+    assert statuses(stage, change) == statuses(stage, note) == [told]
+
+
+def test_a_way_that_is_broken_is_not_told_as_our_failure(talking: Any) -> None:
+    stage = talking
+    note = stage.caller_sends("INFO", b"x", 2, "text/plain")
+    stage.fail(stage.requests("INFO")[-1], "transport")
+    assert statuses(stage, note) == [480]

@@ -104,8 +104,10 @@ def test_the_echo_refuses_what_it_cannot_return(play: Any) -> None:
         b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
         b"m=audio 4000 RTP/SAVP 0\r\n"
     )
+    offer += b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc\r\n"
     stage = play(decision=Echo("999"), body=offer)
     assert stage.statuses == [488]
+    assert stage.to_caller[0].get("warning") == '304 parley "Media type not available"'
     assert stage.is_over()
 
 

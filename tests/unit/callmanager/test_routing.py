@@ -1,5 +1,6 @@
 """Where a call goes."""
 
+import pytest
 from msgspec.structs import replace
 
 from parley.callmanager.routing import (
@@ -15,9 +16,11 @@ from parley.callmanager.routing import (
     find_callee,
     ring_extension,
 )
+from parley.callmanager.sip_profile import domain_of
 from parley.model.ids import ExtensionId, InstanceId, TenantId
 from parley.model.registration import Binding
 from parley.model.tenant import Extension, TenantSettings, TenantSnapshot
+from parley.sip.uri import parse_uri
 
 NOW = 1000.0
 
@@ -86,8 +89,34 @@ def test_what_does_not_exist_or_is_off_is_refused() -> None:
     assert find_callee(TENANT, attempt("1002", caller="1003")) is NOT_ALLOWED
     assert find_callee(TENANT, attempt("1002", caller="")) is NOT_ALLOWED
     assert find_callee(off, attempt("1002")) is TENANT_DISABLED
-    foreign = Attempt("1001", "", "1002", is_foreign=True)
+
+
+@pytest.mark.parametrize("dialled", ["1002", "999", "4711"])
+@pytest.mark.parametrize("domain", ["elsewhere.example", "192.0.2.1", "x.demo.test", "+49"])
+def test_a_number_of_another_domain_is_not_ours(dialled: str, domain: str) -> None:
+    foreign = Attempt("1001", "", dialled, domain)
     assert find_callee(TENANT, foreign) is FOREIGN_DOMAIN
+
+
+def test_a_number_is_found_in_every_domain_of_its_tenant() -> None:
+    tenant = replace(TENANT, domains=("demo.test", "demo.example"))
+    for domain in ("", *tenant.domains):
+        assert find_callee(tenant, Attempt("1001", "", "1002", domain)) is BOB
+
+
+@pytest.mark.parametrize(
+    ("uri", "domain"),
+    [
+        ("sip:1002@Demo.Test:5070;transport=tcp", "demo.test"),
+        ("sips:1002@demo.test.", "demo.test"),
+        ("sip:1002@.", "."),
+        ("tel:1002", ""),
+        ("tel:1002;phone-context=Demo.Test", "demo.test"),
+        ("tel:1002;phone-context=+49", "+49"),
+    ],
+)
+def test_a_uri_says_in_whose_numbers_it_names_somebody(uri: str, domain: str) -> None:
+    assert domain_of(parse_uri(uri)) == domain
 
 
 def test_all_phones_ring_at_once_for_the_extension_s_own_time() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from parley.sdp import (
     Direction,
+    Obstacle,
     OriginLine,
     RemoteStream,
     SdpError,
@@ -54,6 +55,7 @@ OFFER = described(
     "m=video 0 RTP/AVP 31",
     "m=message 2855 TCP/MSRP *",
     "m=audio 5000 RTP/SAVP 0",
+    "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc",
 )
 
 
@@ -75,6 +77,7 @@ def test_relayed_description_names_only_the_relay() -> None:
         "m=message 0 TCP/MSRP *",
         "m=audio 20004 RTP/SAVP 0",
         "c=IN IP4 10.0.0.2",
+        "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc",
         "a=rtcp:20009",
         "",
     ]
@@ -131,7 +134,7 @@ def test_hold_is_when_no_live_stream_is_wanted(lines: list[str], held: bool) -> 
 def test_remote_streams_tell_where_media_is_wanted() -> None:
     audio, video, message, secured = remote_streams(OFFER)
     assert audio == RemoteStream(
-        0, "audio", True, "192.0.2.2", 4000, "192.0.2.2", 4000, Direction.SENDONLY
+        0, "audio", True, "192.0.2.2", 4000, "192.0.2.2", 4005, Direction.SENDONLY
     )
     assert (video.active, message.active) == (False, False)
     assert (secured.ip, secured.rtp_port, secured.rtcp_port) == ("192.0.2.1", 5000, 5001)
@@ -148,23 +151,109 @@ def test_held_stream_has_no_address() -> None:
     assert (stream.active, stream.ip, stream.direction) == (True, "", Direction.SENDONLY)
 
 
+def test_live_stream_needs_an_address() -> None:
+    with pytest.raises(SdpError) as caught:
+        remote_streams(parse_sdp(b"v=0\r\no=- 1 1 IN IP4 h\r\nm=audio 1 RTP/AVP 0\r\n"))
+    assert str(caught.value) == "A media section has no connection line."
+
+
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    ("lines", "obstacle"),
     [
-        (
-            b"v=0\r\no=- 1 1 IN IP4 h\r\nm=audio 1 RTP/AVP 0\r\n",
-            "A media section has no connection line.",
-        ),
-        (
-            b"v=0\r\no=- 1 1 IN IP4 h\r\nc=IN IP4 phone.example\r\nm=audio 1 RTP/AVP 0\r\n",
-            "A connection line must hold an IP address.",
-        ),
+        (["m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=fingerprint:sha-256 AA"], Obstacle.TRANSPORT),
+        (["m=audio 9 UDP/TLS/RTP/SAVP 0", "a=crypto:1 A inline:a"], Obstacle.TRANSPORT),
+        (["m=audio 9 RTP/SAVPF 0", "a=fingerprint:sha-256 AA"], Obstacle.TRANSPORT),
+        (["m=audio 9 RTP/SAVP 0"], Obstacle.TRANSPORT),
+        (["m=image 9 udptl t38"], Obstacle.TRANSPORT),
+        (["m=message 9 TCP/MSRP *"], Obstacle.TRANSPORT),
+        (["m=audio 9 RTP/AVP 0", "a=rtcp-mux", "a=rtcp-mux-only"], Obstacle.TRANSPORT),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP4 0.0.0.0", "a=ice-ufrag:x"], Obstacle.TRANSPORT),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP4 phone.example.com"], Obstacle.ADDRESS),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP6 phone.example.com"], Obstacle.ADDRESS),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP4 233.252.0.1/127"], Obstacle.MULTICAST),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP4 233.252.0.1"], Obstacle.MULTICAST),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP6 ff15::101/3"], Obstacle.MULTICAST),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP6 ::ffff:224.0.0.1"], Obstacle.MULTICAST),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP4 255.255.255.255"], Obstacle.MULTICAST),
+        (["m=audio 9 RTP/AVP 0", "c=IN IP4 0.0.0.1"], Obstacle.MULTICAST),
+        (["m=audio 9 RTP/AVP 0", "c=PSTN E164 +15550100"], Obstacle.NETWORK),
     ],
 )
-def test_live_stream_needs_an_address(data: bytes, sentence: str) -> None:
-    with pytest.raises(SdpError) as caught:
-        remote_streams(parse_sdp(data))
-    assert str(caught.value) == sentence
+def test_what_the_relay_cannot_carry_gets_port_0(lines: list[str], obstacle: Obstacle) -> None:
+    offer = described(*lines)
+    [stream] = remote_streams(offer)
+    assert (stream.active, stream.obstacle) == (False, obstacle)
+    out = relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)
+    assert out.media[0].port == 0
+    assert not echo_answer(offer, [Local(0, "10.0.0.1", 2, 3)], OWN).has_active_media
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["m=audio 9 RTP/AVP 0"],
+        ["m=audio 9 rtp/avpf 0", "a=rtcp-mux", "a=ice-ufrag:x"],
+        ["m=audio 9 RTP/SAVP 0", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc"],
+        ["m=audio 9 RTP/SAVPF 0", "a=key-mgmt:mikey abc"],
+        ["a=key-mgmt:mikey abc", "m=audio 9 RTP/SAVPF 0"],
+        ["m=audio 9 RTP/AVP 0", "c=IN IP6 2001:db8::1"],
+        ["m=audio 4000 RTP/AVP 0", "c=IN IP4 0.0.0.0", "a=ice-ufrag:x"],
+    ],
+)
+def test_what_the_relay_forwards_unseen_passes(lines: list[str]) -> None:
+    [stream] = remote_streams(described(*lines))
+    assert (stream.active, stream.obstacle) == (True, None)
+
+
+@pytest.mark.parametrize("host", ["phone.example.com", "233.252.0.1"])
+def test_rtcp_that_cannot_be_sent_where_it_is_wanted_goes_to_the_address_of_rtp(host: str) -> None:
+    [stream] = remote_streams(described("m=audio 4000 RTP/AVP 8", f"a=rtcp:9 IN IP4 {host}"))
+    assert (stream.rtcp_ip, stream.rtcp_port) == ("192.0.2.1", 9)
+
+
+def test_ports_are_shared_with_nobody_so_rtcp_keeps_its_own() -> None:
+    [stream] = remote_streams(described("m=audio 4000 RTP/AVP 8", "a=rtcp-mux"))
+    assert stream.rtcp_port == 4001
+
+
+def test_nothing_that_dtls_needs_is_promised() -> None:
+    offer = described(
+        "a=fingerprint:sha-256 AA:BB",
+        "a=setup:actpass",
+        "a=tls-id:1",
+        "a=tcap:1 UDP/TLS/RTP/SAVP",
+        "m=audio 4000 RTP/AVP 8",
+        "a=setup:actpass",
+        "a=fingerprint:sha-1 AA",
+        "a=tcap:2 RTP/SAVP",
+        "a=altc:1 IP6 2001:db8::1 4000",
+        "a=source-filter:incl IN IP4 * 192.0.2.1",
+    )
+    out = bytes(relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)).decode()
+    assert out.split("\r\n")[4:] == ["t=3 4", "m=audio 20000 RTP/AVP 8", "a=tcap:2 RTP/SAVP", ""]
+
+
+def test_who_wrote_a_description_is_not_told() -> None:
+    offer = parse_sdp(
+        b"v=0\r\no=ann 1 1 IN IP4 192.0.2.1\r\ns=Ann of the bank\r\ni=urgent\r\n"
+        b"u=http://trap.example\r\ne=ann@example.com\r\np=+1 555 0100\r\n"
+        b"c=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+    )
+    assert bytes(relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)).split(b"\r\n") == [
+        b"v=0",
+        b"o=parley 77 1 IN IP4 10.0.0.1",
+        b"s=-",
+        b"c=IN IP4 10.0.0.1",
+        b"t=0 0",
+        b"m=audio 20000 RTP/AVP 8",
+        b"",
+    ]
+
+
+def test_a_stream_that_was_offered_with_port_0_is_not_revived() -> None:
+    offer = described("m=audio 1 RTP/AVP 0", "m=audio 2 UDP/TLS/RTP/SAVP 0")
+    said = described("m=audio 1 RTP/AVP 0", "m=audio 2 UDP/TLS/RTP/SAVP 0")
+    assert not answer_matches_offer(offer, said)
 
 
 def test_echo_answers_plain_audio_and_refuses_the_rest() -> None:

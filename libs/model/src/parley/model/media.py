@@ -13,6 +13,10 @@ from msgspec import Struct, field
 
 LEG_A = "a"
 LEG_B = "b"
+MAX_STREAMS_PER_LEG = 16
+"""m-lines beyond are not relayed."""
+MAX_CLOCK_RATE = 1_000_000
+"""Hz."""
 
 
 class SessionMode(StrEnum):

@@ -2,6 +2,7 @@
 
 from parley.sdp.description import MediaDescription, SessionDescription, parse_sdp
 from parley.sdp.errors import SdpError
+from parley.sdp.obstacles import Obstacle
 from parley.sdp.offer_answer import (
     LocalStream,
     RemoteStream,
@@ -34,6 +35,7 @@ __all__ = [
     "Fingerprint",
     "LocalStream",
     "MediaDescription",
+    "Obstacle",
     "OriginLine",
     "RemoteStream",
     "SdpError",

@@ -24,18 +24,8 @@ from parley.sdp.values import (
 )
 
 _DIRECTIONS: Final = {f"a={direction.value}": direction for direction in Direction}
-# What the relay can carry: RTP in all its profiles and T.38, all of them datagrams.
-_RELAYABLE: Final = frozenset(
-    (
-        "RTP/AVP",
-        "RTP/AVPF",
-        "RTP/SAVP",
-        "RTP/SAVPF",
-        "UDP/TLS/RTP/SAVP",
-        "UDP/TLS/RTP/SAVPF",
-        "UDPTL",
-    )
-)
+_PLAIN_PROFILES: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
+_SECURE_PROFILES: Final = frozenset(("RTP/SAVP", "RTP/SAVPF"))
 _PORT_SENTENCE: Final = "A media line's port must be a number up to 65535."
 
 
@@ -80,8 +70,14 @@ class MediaDescription(Section):
 
     @property
     def is_relayable(self) -> bool:
-        """The stream is datagrams that a relay can forward unseen."""
-        return self.proto.upper() in _RELAYABLE
+        """The stream is RTP that a relay can forward unseen, RTCP on a port of its own.
+
+        Of SRTP that with its keys in the description: such a relay drops DTLS, and T.38 as well.
+        """
+        proto = self.proto.upper()
+        if proto not in _PLAIN_PROFILES and not (proto in _SECURE_PROFILES and self.has_keys):
+            return False
+        return not self.has_attribute("rtcp-mux-only")
 
     @property
     def is_active(self) -> bool:
@@ -131,9 +127,18 @@ class MediaDescription(Section):
         return self.is_active and not self.effective_direction.receives
 
     @property
-    def uses_rtcp_mux(self) -> bool:
-        """RTP and RTCP share a port (RFC 5761)."""
-        return self.has_attribute("rtcp-mux")
+    def has_keys(self) -> bool:
+        """Keys of SRTP stand in the description: SDES (RFC 4568) or MIKEY (RFC 4567)."""
+        return (
+            self.has_attribute("crypto")
+            or self.has_attribute("key-mgmt")
+            or self._session.has_attribute("key-mgmt")
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """RTP in a profile without keys."""
+        return self.proto.upper() in _PLAIN_PROFILES
 
     @property
     def rtcp_port(self) -> int:

@@ -1,8 +1,10 @@
 """Offer and answer through a relay (RFC 3264), seen by the party in the middle.
 
-The relay rewrites only where media goes: `o=`, `c=`, ports, `a=rtcp`; and drops what would make
-the phones look past it: ICE, and port sharing that its port pairs do not do (rtcp-mux, BUNDLE).
-Codecs, directions, keys and everything unknown pass through untouched.
+The relay rewrites where media goes: `o=`, `c=`, ports, `a=rtcp`. It drops what would make the
+phones look past it (ICE and other addresses), what it does not carry (DTLS), port sharing that its
+port pairs do not do (rtcp-mux, BUNDLE), and what a description tells of its writer besides (`s=`,
+`i=`, `u=`, `e=`, `p=`). A stream that it cannot carry at all has an `Obstacle` and gets port 0
+(RFC 3264 6). Codecs, directions, SDES keys and everything unknown pass through untouched.
 """
 
 import re
@@ -12,17 +14,20 @@ from typing import Final, Protocol
 
 from parley.sdp.description import MediaDescription, SessionDescription
 from parley.sdp.errors import SdpError
+from parley.sdp.obstacles import Obstacle, address_obstacle, obstacle_of
 from parley.sdp.section import Section, attribute_name
-from parley.sdp.values import Connection, Direction, OriginLine, address_type_of, is_ip_address
+from parley.sdp.values import Direction, OriginLine, address_type_of
 
 # Whole lines, by attribute name; one match per line costs a quarter of splitting it.
 _DROPPED_LINE: Final = re.compile(
     r"a=(?:group:BUNDLE\b|(?:candidate|end-of-candidates|remote-candidates|ice-[^:\r]*"
-    r"|rtcp|rtcp-mux|rtcp-mux-only|bundle-only)(?:[:\r]|$))"
+    r"|rtcp|rtcp-mux|rtcp-mux-only|bundle-only|altc|source-filter"
+    r"|fingerprint|setup|tls-id|identity)(?:[:\r]|$)"
+    r"|tcap:.*(?:TLS|UDPTL|TCP))"
 ).match
+# Who wrote the description and where to learn more: for nobody that a phone calls (RFC 3323 4.1.2).
+_DROPPED_SESSION_LINES: Final = frozenset("iuep")
 _ECHOED: Final = frozenset(("rtpmap", "fmtp", "ptime", "maxptime", "mid"))
-# The echo sends back what it hears: it holds no keys, so only plain profiles.
-_PLAIN_PROFILES: Final = frozenset(("RTP/AVP", "RTP/AVPF"))
 
 
 class LocalStream(Protocol):
@@ -52,9 +57,10 @@ class RemoteStream:
     Attributes:
         index: place of the media section, from 0.
         kind: `audio`, `video`, ...
-        active: there is something to relay: port not 0 and a protocol of datagrams.
+        active: there is something to relay: port not 0 and no obstacle.
         ip: address for RTP; empty when not active or held by a null address.
         direction: as the party sees it, a null address counted as hold.
+        obstacle: why a live stream cannot be relayed.
     """
 
     index: int
@@ -65,13 +71,14 @@ class RemoteStream:
     rtcp_ip: str
     rtcp_port: int
     direction: Direction
+    obstacle: Obstacle | None = None
 
 
 def remote_streams(sdp: SessionDescription) -> list[RemoteStream]:
     """Reads where each stream's media is wanted, one item per media section.
 
     Raises:
-        SdpError: an active stream has no address, or a host name for one.
+        SdpError: an active stream has no address.
     """
     return [_remote_stream(index, media) for index, media in enumerate(sdp.media)]
 
@@ -91,7 +98,12 @@ def relayed(
     out.set_origin(session)
     ip = streams[0].ip if streams else session.ip
     out.session.set_value("c", f"IN {address_type_of(ip)} {ip}")
-    _drop_attributes(out.session)
+    out.session.set_value("s", "-")
+    out.session.lines = [
+        line
+        for line in out.session.lines
+        if line[0] not in _DROPPED_SESSION_LINES and not _DROPPED_LINE(line)
+    ]
     for index, (media, original) in enumerate(zip(out.media, sdp.media, strict=True)):
         _relay_media(media, original, local.get(index), ip)
     return out
@@ -117,16 +129,17 @@ def echo_answer(
 
 
 def is_echoable(media: MediaDescription) -> bool:
-    """The echo can return this stream: live audio in a profile without keys."""
-    return media.is_active and media.kind == "audio" and media.proto.upper() in _PLAIN_PROFILES
+    """The echo can return this stream: live audio in a profile without keys, for it holds none."""
+    is_plain_audio = media.is_active and media.kind == "audio" and media.is_plain
+    return is_plain_audio and obstacle_of(media, media.connection) is None
 
 
 def answer_matches_offer(offer: SessionDescription, answer: SessionDescription) -> bool:
-    """Same number and order of sections, nothing refused by the offer revived (RFC 3264 6)."""
+    """Same number and order of sections, none revived that was offered with port 0 (RFC 3264 6)."""
     if len(offer.media) != len(answer.media):
         return False
     return all(
-        asked.kind == said.kind and not (said.is_active and not asked.is_active)
+        asked.kind == said.kind and (not said.is_active or (asked.is_active and asked.is_relayable))
         for asked, said in zip(offer.media, answer.media, strict=True)
     )
 
@@ -149,26 +162,27 @@ def with_origin_after(previous: SessionDescription, current: SessionDescription)
 
 
 def _remote_stream(index: int, media: MediaDescription) -> RemoteStream:
-    if not (media.is_active and media.is_relayable):
-        return RemoteStream(index, media.kind, False, "", 0, "", 0, Direction.INACTIVE)
+    if not media.is_active:
+        return _without_media(index, media, None)
     connection = media.connection
+    obstacle = obstacle_of(media, connection)
+    if obstacle is not None:
+        return _without_media(index, media, obstacle)
     if connection is None:
         raise SdpError("A media section has no connection line.")
-    own_rtcp = media.rtcp_connection
-    _check_address(connection)
-    if own_rtcp is not None:
-        _check_address(own_rtcp)
-    rtcp = own_rtcp or connection
+    rtcp = media.rtcp_connection
+    if rtcp is None or (not rtcp.is_null and address_obstacle(rtcp) is not None):
+        rtcp = connection
     ip = "" if connection.is_null else connection.address
     rtcp_ip = "" if rtcp.is_null else rtcp.address
-    rtcp_port = media.port if media.uses_rtcp_mux else media.rtcp_port
     direction = media.direction_at(connection)
-    return RemoteStream(index, media.kind, True, ip, media.port, rtcp_ip, rtcp_port, direction)
+    return RemoteStream(
+        index, media.kind, True, ip, media.port, rtcp_ip, media.rtcp_port, direction
+    )
 
 
-def _check_address(connection: Connection) -> None:
-    if not is_ip_address(connection.address):
-        raise SdpError("A connection line must hold an IP address.")
+def _without_media(index: int, media: MediaDescription, obstacle: Obstacle | None) -> RemoteStream:
+    return RemoteStream(index, media.kind, False, "", 0, "", 0, Direction.INACTIVE, obstacle)
 
 
 def _relay_media(
@@ -176,7 +190,8 @@ def _relay_media(
 ) -> None:
     media.remove("c")
     _drop_attributes(media)
-    if local is None or not (original.is_active and original.is_relayable):
+    connection = original.connection
+    if local is None or not original.is_active or obstacle_of(original, connection) is not None:
         media.set_port(0)
         return
     media.set_port(local.rtp_port)
@@ -184,7 +199,7 @@ def _relay_media(
         media.set_value("c", f"IN {address_type_of(local.ip)} {local.ip}")
     if local.rtcp_port != local.rtp_port + 1:
         media.add_attribute("rtcp", str(local.rtcp_port))
-    direction = original.effective_direction
+    direction = original.direction_at(connection)
     if direction is not original.direction:
         media.set_direction(direction)
 

@@ -15,6 +15,7 @@ _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
 # 64-bit numbers have at most 20 digits (RFC 8866 5.2 recommends an NTP timestamp).
 _MAX_DIGITS = 20
+_FIRST_MULTICAST_OCTET = 224
 
 
 class Direction(StrEnum):
@@ -70,9 +71,7 @@ class OriginLine:
         fields = text.split()
         if len(fields) != 6:
             raise SdpError("The origin line must have six fields.")
-        username, session_id, version, net_type, address_type, address = fields
-        if net_type != "IN":
-            raise SdpError("The origin line's network type must be IN.")
+        username, session_id, version, _net_type, address_type, address = fields
         number = parse_number(version, "The origin line's version must be a number.")
         return cls(session_id, number, address, username, address_type)
 
@@ -87,11 +86,19 @@ class OriginLine:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """`c=`: where media is wanted (RFC 8866 5.7); `suffix` is a multicast `/ttl/count`."""
+    """`c=`: where media is wanted (RFC 8866 5.7).
+
+    Attributes:
+        address_type: `IP4`, `IP6`, or what another network has.
+        address: an IP address, a host name, or what another network has.
+        suffix: `/ttl/count` of multicast.
+        network_type: `IN`; others are legal (RFC 7195).
+    """
 
     address_type: str
     address: str
     suffix: str = ""
+    network_type: str = "IN"
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -100,10 +107,13 @@ class Connection:
         if len(fields) != 3:
             raise SdpError("The connection line must have three fields.")
         net_type, address_type, address = fields
-        if net_type != "IN" or address_type not in ("IP4", "IP6"):
-            raise SdpError("The connection line must be of type IN IP4 or IN IP6.")
         address, slash, rest = address.partition("/")
-        return cls(address_type, address, slash + rest)
+        return cls(address_type, address, slash + rest, net_type)
+
+    @property
+    def is_internet(self) -> bool:
+        """An address of the Internet, of either family."""
+        return self.network_type == "IN" and self.address_type in ("IP4", "IP6")
 
     @property
     def is_null(self) -> bool:
@@ -111,7 +121,7 @@ class Connection:
         return self.address in ("0.0.0.0", "::")  # noqa: S104 - compared, nothing is bound
 
     def __str__(self) -> str:
-        return f"IN {self.address_type} {self.address}{self.suffix}"
+        return f"{self.network_type} {self.address_type} {self.address}{self.suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +235,15 @@ def is_ip_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_host_address(ip: str) -> bool:
+    """Tells an address that one host may have from multicast, broadcast and reserved ones."""
+    if ":" in ip:
+        address = ipaddress.IPv6Address(ip)
+        mapped = address.ipv4_mapped
+        return not address.is_multicast if mapped is None else is_host_address(str(mapped))
+    return 0 < int(ip.partition(".")[0]) < _FIRST_MULTICAST_OCTET
 
 
 def address_type_of(ip: str) -> str:

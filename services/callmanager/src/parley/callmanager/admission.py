@@ -17,7 +17,7 @@ from parley.callmanager.routing import (
     ring_extension,
 )
 from parley.callmanager.settings import CallManagerSettings
-from parley.callmanager.sip_profile import TENANT_HEADER, asserted_user, user_of
+from parley.callmanager.sip_profile import TENANT_HEADER, asserted_user, domain_of, user_of
 from parley.callmanager.store import CallStore
 from parley.model.errors import Forbidden, TemporaryError
 from parley.model.ids import CallId, InstanceId, TenantId
@@ -56,7 +56,7 @@ class Admission:
         tenant = self._directory.peek_by_id(TenantId(request.get(TENANT_HEADER) or ""))
         return tenant is not None and not any(
             self._directory.may_look_again(tenant.id, name)
-            for name in _unknown(tenant, self._attempt(request))
+            for name in _unknown(tenant, _attempt(request))
         )
 
     async def admit(
@@ -68,7 +68,7 @@ class Admission:
             DomainError: the tenant is unknown, or what the decision needs is away.
             RemoteProtocolError: the request is malformed where it counts.
         """
-        attempt = self._attempt(request)
+        attempt = _attempt(request)
         try:
             tenant = await self._tenant(request)
             for name in _unknown(tenant, attempt):
@@ -77,19 +77,6 @@ class Admission:
         except (BackingError, TimeoutError) as error:
             raise TemporaryError("the decision's data is away") from error
         return self._make(call_id, transaction, request, tenant, attempt, decision), decision
-
-    def _attempt(self, request: Request) -> Attempt:
-        contacts = request.contacts
-        uri = request.uri
-        host = getattr(uri, "host", "")
-        owner = self._directory.peek(host) if host else None
-        tenant_id = request.get(TENANT_HEADER)
-        return Attempt(
-            asserted_user(request),
-            contacts[0].uri_text if contacts else "",
-            user_of(uri),
-            owner is not None and owner.id != tenant_id,
-        )
 
     async def _tenant(self, request: Request) -> TenantSnapshot:
         tenant_id = request.get(TENANT_HEADER)
@@ -149,12 +136,22 @@ class Admission:
         return Call(setup, self._clock.now(), self._clock.wall_s())
 
 
+def _attempt(request: Request) -> Attempt:
+    contacts = request.contacts
+    return Attempt(
+        asserted_user(request),
+        contacts[0].uri_text if contacts else "",
+        user_of(request.uri),
+        domain_of(request.uri),
+    )
+
+
 def _unknown(tenant: TenantSnapshot, attempt: Attempt) -> list[str]:
     """Numbers of the call that this tenant does not have, as far as is known here.
 
     The edge may know them already: the news of a new extension reach each process by itself.
     """
-    if attempt.is_foreign or attempt.dialled == tenant.settings.echo_number:
+    if attempt.is_foreign_to(tenant) or attempt.dialled == tenant.settings.echo_number:
         return [attempt.caller] if attempt.caller not in tenant.extensions else []
     names = dict.fromkeys((attempt.caller, attempt.dialled))
     return [name for name in names if name and name not in tenant.extensions]

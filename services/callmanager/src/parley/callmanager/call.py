@@ -25,6 +25,7 @@ from parley.callmanager.ending import (
     NO_ANSWER,
     Ending,
     cancelled,
+    failed_by_callee,
     refused_caller,
 )
 from parley.callmanager.establishment import Establishment
@@ -35,10 +36,11 @@ from parley.callmanager.outputs import Deadline, Outputs, Purpose
 from parley.callmanager.parts import OVER, CallParts, CallState
 from parley.callmanager.pass_through import PassThrough
 from parley.callmanager.re_invite import Renegotiation
+from parley.callmanager.redirection import MOVED
 from parley.callmanager.rehoming import Rehoming
 from parley.callmanager.routing import Decision, Refuse, RingTargets
 from parley.callmanager.silence import Silence
-from parley.callmanager.sip_profile import ACCEPT, SipProfile
+from parley.callmanager.sip_profile import SipProfile
 from parley.model.call import EndedBy
 from parley.model.ids import SessionId
 from parley.model.media import MediaEvent, MediaTimedOut, Reply, ReplyError, SessionLost
@@ -119,8 +121,7 @@ class Call:
         if isinstance(decision, Refuse):
             return Ending(decision.result, decision.reason, EndedBy.PLATFORM, decision.status)
         if isinstance(event, Fail):
-            headers = (("accept", ACCEPT),) if event.status == 415 else ()
-            return refused_caller(event.status, "bad-offer", headers)
+            return refused_caller(event.status, "bad-offer", event.headers)
         if isinstance(decision, RingTargets):
             return self.establishment.begin_ringing(decision, now)
         self.changes = echo = Echo(self.parts, self.setup.media_timeout_s)
@@ -296,7 +297,10 @@ class Call:
         self._finish_step(now)
 
     def _on_ring_timeout(self, now: float) -> None:
-        self._end_if(NO_ANSWER, now)
+        fork = self.parts.fork
+        targets = () if fork is None else fork.redirected_to
+        # One phone sends the caller elsewhere, and nobody answers the others.
+        self._end_if(failed_by_callee(MOVED, targets) if targets else NO_ANSWER, now)
 
     def _on_max_duration(self, now: float) -> None:
         self._end_if(MAX_DURATION, now)

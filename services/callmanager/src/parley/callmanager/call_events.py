@@ -54,12 +54,16 @@ class Fail(Struct, frozen=True):
     Attributes:
         status: SIP status; 408 stands for silence, 503 for a transport that failed.
         alternate: the flow is gone (430, transport): another flow to the same phone may do.
+        headers: of our response to that party.
+        redirected_to: Contact values that it names instead (3xx).
     """
 
     leg: str
     status: int
     reason: str
     alternate: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    redirected_to: tuple[str, ...] = ()
 
 
 CallEvent = Try | Ring | Connect | Update | Disconnect | Fail

@@ -12,6 +12,7 @@ from parley.callmanager.party_description import (
     PartyDescription,
     read_description,
 )
+from parley.callmanager.redirection import targets_of
 from parley.callmanager.routing import Target
 from parley.callmanager.sip_profile import DEFAULT_MAX_FORWARDS, hop_of
 from parley.sip.dialog import Dialog
@@ -80,7 +81,13 @@ class CalleeLeg(Leg):
         status = response.status
         if status >= 300:
             self.sip_status = status
-            return Fail(self.id, status, response.reason, status == FLOW_FAILED)
+            return Fail(
+                self.id,
+                status,
+                response.reason,
+                status == FLOW_FAILED,
+                redirected_to=targets_of(response),
+            )
         if status >= 200:
             return self._connect(response)
         if status == 100:

@@ -59,7 +59,7 @@ class CallerLeg(Leg):
         try:
             self.remote = read_description(self.request)
         except DescriptionRefused as refused:
-            return Fail(self.id, refused.status, str(refused))
+            return Fail(self.id, refused.status, str(refused), headers=refused.headers)
         return Try(self.id, self.remote)
 
     def ring(self, status: int, reason: str, body: bytes) -> None:

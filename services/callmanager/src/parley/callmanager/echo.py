@@ -14,14 +14,19 @@ from parley.callmanager.party_description import (
     PartyDescription,
     read_description,
 )
+from parley.callmanager.sip_profile import warning_of
 from parley.model.call import CallResult, EndedBy
 from parley.model.media import LEG_A, LegSpec, Reply, SessionMode, StreamSpec
 from parley.sdp.description import parse_sdp
+from parley.sdp.obstacles import Obstacle
 from parley.sdp.offer_answer import echo_answer, is_echoable
 from parley.sip.message import Request, Response
 
 NOT_ACCEPTABLE: Final = 488
-NOTHING_TO_ECHO: Final = Ending(CallResult.FAILED, "bad-offer", EndedBy.CALLER, NOT_ACCEPTABLE)
+_NOTHING_TO_ECHO: Final = (warning_of(Obstacle.MEDIA),)
+NOTHING_TO_ECHO: Final = Ending(
+    CallResult.FAILED, "bad-offer", EndedBy.CALLER, NOT_ACCEPTABLE, (), _NOTHING_TO_ECHO
+)
 _OFFER: Final = """v=0
 o={origin}
 s=-
@@ -79,7 +84,7 @@ class Echo:
         try:
             offer = leg.update_event(request).offer
         except DescriptionRefused as refused:
-            leg.respond(transaction, request, refused.status)
+            leg.respond(transaction, request, refused.status, headers=refused.headers)
             return
         if self.pending is not None or not leg.presume_ack():
             headers = (("retry-after", str(request.cseq.number % 10)),)
@@ -89,7 +94,10 @@ class Echo:
             self._parts.out.write()
             leg.accept(transaction, request, body)
         elif not self._specs(offer):
-            leg.respond(transaction, request, NOT_ACCEPTABLE)
+            leg.respond(transaction, request, NOT_ACCEPTABLE, headers=_NOTHING_TO_ECHO)
+        elif not self._parts.media.reaches(offer.streams):
+            headers = (warning_of(Obstacle.ADDRESS),)
+            leg.respond(transaction, request, NOT_ACCEPTABLE, headers=headers)
         else:
             self.pending = Change(transaction, request, offer)
             self._update(MediaPurpose.ANSWER_AGAIN, offer)
@@ -129,11 +137,7 @@ class Echo:
         pending = self.pending
         self.pending = None
         if not is_done:
-            if pending is not None:
-                self._parts.out.write()
-                status = 488 if is_sdp_fault(reply) else 500
-                self._parts.caller.respond(pending.transaction, pending.request, status)
-            return without_media(reply, EndedBy.CALLER)
+            return self._receive_refusal(pending, reply)
         if purpose is MediaPurpose.ACK_ANSWER:
             # What the ACK brought stands nowhere else; the phone will not repeat it for ever.
             self._parts.out.join_write(now)
@@ -146,6 +150,18 @@ class Echo:
             self._parts.caller.accept(transaction, request, body)
             self._parts.out.publish()
         return None
+
+    def _receive_refusal(self, pending: Change | None, reply: Reply | None) -> Ending | None:
+        """A change to where the relay does not send is refused; without a relay the call ends."""
+        is_kept = pending is not None and is_sdp_fault(reply)
+        caller = self._parts.caller
+        if pending is not None:
+            self._parts.out.write()
+            status = NOT_ACCEPTABLE if is_kept else 500
+            caller.respond(pending.transaction, pending.request, status)
+        if is_kept and caller.remote is not None:
+            self._parts.media.note(LegSpec(LEG_A, self._specs(caller.remote)))
+        return None if is_kept else without_media(reply, EndedBy.CALLER)
 
     def receive_response(self, key: int, response: Response) -> Ending | None:
         """Never happens: the echo sends no requests."""

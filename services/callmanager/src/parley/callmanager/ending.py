@@ -5,8 +5,11 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
+from parley.callmanager.redirection import MOVED
+from parley.callmanager.sip_profile import warning_of
 from parley.model.call import CallRecord, CallResult, EndedBy, Termination
 from parley.model.media import Reply, ReplyError
+from parley.sdp.obstacles import Obstacle
 
 NO_ANSWER_REASON: Final = 'Q.850;cause=19;text="No answer from user"'
 MEDIA_REASON: Final = 'Q.850;cause=41;text="Temporary failure"'
@@ -52,7 +55,7 @@ MAX_DURATION = Ending(CallResult.ANSWERED, "max-duration", EndedBy.PLATFORM, 200
 NO_ACK = Ending(CallResult.LOST, "ack-timeout", EndedBy.PLATFORM, 408, (TIMEOUT_REASON,))
 PHONE_LOST = Ending(CallResult.LOST, "phone-lost", EndedBy.PLATFORM, 408, (TIMEOUT_REASON,))
 CALLER_LOST = Ending(CallResult.LOST, "caller-unreachable", EndedBy.PLATFORM, 503)
-BAD_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLEE, 502)
+BAD_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLEE, 488)
 BAD_ACK_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLER, 488)
 BAD_CONTACT = Ending(CallResult.FAILED, "unusable-registration", EndedBy.PLATFORM, 480)
 SHUT_DOWN = Ending(
@@ -62,10 +65,9 @@ LOST = Ending(CallResult.LOST, "lost", EndedBy.PLATFORM, 503)
 """Its owner died when nobody was there to take it over."""
 BROKEN = Ending(CallResult.FAILED, "internal-error", EndedBy.PLATFORM, 500)
 
-UNUSABLE_SDP: Final = (("warning", '301 parley "Incompatible network address formats"'),)
-"""Says in a 488 what was wrong (RFC 3261 20.43)."""
 _SDP_FAULTS: Final = frozenset((ReplyError.ADDRESS_REFUSED, ReplyError.INVALID))
 _RESULTS: Final = {
+    302: CallResult.UNAVAILABLE,
     403: CallResult.REJECTED,
     404: CallResult.NOT_FOUND,
     408: CallResult.NO_ANSWER,
@@ -87,9 +89,11 @@ _REASONS: Final = {
     CallResult.NOT_FOUND: "not-found",
     CallResult.NO_ANSWER: "no-response",
 }
-# Statuses that speak to us, not to the caller: challenges would leak (the caller has no
-# credentials for the callee's phone), redirections and lost flows are our own business.
-_TOLD: Final = {401: 480, 407: 480, 408: 480, 430: 480, 481: 480, 487: 480, 503: 500}
+# What says something about the person, or about what was offered. All else speaks to us: challenges
+# and extensions are between the phone and this platform, and its faults are not ours (a caller, or
+# a trunk, that hears 5xx goes elsewhere).
+_PASSED: Final = frozenset((403, 404, 410, 433, 480, 484, 486, 488, 600, 603, 604, 606, 607, 608))
+_NOT_ACCEPTABLE: Final = frozenset((406, 415, 493, 580))
 
 
 def is_sdp_fault(reply: Reply | None) -> bool:
@@ -100,16 +104,32 @@ def is_sdp_fault(reply: Reply | None) -> bool:
 def without_media(reply: Reply | None, by: EndedBy) -> Ending:
     """The end of a call that a relay will not carry, or none can; the SDP came from `by`."""
     if is_sdp_fault(reply):
-        return Ending(CallResult.FAILED, "media-refused", by, 488, (), UNUSABLE_SDP)
+        headers = (warning_of(Obstacle.ADDRESS),)
+        return Ending(CallResult.FAILED, "media-refused", by, 488, (), headers)
     return MEDIA_UNAVAILABLE
 
 
-def failed_by_callee(status: int) -> Ending:
-    """The end of a call whose best failure this is."""
+def failed_by_callee(status: int, redirected_to: tuple[str, ...] = ()) -> Ending:
+    """The end of a call whose best failure this is.
+
+    Args:
+        status: of the phone; 302 only with somewhere to go.
+        redirected_to: Contact values of a phone that redirects the caller.
+    """
     result = _RESULTS.get(status, CallResult.FAILED)
-    told = 480 if 300 <= status < 400 else _TOLD.get(status, status)
     reason = _REASONS.get(result, f"sip-{status}")
-    return Ending(result, reason, EndedBy.CALLEE, told)
+    if status == MOVED and redirected_to:
+        headers = tuple(("contact", value) for value in redirected_to)
+        return Ending(result, "redirected", EndedBy.CALLEE, MOVED, (), headers)
+    return Ending(result, reason, EndedBy.CALLEE, _told(status))
+
+
+def _told(status: int) -> int:
+    if status in _PASSED:
+        return status
+    if status in _NOT_ACCEPTABLE:
+        return 488
+    return 603 if status >= 600 else 480
 
 
 def refused_caller(status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()) -> Ending:

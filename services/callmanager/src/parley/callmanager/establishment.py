@@ -184,7 +184,9 @@ class Establishment:
         """Tells the relay what the phone answered."""
         media = self._parts.media
         offer, answer = self._parts.caller.remote, leg.remote
-        if answer is None or (offer and not answer_matches_offer(offer.sdp, answer.sdp)):
+        if answer is None or not media.reaches(answer.streams):
+            return BAD_ANSWER
+        if offer is not None and not answer_matches_offer(offer.sdp, answer.sdp):
             return BAD_ANSWER
         if offer is not None:
             command = media.update(self._both_legs(leg, offer, answer))
@@ -215,7 +217,7 @@ class Establishment:
         if alternate is not None and len(fork.branches) < MAX_BRANCHES:
             self._invite(fork.add((alternate,), now), now)
         if fork.is_over or event.status >= 600:
-            return failed_by_callee(fork.best_failure())
+            return failed_by_callee(fork.best_failure(), fork.redirected_to)
         return None
 
     def _end_early_media(self, now: float) -> None:

@@ -8,6 +8,7 @@ from parley.callmanager.callee_leg import CalleeLeg
 from parley.callmanager.invite import InviteTemplate
 from parley.callmanager.leg import LegContext
 from parley.callmanager.party_description import PartyDescription
+from parley.callmanager.redirection import MOVED
 from parley.callmanager.routing import Target
 from parley.model.media import LocalStream
 
@@ -24,16 +25,18 @@ class Fork:
     Attributes:
         branches: in the order in which they were tried.
         failures: statuses of those that came to nothing.
+        redirected_to: Contact values of the first one that redirected the call.
         template: makes their INVITEs.
     """
 
-    __slots__ = ("_context", "_party", "branches", "failures", "template")
+    __slots__ = ("_context", "_party", "branches", "failures", "redirected_to", "template")
 
     def __init__(self, party: str, template: InviteTemplate, context: LegContext) -> None:
         self._party = party
         self.template = template
         self._context = context
         self.failures: list[int] = []
+        self.redirected_to: tuple[str, ...] = ()
         self.branches: dict[str, CalleeLeg] = {}
 
     def add(self, targets: Iterable[Target], now: float) -> list[CalleeLeg]:
@@ -66,7 +69,9 @@ class Fork:
         if event.alternate and alternates:
             first, *rest = alternates
             return Target(first.contact, first.route, first.source, first.edge, tuple(rest))
-        self.failures.append(event.status)
+        self.redirected_to = self.redirected_to or event.redirected_to
+        leads_somewhere = event.status >= 400 or event.redirected_to
+        self.failures.append(event.status if leads_somewhere else _SILENT)
         return None
 
     @property
@@ -79,6 +84,8 @@ class Fork:
         decisive = [status for status in self.failures if status >= 600]
         if decisive:
             return decisive[0]
+        if self.redirected_to:
+            return MOVED
         return min(self.failures, key=_preference, default=_SILENT)
 
     def give_up_others(self, winner: CalleeLeg | None, reason: str | None, now: float) -> None:

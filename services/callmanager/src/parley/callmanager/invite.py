@@ -1,9 +1,10 @@
 """The INVITE to the callee: a new request, not the caller's sent on.
 
 From is the caller's name and number at the tenant's domain, also when the phone wrote something
-else; what the caller asks to hide stays hidden (RFC 3323). Headers that mean the same on both legs
-are passed on, everything else is ours. Max-Forwards counts down through us and Max-Breadth is
-shared out (RFC 5393), so that a loop through phones ends.
+else. Who asks to be hidden, by Privacy (RFC 3323, RFC 3325) or by an anonymous From, is anonymous
+to the phone: the INVITE says `Privacy: id`, by which the edge withholds what we assert. A few
+headers that mean the same on both legs are passed on, everything else is ours. Max-Forwards counts
+down through us and Max-Breadth is shared out (RFC 5393), so that a loop through phones ends.
 """
 
 from functools import lru_cache
@@ -18,10 +19,12 @@ from parley.callmanager.sip_profile import (
     DEFAULT_MAX_FORWARDS,
     IDENTITY_HEADER,
     PASSED_HEADERS,
+    PRIVACY_HEADER,
     SipProfile,
     hop_of,
     set_body,
 )
+from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Request
 from parley.sip.name_addr import NameAddr, parse_name_addr
@@ -30,6 +33,9 @@ from parley.sip.uri import SipUri, TelUri, parse_uri
 DEFAULT_MAX_BREADTH: Final = 60
 _ANONYMOUS: Final = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 _HIDING: Final = frozenset(("id", "user", "header"))
+_MAX_NAME_LENGTH: Final = 64
+_MAX_PASSED: Final = 8
+_MAX_PASSED_LENGTH: Final = 512
 
 
 class CallIdentity(Struct, frozen=True):
@@ -45,15 +51,34 @@ class CallIdentity(Struct, frozen=True):
     asserted: str
     to: str
 
+    @property
+    def is_hidden(self) -> bool:
+        """The caller is not to be seen."""
+        return self.from_ == _ANONYMOUS
+
 
 def make_identity(
     request: Request, *, caller: str, name: str, callee: str, domain: str
 ) -> CallIdentity:
     """Names the parties of a call from the caller's INVITE and what the edge asserts."""
-    shown = _party(caller, name or _written_name(request), domain)
+    shown = _party(caller, name or _written_name(request, caller), domain)
     asserted = request.get(IDENTITY_HEADER) or shown
-    hidden = _HIDING & {part.strip().lower() for part in (request.get("privacy") or "").split(";")}
-    return CallIdentity(_ANONYMOUS if hidden else shown, asserted, _party(callee, "", domain))
+    from_ = _ANONYMOUS if _wants_to_be_hidden(request) else shown
+    return CallIdentity(from_, asserted, _party(callee, "", domain))
+
+
+def _wants_to_be_hidden(request: Request) -> bool:
+    """By Privacy, or by a From of nobody (RFC 3323 4.1.1.3), in whatever domain."""
+    for line in request.get_all(PRIVACY_HEADER):
+        if not _HIDING.isdisjoint(part.strip().lower() for part in line.split(";")):
+            return True
+    try:
+        uri = request.from_.uri
+    except RemoteProtocolError:
+        return False
+    if isinstance(uri, TelUri):
+        return False
+    return uri.host.endswith(".invalid") or (uri.user or "").lower() == "anonymous"
 
 
 def breadth_of(request: Request) -> int:
@@ -71,7 +96,7 @@ class InviteTemplate:
         breadth: what each branch may still fork (RFC 5393).
     """
 
-    __slots__ = ("_call_id", "_identity", "_max_forwards", "_original", "_profile", "breadth")
+    __slots__ = ("_call_id", "_identity", "_max_forwards", "_passed", "_profile", "breadth")
 
     def __init__(
         self, original: Request, identity: CallIdentity, profile: SipProfile, branches: int
@@ -81,7 +106,9 @@ class InviteTemplate:
         self._max_forwards = DEFAULT_MAX_FORWARDS if given is None else max(given - 1, 0)
         self.breadth = max(1, breadth_of(original) // max(1, branches))
         self._identity = identity
-        self._original = original
+        passed = original.pairs(PASSED_HEADERS)
+        self._passed = [pair for pair in passed if len(pair[1]) <= _MAX_PASSED_LENGTH]
+        del self._passed[_MAX_PASSED:]
         self._profile = profile
 
     def build(self, target: Target, sip_call_id: str, tag: str, body: bytes) -> Request:
@@ -106,9 +133,10 @@ class InviteTemplate:
         request.add(CALL_HEADER, self._call_id)
         request.add("allow", ALLOW)
         request.add("user-agent", self._profile.product)
-        for name in PASSED_HEADERS:
-            if self._original.has(name):
-                request.extend(name, self._original.get_all(name))
+        if self._identity.is_hidden:
+            request.add(PRIVACY_HEADER, "id")
+        for name, value in self._passed:
+            request.add(name, value)
         set_body(request, body)
         return request
 
@@ -133,7 +161,10 @@ def _contact_uri(text: str) -> SipUri | TelUri:
     return parse_name_addr(text).uri if "<" in text else parse_uri(text)
 
 
-def _written_name(request: Request) -> str:
+def _written_name(request: Request, number: str) -> str:
+    """The name that the phone writes, unless it passes itself off as a number or an address."""
     name = request.from_.display_name
     # A name that cannot go out quoted as it is (control characters) is not worth a failed call.
-    return name if name.isprintable() else ""
+    if not name.isprintable() or len(name) > _MAX_NAME_LENGTH or "@" in name:
+        return ""
+    return name if name == number or any(map(str.isalpha, name)) else ""

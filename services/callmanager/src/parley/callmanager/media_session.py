@@ -24,6 +24,7 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
+from parley.sdp.offer_answer import RemoteStream
 
 
 class MediaPhase(Enum):
@@ -133,6 +134,11 @@ class MediaSession:
     def abandon(self) -> None:
         """The session never came to be."""
         self.phase = MediaPhase.CLOSED
+
+    def reaches(self, streams: Sequence[RemoteStream]) -> bool:
+        """Whether the relay has an address of the family that each of these streams needs."""
+        own = next((local.ip for each in self.ports.values() for local in each), "")
+        return not own or all((":" in each.ip) == (":" in own) for each in streams if each.ip)
 
     def streams(self, leg: str) -> list[LocalStream]:
         """The relay's streams towards a leg."""

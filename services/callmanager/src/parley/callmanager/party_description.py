@@ -3,24 +3,18 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from parley.model.media import Address, StreamSpec
+from parley.callmanager.session_body import DescriptionRefused as DescriptionRefused
+from parley.callmanager.session_body import session_body
+from parley.callmanager.sip_profile import warning_of
+from parley.model.media import MAX_CLOCK_RATE, MAX_STREAMS_PER_LEG, Address, StreamSpec
 from parley.sdp.description import MediaDescription, SessionDescription, parse_sdp
 from parley.sdp.errors import SdpError
 from parley.sdp.offer_answer import RemoteStream, is_held, remote_streams
 from parley.sip.message import Message
 
-SDP_TYPE: Final = "application/sdp"
 _TELEPHONE_RATE: Final = 8000
 _NARROW_BAND: Final = frozenset(("0", "3", "4", "8", "9", "18"))
 """Static payload types that tick at 8 kHz: no need to read their rtpmap."""
-
-
-class DescriptionRefused(Exception):
-    """A body that no session can be made of; `status` is the SIP status that says so."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 class PartyDescription:
@@ -59,7 +53,7 @@ class PartyDescription:
         """
         return [
             self._spec(stream, learn_from, is_echo or _talks(peer, stream.index))
-            for stream in self.streams
+            for stream in self.streams[:MAX_STREAMS_PER_LEG]
             if stream.active or stream.index in opened
         ]
 
@@ -68,8 +62,9 @@ class PartyDescription:
             return StreamSpec(stream.index, active=False)
         ip, port = stream.ip, stream.rtp_port
         rtcp = None
-        if stream.rtcp_ip and (stream.rtcp_ip, stream.rtcp_port) != (ip, port + 1):
-            rtcp = Address(stream.rtcp_ip, stream.rtcp_port)
+        rtcp_ip, rtcp_port = stream.rtcp_ip, stream.rtcp_port
+        if rtcp_ip and rtcp_port and (rtcp_ip, rtcp_port) != (ip, port + 1):
+            rtcp = Address(rtcp_ip, rtcp_port)
         sources = [source for source in learn_from if source and source != ip]
         return StreamSpec(
             stream.index,
@@ -82,24 +77,25 @@ class PartyDescription:
 
 
 def read_description(message: Message) -> PartyDescription | None:
-    """Reads a message's session description; None when it has no body.
+    """Reads a message's session description; None when it has none.
 
     Raises:
         DescriptionRefused: 415 for another type of body, 400 for one that cannot be read, 488 for
-            one without any stream.
+            one without any stream, or of whose streams none can be relayed.
     """
-    body = message.body
-    if not body:
+    body = session_body(message)
+    if body is None:
         return None
-    content_type = message.content_type or ""
-    if content_type.partition(";")[0].strip().lower() != SDP_TYPE:
-        raise DescriptionRefused(415, f"a body of type {content_type or 'none'} is not taken")
     try:
         description = PartyDescription(body)
     except SdpError as error:
         raise DescriptionRefused(400, str(error)) from error
-    if not description.streams:
+    streams = description.streams
+    if not streams:
         raise DescriptionRefused(488, "the description has no media section")
+    obstacles = [stream.obstacle for stream in streams if stream.obstacle is not None]
+    if obstacles and not any(stream.active for stream in streams):
+        raise DescriptionRefused(488, "no stream can be relayed", (warning_of(obstacles[0]),))
     return description
 
 
@@ -120,4 +116,5 @@ def _clock_rate(media: MediaDescription) -> int:
         codecs = media.codecs
     except SdpError:
         return _TELEPHONE_RATE
-    return codecs[0].clock_rate if codecs else _TELEPHONE_RATE
+    rate = codecs[0].clock_rate if codecs else _TELEPHONE_RATE
+    return rate if 0 < rate <= MAX_CLOCK_RATE else _TELEPHONE_RATE

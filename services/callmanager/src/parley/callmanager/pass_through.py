@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.outputs import Purpose
 from parley.callmanager.parts import CallParts
-from parley.callmanager.sip_profile import with_vias_of
+from parley.callmanager.sip_profile import refusal_of, with_vias_of
 from parley.sip.message import Message, Request, Response, response_to
 
 PASSED_METHODS: Final = frozenset(("INFO", "MESSAGE"))
@@ -22,7 +22,6 @@ _PASSED_HEADERS: Final = (
     "subject",
     "date",
     "imdn-message-id",
-    "warning",
     "retry-after",
 )
 
@@ -83,15 +82,17 @@ class PassThrough:
             return
         passed = self.waiting.pop(key, None)
         if passed is not None:
-            answer = response_to(passed.request, response.status, response.reason)
+            status = response.status if response.status < 300 else refusal_of(response)
+            reason = response.reason if status == response.status else None
+            answer = response_to(passed.request, status, reason)
             _copy_content(response, answer)
             self._answer(passed, answer)
 
     def receive_failure(self, key: int, status: int) -> None:
-        """Nobody answered."""
+        """Nobody answered, or there was no way (503), which is not this platform's failure."""
         passed = self.waiting.pop(key, None)
         if passed is not None:
-            self._answer(passed, response_to(passed.request, status))
+            self._answer(passed, response_to(passed.request, min(status, 480)))
 
     def _answer(self, passed: Passed, answer: Response) -> None:
         if len(answer.body) <= KEPT_BYTES:

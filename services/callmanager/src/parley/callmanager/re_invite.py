@@ -12,7 +12,6 @@ from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.ending import (
     BAD_ACK_ANSWER,
     PHONE_LOST,
-    UNUSABLE_SDP,
     Ending,
     is_sdp_fault,
     without_media,
@@ -26,15 +25,16 @@ from parley.callmanager.party_description import (
     PartyDescription,
     read_description,
 )
+from parley.callmanager.sip_profile import refusal_of, warning_of
 from parley.model.call import EndedBy
 from parley.model.media import LegSpec, Reply
+from parley.sdp.obstacles import Obstacle
 from parley.sdp.offer_answer import answer_matches_offer
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Message, Request, Response
 
 REQUEST_PENDING: Final = 491
 _GONE: Final = frozenset((408, 481))
-_PASSED_WITH_FAILURE: Final = ("retry-after", "warning")
 
 
 class Renegotiation:
@@ -64,7 +64,10 @@ class Renegotiation:
         try:
             update = leg.update_event(request)
         except DescriptionRefused as refused:
-            leg.respond(transaction, request, refused.status)
+            leg.respond(transaction, request, refused.status, headers=refused.headers)
+            return
+        if update.offer is not None and not self._parts.media.reaches(update.offer.streams):
+            leg.respond(transaction, request, 488, headers=(warning_of(Obstacle.ADDRESS),))
             return
         if update.offer is None and request.method == "UPDATE":
             # A refresh of the target or of a timer; it says nothing to the other party.
@@ -146,7 +149,12 @@ class Renegotiation:
         ):
             return None
         offer, answer = exchange.answer, _description(ack)
-        if answer is None or offer is None or not answer_matches_offer(offer.sdp, answer.sdp):
+        if (
+            answer is None
+            or offer is None
+            or not self._parts.media.reaches(answer.streams)
+            or not answer_matches_offer(offer.sdp, answer.sdp)
+        ):
             return BAD_ACK_ANSWER
         exchange.phase = Phase.ACK_ANSWERING
         exchange.offer = answer
@@ -175,12 +183,12 @@ class Renegotiation:
             self._acknowledge_again(key, status)
             return None
         if status >= 300:
-            return self._fail(exchange, status, response)
+            return self._fail(exchange, refusal_of(response), response)
         try:
             # The dialog was checked when the leg was made; only a new Contact may be bad.
             exchange.target.refresh(response)
         except RemoteProtocolError:
-            return self._fail(exchange, 502, response)
+            return self._fail(exchange, 480, response)
         return self._accept(exchange, _description(response))
 
     def receive_failure(self, key: int, status: int) -> Ending | None:
@@ -188,7 +196,8 @@ class Renegotiation:
         exchange = self.exchange
         if exchange is None or exchange.key != key:
             return None
-        return self._lose(exchange, status)
+        # A way that is broken (503) is not this platform's failure.
+        return self._lose(exchange, min(status, 480))
 
     def _lose(self, exchange: Exchange, status: int) -> Ending | None:
         """The target is not where it was asked; if it has moved since, the origin may try again."""
@@ -203,10 +212,8 @@ class Renegotiation:
             return self._lose(exchange, status)
         if response.status < 300 and exchange.is_invite:
             exchange.target.acknowledge(exchange.cseq)
-        headers = [
-            (name, value) for name in _PASSED_WITH_FAILURE for value in response.get_all(name)
-        ]
-        self._refuse(exchange, status, tuple(headers))
+        wait = response.get("retry-after")
+        self._refuse(exchange, status, () if wait is None else (("retry-after", wait),))
         return None
 
     def _refuse(
@@ -218,29 +225,23 @@ class Renegotiation:
 
     def _accept(self, exchange: Exchange, answer: PartyDescription | None) -> Ending | None:
         offer = exchange.offer
-        if answer is None or (offer and not answer_matches_offer(offer.sdp, answer.sdp)):
-            self._reject_answer(exchange, 502)
+        if (
+            answer is None
+            or not self._parts.media.reaches(answer.streams)
+            or (offer is not None and not answer_matches_offer(offer.sdp, answer.sdp))
+        ):
+            self._reject_answer(exchange)
             return None
         exchange.answer = answer
         exchange.phase = Phase.ANSWERING
         self._go_on(exchange)
         return None
 
-    def _reject_answer(
-        self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...] = ()
-    ) -> None:
+    def _reject_answer(self, exchange: Exchange, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """The call goes on as it was, whatever the target has answered."""
         if exchange.is_invite:
             exchange.target.acknowledge(exchange.cseq)
-        self._refuse(exchange, status, headers)
-
-    def _note_again(self, exchange: Exchange) -> None:
-        """The relay refused what it was told last, and goes on with what it was told before."""
-        media, pair = self._parts.media, (exchange.origin, exchange.target)
-        for leg, other in (pair, pair[::-1]):
-            if leg.remote is not None:
-                specs = leg.remote.specs(leg.learn_from, other.remote, media.indexes)
-                media.note(LegSpec(leg.media_leg, specs))
+        self._refuse(exchange, 488, headers)
 
     def _go_on(self, exchange: Exchange) -> None:
         """The target has answered: the relay comes next, then the origin."""
@@ -268,15 +269,23 @@ class Renegotiation:
         if purpose is MediaPurpose.OFFER_AGAIN:
             return self._receive_streams(exchange, is_done=is_done)
         if not is_done:
-            if is_sdp_fault(reply) and exchange.is_unanswered:
-                self._note_again(exchange)
-                self._reject_answer(exchange, 488, UNUSABLE_SDP)
-                return None
-            return without_media(reply, EndedBy.CALLER)
+            return self._receive_refusal(exchange, reply)
         if purpose is MediaPurpose.ANSWER_AGAIN:
             self._finish(exchange, now)
         else:
             self._finish_ack(exchange, now)
+        return None
+
+    def _receive_refusal(self, exchange: Exchange, reply: Reply | None) -> Ending | None:
+        """The relay does not send where one of them wants it, so everything stays as it was."""
+        if not is_sdp_fault(reply) or exchange.phase is not Phase.ANSWERING:
+            return without_media(reply, EndedBy.CALLER)
+        origin, target, media = exchange.origin, exchange.target, self._parts.media
+        for leg, other in ((origin, target), (target, origin)):
+            if leg.remote is not None:
+                specs = leg.remote.specs(leg.learn_from, other.remote, media.indexes)
+                media.note(LegSpec(leg.media_leg, specs))
+        self._reject_answer(exchange, (warning_of(Obstacle.ADDRESS),))
         return None
 
     def _receive_streams(self, exchange: Exchange, *, is_done: bool) -> Ending | None:

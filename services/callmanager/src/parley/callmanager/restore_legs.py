@@ -83,6 +83,7 @@ def restore_fork(snapshot: Snapshot, template: InviteTemplate, source: LegSource
     fork = Fork(party, template, source.context)
     if snapshot.fork is not None:
         fork.failures.extend(snapshot.fork.failures)
+        fork.redirected_to = snapshot.fork.redirected_to
         template.breadth = snapshot.fork.breadth
     for saved in snapshot.legs:
         if saved.target is None:

@@ -73,13 +73,17 @@ class Attempt(Struct, frozen=True):
         caller: the asserted number.
         contact: the caller's own Contact URI: that phone does not ring itself.
         dialled: user part of the Request-URI.
-        is_foreign: the Request-URI's domain is another tenant's.
+        domain: where it is dialled: domain of the Request-URI; empty for a bare number.
     """
 
     caller: str
     contact: str
     dialled: str
-    is_foreign: bool = False
+    domain: str = ""
+
+    def is_foreign_to(self, tenant: TenantSnapshot) -> bool:
+        """The number is not one of this tenant's, whatever it is (RFC 3261 16.5)."""
+        return bool(self.domain) and self.domain not in tenant.domains
 
 
 def find_callee(tenant: TenantSnapshot, attempt: Attempt) -> Extension | Echo | Refuse:
@@ -89,7 +93,7 @@ def find_callee(tenant: TenantSnapshot, attempt: Attempt) -> Extension | Echo | 
     caller = tenant.extensions.get(attempt.caller)
     if caller is None or not caller.enabled:
         return NOT_ALLOWED
-    if attempt.is_foreign:
+    if attempt.is_foreign_to(tenant):
         return FOREIGN_DOMAIN
     if attempt.dialled == tenant.settings.echo_number:
         return Echo(attempt.dialled)

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from parley.model.ids import CallId
+from parley.sdp.obstacles import Obstacle
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Message, Request, Response
@@ -13,7 +14,8 @@ from parley.sip.uri import SipUri, TelUri
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE"
 SUPPORTED_METHODS: Final = frozenset(ALLOW.split(", "))
-ACCEPT: Final = "application/sdp"
+SDP_TYPE: Final = "application/sdp"
+ACCEPT: Final = f"{SDP_TYPE}, multipart/mixed, multipart/alternative"
 CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
@@ -21,22 +23,18 @@ ROUTE_HEADER: Final = "x-parley-route"
 """In a request that refreshes the target: by which route its phone is reached from now on."""
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
 IDENTITY_HEADER: Final = "p-asserted-identity"
-PASSED_HEADERS: Final = (
-    "subject",
-    "priority",
-    "alert-info",
-    "call-info",
-    "accept-language",
-    "organization",
-    "privacy",
-    "session-id",
-    "user-to-user",
-)
-"""What of an INVITE is for the other party and means the same on the other leg."""
+PASSED_HEADERS: Final = ("subject", "accept-language", "session-id", "user-to-user")
+"""What of an INVITE is for the other party and means the same on the other leg.
+
+Nothing by which a caller makes a phone answer or ring as it likes (Alert-Info, Call-Info, Priority,
+RFC 5373 and the like), and nothing that says who it is.
+"""
+PRIVACY_HEADER: Final = "privacy"
 
 DEFAULT_MAX_FORWARDS: Final = 70
 ANSWERED_ELSEWHERE: Final = 'SIP;cause=200;text="Call completed elsewhere"'
 
+_CHALLENGES: Final = (401, 407)
 _DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443, "local": 0}
 
 
@@ -85,11 +83,38 @@ def user_of(uri: SipUri | TelUri) -> str:
     return uri.digits if isinstance(uri, TelUri) else uri.user or ""
 
 
-def set_body(message: Message, body: bytes, content_type: str = ACCEPT) -> None:
+def domain_of(uri: SipUri | TelUri) -> str:
+    """In whose numbers a URI names somebody; empty for a number that does not say so.
+
+    A local telephone number has a context for that (RFC 3966 5.1.5).
+    """
+    if isinstance(uri, TelUri):
+        return (uri.params.get("phone-context") or "").lower()
+    return uri.host.rstrip(".") or uri.host
+
+
+def set_body(message: Message, body: bytes, content_type: str = SDP_TYPE) -> None:
     """Gives a message a body."""
     if body:
         message.add("content-type", content_type)
         message.body = body
+
+
+def warning_of(obstacle: Obstacle) -> tuple[str, str]:
+    """The Warning header that tells what stands against a description (RFC 3261 20.43)."""
+    return "warning", f'{obstacle.code} parley "{obstacle.text}"'
+
+
+def refusal_of(response: Response) -> int:
+    """The status by which a party hears that the other one refuses a request within the call.
+
+    Never one that says that this platform fails, or that it wants credentials; 500 with Retry-After
+    is a phone's own way to say "later" (RFC 3261 14.2).
+    """
+    status = response.status
+    is_later = status == 500 and response.has("retry-after")
+    is_between_us = status < 400 or status in _CHALLENGES or 500 <= status < 600
+    return 480 if is_between_us and not is_later else status
 
 
 def with_vias_of(request: Request, response: Response) -> Response:

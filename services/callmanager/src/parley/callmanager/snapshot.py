@@ -50,7 +50,7 @@ _READABLE: Final = (1, VERSION)
 _ANSWERING_HEADERS: Final = frozenset(("via", "from", "to", "call-id", "cseq"))
 """What of a request is needed to answer it."""
 _INVITE_HEADERS: Final = _ANSWERING_HEADERS.union(
-    ("record-route", "contact", "max-forwards", "max-breadth", "x-parley-source"),
+    ("record-route", "contact", "max-forwards", "max-breadth", "privacy", "x-parley-source"),
     PASSED_HEADERS,
 )
 """What of the caller's INVITE is needed to answer it and to make the INVITEs to phones again."""
@@ -254,8 +254,12 @@ def _fork(call: Call) -> ForkSnapshot | None:
     fork, establishment = call.parts.fork, call.establishment
     if fork is None:
         return None
-    failures = tuple(fork.failures)
-    return ForkSnapshot(establishment.ring_timeout_s, fork.template.breadth, failures)
+    return ForkSnapshot(
+        establishment.ring_timeout_s,
+        fork.template.breadth,
+        tuple(fork.failures),
+        fork.redirected_to,
+    )
 
 
 def _sent(call: Call, key: int, sent: SentRequest) -> SentSnapshot:

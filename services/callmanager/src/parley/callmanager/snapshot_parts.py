@@ -108,11 +108,13 @@ class ForkSnapshot(Struct, frozen=True, omit_defaults=True):
     Attributes:
         breadth: what each branch may still fork (RFC 5393).
         failures: statuses of the branches that came to nothing.
+        redirected_to: Contact values that one of them named instead.
     """
 
     ring_timeout_s: float
     breadth: int
     failures: tuple[int, ...] = ()
+    redirected_to: tuple[str, ...] = ()
 
 
 class ExchangeSnapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):

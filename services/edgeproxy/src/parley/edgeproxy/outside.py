@@ -37,7 +37,7 @@ from parley.sip.uri import SipUri
 from parley.sip.via import parse_via
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY"
-ACCEPT: Final = "application/sdp"
+ACCEPT: Final = "application/sdp, multipart/mixed, multipart/alternative"
 SUPPORTED: Final = "path, outbound"
 MAX_VIAS: Final = 70
 

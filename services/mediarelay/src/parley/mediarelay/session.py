@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from parley.mediaengine import EndpointSpec, EndpointStats, Engine, EngineError
 from parley.mediarelay.net_policy import NetPolicy
 from parley.model.media import (
+    MAX_CLOCK_RATE,
+    MAX_STREAMS_PER_LEG,
     Address,
     LegPorts,
     LegSpec,
@@ -18,9 +20,7 @@ from parley.model.media import (
 
 Specs = dict[tuple[str, int], EndpointSpec]
 
-MAX_STREAMS_PER_LEG = 16
 _MAX_LEGS = 2
-_MAX_CLOCK_RATE = 1_000_000
 _MAX_TIMEOUT_S = 86_400.0
 
 
@@ -153,7 +153,7 @@ class Session:
         for spec in leg.streams:
             if not 0 <= spec.index < MAX_STREAMS_PER_LEG:
                 raise InvalidCommand(f"stream index {spec.index} is out of bounds")
-            if not 0 < spec.clock_rate <= _MAX_CLOCK_RATE:
+            if not 0 < spec.clock_rate <= MAX_CLOCK_RATE:
                 raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
             try:
                 specs[leg.leg, spec.index] = self._endpoint_spec(spec, 0.0)
@@ -223,7 +223,7 @@ class Session:
         for stream in streams:
             if stream.timeout_s:
                 stream.has_timed_out = False
-                spec = _endpoint_spec(stream.spec, stream.timeout_s)
+                spec = self._endpoint_spec(stream.spec, stream.timeout_s)
                 self._engine.update(stream.endpoint, spec)
 
     def _age(self, stream: Stream) -> float:

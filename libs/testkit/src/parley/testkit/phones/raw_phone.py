@@ -8,7 +8,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -163,11 +163,30 @@ class RawPhone:
             is_heard = True
         raise AssertionError(f"no final response to {request.method} in {timeout_s:g} s")
 
+    def final_of(self, request: Request) -> Response:
+        """Waits for the final response to a request that was sent, and acknowledges a failure."""
+        until = time.perf_counter() + _PATIENCE_S
+        while (left_s := until - time.perf_counter()) > 0:
+            message = self.receive(left_s)
+            if not isinstance(message, Response) or message.status < 200:
+                continue
+            if _is_of(message, request):
+                self._acknowledge_failure(request, message)
+                return message
+        raise AssertionError(f"no final response to {request.method}")
+
     def transact_authorized(self, request: Request) -> Response:
         """As `transact`, and answers one challenge."""
         response = self.transact(request)
         if response.status not in _CHALLENGES:
             return response
+        return self.transact(self._answered(request, response))
+
+    def authorized(self, request: Request) -> Request:
+        """Sends a request to be challenged; returns it with the answer, for the test to send."""
+        return self._answered(request, self.transact(request))
+
+    def _answered(self, request: Request, response: Response) -> Request:
         challenge = choose_challenge(response.get_all(_CHALLENGES[response.status]))
         assert challenge is not None, f"{response.status} without a challenge we know"
         self._challenge, self._status, self._count = challenge, response.status, 0
@@ -176,7 +195,7 @@ class RawPhone:
         again.set("cseq", f"{self._cseq} {request.method}")
         again.set("via", self._via())
         self.authorize(again)
-        return self.transact(again)
+        return again
 
     # --- what phones do --------------------------------------------------------------------
 
@@ -188,9 +207,15 @@ class RawPhone:
         response = self.transact_authorized(request)
         assert response.status == 200, f"REGISTER got {response.status} {response.reason}"
 
-    def respond(self, request: Request, status: int, body: bytes = b"") -> None:
+    def respond(
+        self,
+        request: Request,
+        status: int,
+        body: bytes = b"",
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
         """Answers a request."""
-        response = response_to(request, status, to_tag=self._tag)
+        response = response_to(request, status, to_tag=self._tag, headers=headers)
         for value in request.get_all("record-route"):
             response.add("record-route", value)
         if 100 < status < 300:
@@ -216,7 +241,7 @@ class RawPhone:
         offered = callee.expect("INVITE")
         callee.respond(offered, 180)
         callee.respond(offered, 200, callee.description())
-        answer = self._final_of(invite)
+        answer = self.final_of(invite)
         assert answer.status == 200, f"INVITE got {answer.status} {answer.reason}"
         mine = Dialog.uac(invite, answer)
         mine.confirm()
@@ -252,16 +277,6 @@ class RawPhone:
         again.set("call-id", first.call_id)
         self.authorize(again)
         return again
-
-    def _final_of(self, request: Request) -> Response:
-        until = time.perf_counter() + _PATIENCE_S
-        while (left_s := until - time.perf_counter()) > 0:
-            message = self.receive(left_s)
-            if not isinstance(message, Response) or message.status < 200:
-                continue
-            if _is_of(message, request):
-                return message
-        raise AssertionError(f"no final response to {request.method}")
 
     def _acknowledge_failure(self, request: Request, response: Response) -> None:
         if request.method != "INVITE" or response.status < 300:
