@@ -180,6 +180,7 @@ class LiveCall:
 
     def _answer(self, sent: SendRequest) -> None:
         request = sent.request
+        request.prepend("via", f"SIP/2.0/LOCAL callmanager;branch={sent.branch}")
         response = response_to(request, 200, to_tag="btag")
         if request.method == "INVITE":
             phone = self.a if request.call_id == self.id + "-a" else self.b
