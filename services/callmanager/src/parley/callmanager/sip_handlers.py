@@ -26,6 +26,7 @@ from parley.callmanager.sip_profile import (
     ACCEPT,
     ALLOW,
     CALL_HEADER,
+    REPEATED_HEADER,
     SUPPORTED_METHODS,
 )
 from parley.callmanager.stray_cancels import find_cancelled, move_way_back
@@ -218,6 +219,10 @@ class CallManagerHandler:
     def _receive_invite(self, transaction: ServerTransaction, request: Request) -> None:
         call_id = CallId(request.get(CALL_HEADER) or self._ids.token(_CALL_ID_BYTES))
         if self._is_repeated(call_id, transaction, request):
+            return
+        if request.has(REPEATED_HEADER):
+            # What proves the caller was given at another edge: enough for a call that there is.
+            self._absent.bring_request(transaction, request)
             return
         if self.is_draining or self._services.keeper.is_isolated:
             raise Draining

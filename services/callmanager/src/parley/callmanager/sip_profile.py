@@ -18,6 +18,7 @@ CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
+REPEATED_HEADER: Final = "x-parley-repeated"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 PASSED_HEADERS: Final = (
     "subject",

@@ -200,6 +200,7 @@ class EdgeProxy:
             user_failures=FailureLimiter(
                 settings.auth_user_failures, settings.auth_window_s, settings.auth_ban_s
             ),
+            has_room=self._handler.has_room,
             clock=clock,
             metrics=metrics,
         )

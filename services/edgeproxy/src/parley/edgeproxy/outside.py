@@ -14,6 +14,7 @@ from typing import Final
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Answer, Authenticator, Caller
 from parley.edgeproxy.borders import (
+    REPEATED_HEADER,
     assert_call,
     assert_dialog,
     decrement_max_forwards,
@@ -184,8 +185,16 @@ class OutsideRequests:
             outgoing.uri = SipUri(uri.scheme, uri.user, caller.tenant.domain, params=uri.params)
         strip_foreign(outgoing)
         strip_credentials(outgoing)
-        forwarding = Forwarding(transaction, is_inward=True, call_id=call_id, new_from=source)
+        forwarding = Forwarding(
+            transaction,
+            is_inward=True,
+            call_id=call_id,
+            new_from=source,
+            unless_known=caller.unless_known,
+        )
         assert_call(outgoing, call_id, source.host, caller.tenant.id, caller.identity)
+        if caller.unless_known is not None:
+            outgoing.add(REPEATED_HEADER, "1")
         self._proxy.forward_inward(outgoing, forwarding)
 
     def _dialog_token(self, request: Request) -> Token | None:
@@ -234,6 +243,7 @@ class PeerCaller:
 
     tenant: TenantSnapshot
     uri_text: str
+    unless_known: None = None
 
     @property
     def identity(self) -> str:

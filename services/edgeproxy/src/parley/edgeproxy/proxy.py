@@ -151,6 +151,10 @@ class Proxy:
             return
         if status >= 200:
             self._settle(forwarding)
+        if status == 481 and forwarding.unless_known is not None:
+            answer = forwarding.unless_known
+            self.respond(forwarding.server, answer.status, answer.reason, answer.headers)
+            return
         response.remove_first_value("via")
         if not response.has("via"):
             return

@@ -55,8 +55,8 @@ class EdgeSettings(Settings):
         secret: signs tokens and nonces; the same at all edges. Random when empty: fine for one
             edge, whose calls and registrations then end with it.
         nonce_life_s: how long a nonce is taken, seconds.
-        digest_algorithms: challenges offered, in this order: MD5, SHA-256 (RFC 8760). Phones are
-            about that know MD5 alone and give up when they see another one at all.
+        digest_algorithms: challenges offered, in this order, and taken: MD5, SHA-256 (RFC 8760).
+            Phones are about that know MD5 alone and give up when they see another one at all.
         default_domain: the tenant of phones that send neither a domain nor a unique user name.
         min_expires_s: shortest registration taken.
         default_expires_s: what a phone gets that asks for nothing.

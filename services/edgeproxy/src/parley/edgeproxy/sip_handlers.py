@@ -90,6 +90,10 @@ class EdgeHandler:
         self._clock = parts.clock
         self._metrics = parts.metrics
 
+    def has_room(self) -> bool:
+        """Lets one more REGISTER go on to shared state; False while there are too many."""
+        return len(self._tasks) < MAX_WAITING and self._avalanche.admit(self._clock.now())
+
     def admits(self, request: Request) -> bool:
         """Implements `NodePolicy.admits`: a flood makes no transactions.
 
@@ -123,7 +127,7 @@ class EdgeHandler:
             self._metrics.count_request("outside", method)
             make_text(request)
             if method == "REGISTER":
-                self._on_register(transaction, request)
+                self._run(transaction, self._registers.on_register(transaction, request))
             elif method == "CANCEL":
                 self._stray_cancels.take(transaction, request)
             elif request.to.tag is not None:
@@ -194,18 +198,6 @@ class EdgeHandler:
     def _is_admitted(self, request: Request) -> bool:
         source = request.source
         return source is not None and self._limiter.admit(source.host, self._clock.now())
-
-    def _on_register(self, transaction: ServerTransaction, request: Request) -> None:
-        # A challenge is cheap; what proves itself is written to shared state.
-        if not request.has("authorization") or self._has_room():
-            self._run(transaction, self._registers.on_register(transaction, request))
-            return
-        self._metrics.refused["avalanche"].inc()
-        pause = retry_after(request.call_id)
-        self._proxy.respond(transaction, 503, None, (("retry-after", pause),))
-
-    def _has_room(self) -> bool:
-        return len(self._tasks) < MAX_WAITING and self._avalanche.admit(self._clock.now())
 
     def _run(self, transaction: ServerTransaction, work: Coroutine[Any, Any, None]) -> None:
         run_eagerly(self._answered(transaction, work), self._tasks, "sip request")
