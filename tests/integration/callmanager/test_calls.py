@@ -249,6 +249,30 @@ async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
     bob.respond(486)
 
 
+async def test_a_request_with_the_token_of_another_call_is_not_of_the_dialog(
+    world: Any, make_sdp: Any
+) -> None:
+    await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    eve = await world.phone("1001", "eve")
+    eve.call("999")
+    assert (await eve.response()).status == 200
+    own_call, own_dialog, eve.dialog = eve.call_id, eve.dialog, ann.dialog
+    for method in ("BYE", "INVITE", "INFO"):
+        eve.ask(method)
+        assert (await eve.response()).status == 481
+    eve.call_id = ""
+    eve.ask("BYE")
+    assert (await eve.response()).status == 481
+    eve.call_id, eve.dialog = own_call, own_dialog
+    eve.ask("BYE")
+    assert (await eve.response()).status == 200
+    bob.ask("INFO")
+    assert (await ann.request()).method == "INFO"
+    ann.respond(200)
+    assert (await bob.response()).status == 200
+
+
 async def test_a_draining_instance_takes_no_calls_and_hangs_up_at_the_end(
     world: Any, make_sdp: Any
 ) -> None:

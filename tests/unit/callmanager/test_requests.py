@@ -56,6 +56,32 @@ def test_requests_for_a_closed_leg_find_nothing(talking: Any) -> None:
     assert [r.status for r in stage.responses_to(transaction)] == [481]
 
 
+def test_a_request_with_another_from_tag_is_not_of_the_dialog(talking: Any) -> None:
+    stage = talking
+    other = "<sip:1001@demo.test>;tag=other"
+    transactions = [stage.callee_sends("BYE", **{"from": other})]
+    for number, method in enumerate(("BYE", "INVITE", "INFO"), start=2):
+        request = stage.from_caller(method, cseq=number)
+        request.set("from", other)
+        transactions.append(stage.ask("a", request))
+    for transaction in transactions:
+        assert [r.status for r in stage.responses_to(transaction)] == [481]
+    assert stage.requests("BYE") == []
+    assert not stage.is_over()
+
+
+def test_an_ack_with_another_from_tag_acknowledges_nothing(talking: Any) -> None:
+    stage = talking
+    caller = stage.call.parts.caller
+    caller.unacked, caller.unacked_request = stage.invite_transaction, stage.invite
+    ack = stage.from_caller("ACK", cseq=1)
+    ack.set("from", "<sip:1001@demo.test>;tag=other")
+    stage.feed(stage.call.receive_ack, "a", ack)
+    assert caller.unacked is stage.invite_transaction
+    stage.ack()
+    assert caller.unacked is None
+
+
 def test_the_echo_answers_with_the_relay_s_port(echoing: Any) -> None:
     stage = echoing
     assert stage.statuses == [200]
