@@ -21,6 +21,7 @@ from parley.edgeproxy.avalanche import Avalanche
 from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.binding_repair import BindingRepair
 from parley.edgeproxy.callmanagers import SERVICE_NAME, CallManagers
+from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.drain import SHARED_UDP_S, Drain
 from parley.edgeproxy.events import RegistrationEvents
@@ -135,6 +136,7 @@ class EdgeProxy:
         self._tasks.spawn(self._check_forwarded(), name="edge forwarded requests")
         self._tasks.spawn(self._repair.run(), name="edge binding repair")
         self._tasks.spawn(self._repair.pay(), name="edge owed bindings")
+        self._tasks.spawn(self._connections.run(), name="edge bindings of closed connections")
         self._is_started = True
 
     async def drain(self, timeout_s: float) -> None:
@@ -213,11 +215,21 @@ class EdgeProxy:
             ids=ids,
             metrics=metrics,
         )
+        self._connections = ConnectionBindings(
+            registrations=registrations,
+            events=events,
+            routes=routes,
+            discovery=self._backing.discovery,
+            instance=self.instance,
+            clock=clock,
+            metrics=metrics,
+        )
         registers = RegisterRequests(
             sender=self.node,
             authenticator=authenticator,
             registrations=registrations,
             events=events,
+            connections=self._connections,
             routes=routes,
             addresses=addresses,
             limits=RegistrarLimits(
@@ -260,6 +272,7 @@ class EdgeProxy:
             inside=inside,
             outside=outside,
             registers=registers,
+            connections=self._connections,
             addresses=addresses,
             limiter=limiter,
             avalanche=Avalanche(settings.register_rate, settings.register_burst),

@@ -29,6 +29,7 @@ class ContactRequest(Struct, frozen=True):
 
     Attributes:
         expires_s: None when neither the contact nor the request says.
+        instance_id: not of one contact among several, which need bindings of their own.
         reg_id: only where outbound applies to the request, else None.
     """
 
@@ -104,7 +105,7 @@ def read_register(
         edge=edge,
         contacts=()
         if removes_all
-        else tuple([_read_contact(one, expires, outbound) for one in values]),
+        else tuple([_read_contact(one, expires, outbound, len(values) == 1) for one in values]),
         path=(own_path, *paths),
         user_agent=user_agent[:MAX_USER_AGENT_CHARS],
         removes_all=removes_all,
@@ -129,7 +130,7 @@ def _find_outbound(request: Request, contacts: Sequence[NameAddr]) -> bool | Non
 
 
 def _read_contact(
-    value: NameAddr, default_expires_s: int | None, uses_outbound: bool
+    value: NameAddr, default_expires_s: int | None, uses_outbound: bool, is_alone: bool
 ) -> ContactRequest:
     uri = value.uri
     if not isinstance(uri, SipUri):
@@ -142,6 +143,8 @@ def _read_contact(
     instance_id = value.get_param("+sip.instance")
     if instance_id is not None and not _is_plain_instance(instance_id):
         raise RemoteProtocolError("+sip.instance is malformed")
+    if not is_alone:
+        instance_id = None
     expires = params.get("expires")
     return ContactRequest(
         value.uri_text,

@@ -7,6 +7,7 @@ from typing import Final
 from parley.backing.errors import BackingError
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Answer, Authenticator, Caller
+from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.forwarding import Sender
 from parley.edgeproxy.register_request import Refused, RegisterRequest, read_register
@@ -46,6 +47,7 @@ class RegisterRequests:
         authenticator: Authenticator,
         registrations: Registrations,
         events: RegistrationEvents,
+        connections: ConnectionBindings,
         routes: Routes,
         addresses: EdgeAddresses,
         limits: RegistrarLimits,
@@ -57,6 +59,7 @@ class RegisterRequests:
         self._authenticator = authenticator
         self._registrations = registrations
         self._events = events
+        self._connections = connections
         self._routes = routes
         self._addresses = addresses
         self._limits = limits
@@ -74,6 +77,11 @@ class RegisterRequests:
             BackingUnavailable, TemporaryError: shared state could not be read or written, and
                 this is more than a refresh of what this edge remembers.
         """
+        source = request.source
+        if source is None:
+            raise RemoteProtocolError("request without source", 500)
+        if source.transport != "udp":
+            self._connections.note_open(source)
         if request.has("require"):
             refusal = _unsupported(request)
             if refusal is not None:
@@ -87,11 +95,12 @@ class RegisterRequests:
         if not isinstance(identity, SipUri) or not self._may_change(caller, identity):
             self._respond(transaction, request, 403)
             return
-        wanted = read_register(request, f"sip:{caller.aor}", self._instance, self._path(request))
+        path = self._routes.path(way_back(request, source))
+        wanted = read_register(request, f"sip:{caller.aor}", self._instance, path)
         if isinstance(wanted, Refused):
             self._respond(transaction, request, wanted.status, wanted.reason, wanted.headers)
             return
-        await self._apply(transaction, request, caller, wanted)
+        await self._apply(transaction, request, caller, wanted, source)
 
     async def _apply(
         self,
@@ -99,15 +108,17 @@ class RegisterRequests:
         request: Request,
         caller: Caller,
         wanted: RegisterRequest,
+        source: Hop,
     ) -> None:
         tenant = caller.tenant
         wall_s = self._clock.wall_s()
         limits = with_tenant_limit(self._limits, tenant.settings.max_bindings)
         registrations, aor = self._registrations, caller.aor
+        is_gone = self._connections.is_gone
 
         def change(current: Sequence[StoredBinding]) -> Accepted | Refused:
             known = registrations.with_owed(aor, current, wall_s)
-            return decide(known, wanted, wall_s, limits)
+            return decide(known, wanted, wall_s, limits, is_gone)
 
         try:
             outcome = await registrations.update(tenant.id, aor, wall_s, change)
@@ -119,6 +130,8 @@ class RegisterRequests:
         if isinstance(outcome, Refused):
             self._respond(transaction, request, outcome.status, outcome.reason, outcome.headers)
             return
+        if source.transport != "udp" and wanted.contacts:
+            self._connections.note_bound(source, tenant.id, aor)
         headers = self._accepted_headers(request, wanted, outcome, wall_s)
         self._respond(transaction, request, 200, None, headers)
         if outcome.is_changed:
@@ -130,12 +143,6 @@ class RegisterRequests:
         if identity.user not in (extension.number, extension.auth_name):
             return False
         return identity.host in caller.tenant.domains or self._addresses.is_own_host(identity)
-
-    def _path(self, request: Request) -> str:
-        source = request.source
-        if source is None:
-            raise RemoteProtocolError("request without source", 500)
-        return self._routes.path(way_back(request, source))
 
     def _accepted_headers(
         self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float

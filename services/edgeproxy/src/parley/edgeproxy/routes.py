@@ -5,6 +5,7 @@ from parley.edgeproxy.token import Token, TokenCodec, TokenKind
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Request
+from parley.sip.name_addr import parse_name_addr
 from parley.sip.uri import SipUri, TelUri
 
 OWN_ROUTES = 2
@@ -76,6 +77,14 @@ class Routes:
                 del self._paths[next(iter(self._paths))]
             self._paths[flow] = path
         return path
+
+    def flow_of(self, path: str) -> Hop | None:
+        """Returns the flow that a Path value of an edge names; None when no edge wrote it."""
+        try:
+            token = self._token_of(parse_name_addr(path).uri)
+        except RemoteProtocolError:
+            return None
+        return None if token is None else token.flow
 
     def _undo_strict_routing(self, request: Request) -> None:
         # RFC 3261 16.4: a strict router before us put our own value into the Request-URI and the

@@ -14,6 +14,7 @@ import structlog
 from parley.backing.errors import BackingError
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.avalanche import Avalanche, retry_after
+from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.eager import run_eagerly
 from parley.edgeproxy.forwarding import Sender
 from parley.edgeproxy.guard import SourceLimiter
@@ -54,6 +55,7 @@ class EdgeParts:
     inside: InsideRequests
     outside: OutsideRequests
     registers: RegisterRequests
+    connections: ConnectionBindings
     addresses: EdgeAddresses
     limiter: SourceLimiter
     avalanche: Avalanche
@@ -81,6 +83,7 @@ class EdgeHandler:
         self._inside = parts.inside
         self._outside = parts.outside
         self._registers = parts.registers
+        self._connections = parts.connections
         self._addresses = parts.addresses
         self._limiter = parts.limiter
         self._avalanche = parts.avalanche
@@ -189,7 +192,8 @@ class EdgeHandler:
             self._proxy.on_failure(transaction, cause)
 
     def on_flow_closed(self, flow: Hop) -> None:
-        """Bindings keep naming a phone's flow, and its next use is answered by 430."""
+        """Learns that a connection is gone, and what was bound to it or under way there."""
+        self._connections.on_closed(flow)
         self._proxy.on_inside_closed(flow)
 
     def _is_inside(self, message: Message) -> bool:
