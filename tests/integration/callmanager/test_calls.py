@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from parley.model.call import CallResult, EndedBy
 from parley.model.ids import CallId
@@ -241,12 +242,23 @@ async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
     ):
         ann.call("1002", **headers)
         assert (await ann.response()).status == expected
-    options = ann.make_invite("1002")
+    bob.respond(486)
+
+
+@pytest.mark.parametrize(("dialled", "status"), [("1002", 200), ("1001", 480), ("4711", 404)])
+async def test_options_are_answered_as_a_call_would_be(
+    world: Any, dialled: str, status: int
+) -> None:
+    await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    options = ann.make_invite(dialled)
     options.method = "OPTIONS"
     options.set("cseq", "1 OPTIONS")
     ann.send(options)
-    assert (await ann.response()).status == 200
-    bob.respond(486)
+    response = await ann.response()
+    assert response.status == status
+    assert "UPDATE" in response.get("allow")
 
 
 async def test_a_request_with_the_token_of_another_call_is_not_of_the_dialog(

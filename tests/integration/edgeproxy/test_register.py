@@ -182,3 +182,32 @@ async def test_an_avalanche_of_registrations_is_told_to_come_again(world: "World
     response = await phone.register()
     assert response.status == 503
     assert 3 <= int(response.get("retry-after") or 0) <= 20
+
+
+async def test_a_register_for_another_registrar_is_refused(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    request = phone.request("REGISTER", "sip:other.test", "<sip:1001@demo.test>")
+
+    assert (await phone.authenticated(request)).status == 403
+    assert await world.bindings("1001") == []
+
+
+async def test_an_extension_required_of_proxies_is_refused(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    request = phone.request("REGISTER")
+    request.add("proxy-require", "foo")
+
+    response = await phone.exchange(request)
+
+    assert (response.status, response.get("unsupported")) == (420, "foo")
+
+
+@pytest.mark.parametrize("header", ["uri", "to", "contact"])
+async def test_a_register_by_sips_needs_tls(world: "World", header: str) -> None:
+    phone = await world.phone(await world.edge())
+    request = phone.request("REGISTER", "sips:demo.test" if header == "uri" else "sip:demo.test")
+    if header != "uri":
+        request.set(header, "<sips:1001@demo.test>")
+
+    assert (await phone.authenticated(request)).status == 403
+    assert await world.bindings("1001") == []

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from parley.callmanager.in_dialog import _REQUESTS
 from parley.callmanager.routing import Echo
+from parley.callmanager.sip_profile import ALLOW
 from parley.model.media import OpenSession, SessionMode
 
 
@@ -40,6 +42,10 @@ def test_options_in_a_dialog_is_answered_here(talking: Any) -> None:
     [response] = talking.responses_to(transaction)
     assert response.status == 200
     assert "INVITE" in response.get("allow")
+
+
+def test_allow_names_what_is_taken_within_a_dialog() -> None:
+    assert set(ALLOW.split(", ")) == {*_REQUESTS, "ACK", "CANCEL"}
 
 
 def test_methods_that_nobody_knows_are_refused(talking: Any) -> None:

@@ -21,7 +21,7 @@ from parley.callmanager.calls import Calls, LegAddress
 from parley.callmanager.errors import Draining, LoopDetected, TooManyCalls
 from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.peers import PROBE_HEADER, STATE_HEADER, Peers, ProbeUser
-from parley.callmanager.routing import Decision
+from parley.callmanager.routing import Decision, Refuse
 from parley.callmanager.sip_profile import (
     ACCEPT,
     ALLOW,
@@ -206,13 +206,26 @@ class CallManagerHandler:
         elif request.method == "OPTIONS":
             if self.is_draining:
                 raise Draining
-            headers = (("allow", ALLOW), ("accept", ACCEPT))
-            self._answers.give(transaction, request, 200, headers)
+            answering = self._answer_options(transaction, request)
+            if self._admission.is_immediate(request):
+                run_now(answering)
+            else:
+                self._services.tasks.spawn(answering, name="answer to OPTIONS")
         elif request.method in SUPPORTED_METHODS:
             # BYE, INFO, UPDATE and their kin exist within a dialog only.
             self._answers.give(transaction, request, 481)
         else:
             self._answers.give(transaction, request, 405, (("allow", ALLOW),))
+
+    async def _answer_options(self, transaction: ServerTransaction, request: Request) -> None:
+        """Answers as an INVITE would be (RFC 3261 11.2)."""
+        try:
+            decision = await self._admission.decide(request)
+        except DomainError as error:
+            self._answers.refuse(transaction, request, error)
+            return
+        status = decision.status if isinstance(decision, Refuse) else 200
+        self._answers.give(transaction, request, status, (("allow", ALLOW), ("accept", ACCEPT)))
 
     # --- new calls -------------------------------------------------------------------------
 

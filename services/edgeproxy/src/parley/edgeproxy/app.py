@@ -231,7 +231,7 @@ class EdgeProxy:
             events=events,
             connections=self._connections,
             routes=routes,
-            addresses=addresses,
+            tenants=tenants,
             limits=RegistrarLimits(
                 settings.min_expires_s, settings.default_expires_s, settings.max_expires_s
             ),

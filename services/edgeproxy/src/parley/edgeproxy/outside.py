@@ -1,14 +1,12 @@
 """Requests from phones and peers: never trusted (architecture, section 3).
 
-Out of a dialog: REGISTER goes to the registrar, INVITE to a call manager once the caller is
-known, OPTIONS to us is answered, everything else is challenged first and then refused, so that a
-stranger learns nothing. Within a dialog the signed token of the route set is the proof: it names
-the call and its owner, and no new authentication is asked for.
+Out of a dialog: REGISTER goes to the registrar, INVITE and OPTIONS to a call manager once the
+caller is known, OPTIONS to us is answered, everything else is challenged first and then refused, so
+that a stranger learns nothing. Within a dialog the signed token of the route set is the proof: it
+names the call and its owner, and no new authentication is asked for.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from parley.edgeproxy.addresses import EdgeAddresses
@@ -23,9 +21,11 @@ from parley.edgeproxy.borders import (
 )
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding
+from parley.edgeproxy.methods import ALLOW, SERVED, status_out_of_dialog
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.peers import TrustedPeers
 from parley.edgeproxy.proxy import Proxy
+from parley.edgeproxy.requirements import is_secure_enough, unsupported
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.tenants import Tenants
 from parley.edgeproxy.token import Token, TokenKind
@@ -37,28 +37,9 @@ from parley.sip.transaction import ServerTransaction
 from parley.sip.uri import SipUri
 from parley.sip.via import parse_via
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY"
 ACCEPT: Final = "application/sdp"
 SUPPORTED: Final = "path, outbound"
 MAX_VIAS: Final = 70
-
-_UNSERVED: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        # Meaningful in a dialog only (RFC 3261 15, 3262, 3311, 6086).
-        "BYE": 481,
-        "INFO": 481,
-        "PRACK": 481,
-        "UPDATE": 481,
-        # Known, and not served out of a dialog.
-        "MESSAGE": 405,
-        "NOTIFY": 405,
-        "PUBLISH": 405,
-        "REFER": 405,
-        "SUBSCRIBE": 405,
-        "OPTIONS": 404,
-    }
-)
-_UNKNOWN_METHOD: Final = 501
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +101,12 @@ class OutsideRequests:
             self._enter_dialog(outgoing, request, token)
             self._proxy.ack_inward(request, outgoing, token)
 
-    def on_options(self, transaction: ServerTransaction) -> None:
-        """Tells what we can do; the same whoever asks and whoever is asked about."""
+    def on_options(self, transaction: ServerTransaction, request: Request) -> None:
+        """Tells what we can do; the same whoever asks (RFC 3261 11.2)."""
+        refusal = unsupported(request)
+        if refusal is not None:
+            self._proxy.respond(transaction, 420, headers=refusal)
+            return
         self._proxy.respond(
             transaction,
             200,
@@ -134,7 +119,7 @@ class OutsideRequests:
         return isinstance(uri, SipUri) and (uri.user is None or self._addresses.is_own_host(uri))
 
     async def on_new_request(self, transaction: ServerTransaction, request: Request) -> None:
-        """Authenticates a request out of a dialog; forwards an INVITE, refuses the rest.
+        """Authenticates a request out of a dialog; forwards an INVITE or OPTIONS, refuses the rest.
 
         Raises:
             RemoteProtocolError: a header that counts here is malformed.
@@ -149,18 +134,18 @@ class OutsideRequests:
             self._refuse(transaction, request, status)
             return
         caller = await self._identify(request)
-        if isinstance(caller, Caller | PeerCaller) and request.method == "INVITE":
+        status = status_out_of_dialog(request.method)
+        if isinstance(caller, Caller | PeerCaller) and status == SERVED:
             await self._proxy.look_for_callmanagers()
         if transaction.is_answered:
             return  # cancelled while we looked something up
         if isinstance(caller, Answer):
             self._proxy.respond(transaction, caller.status, caller.reason, caller.headers)
-        elif request.method != "INVITE":
-            status = _UNSERVED.get(request.method, _UNKNOWN_METHOD)
+        elif status != SERVED:
             headers = () if status == 481 else (("allow", ALLOW),)
             self._proxy.respond(transaction, status, headers=headers)
         else:
-            self._start_call(transaction, outgoing, caller)
+            self._enter(transaction, outgoing, caller)
 
     async def _identify(self, request: Request) -> "Caller | PeerCaller | Answer":
         source = request.source
@@ -174,7 +159,7 @@ class OutsideRequests:
             return Answer(404)
         return PeerCaller(tenant, request.from_.uri_text)
 
-    def _start_call(
+    def _enter(
         self, transaction: ServerTransaction, outgoing: Request, caller: "Caller | PeerCaller"
     ) -> None:
         call_id = self._derivation.call_id(transaction.request)
@@ -217,8 +202,8 @@ class OutsideRequests:
             return 483
         if request.has("proxy-require"):
             return 420
-        _ = request.uri  # an unknown scheme is answered by 416 (16.3 step 2)
-        return None
+        # An unknown scheme is answered by 416 (16.3 step 2).
+        return None if is_secure_enough((request.uri,), request.source) else 403
 
     def _is_looped(self, vias: list[str]) -> bool:
         if len(vias) > MAX_VIAS:
@@ -231,10 +216,8 @@ class OutsideRequests:
         )
 
     def _refuse(self, transaction: ServerTransaction, request: Request, status: int) -> None:
-        headers: tuple[tuple[str, str], ...] = ()
-        if status == 420:
-            headers = (("unsupported", ", ".join(request.values("proxy-require"))),)
-        self._proxy.respond(transaction, status, headers=headers)
+        headers = unsupported(request) if status == 420 else None
+        self._proxy.respond(transaction, status, headers=headers or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from email.utils import formatdate
 from typing import Final
 
 from parley.backing.errors import BackingError
-from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Answer, Authenticator, Caller
 from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.events import RegistrationEvents
@@ -19,8 +18,10 @@ from parley.edgeproxy.registrar import (
     decide,
     with_tenant_limit,
 )
+from parley.edgeproxy.requirements import unsupported
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.tenants import Tenants
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
 from parley.sip.errors import RemoteProtocolError
@@ -28,7 +29,7 @@ from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, response_to
 from parley.sip.transaction import ServerTransaction
-from parley.sip.uri import SipUri
+from parley.sip.uri import SipUri, Uri
 
 DEFAULT_PORT: Final = 5060
 FLOW_TIMER_S: Final = 120
@@ -49,7 +50,7 @@ class RegisterRequests:
         events: RegistrationEvents,
         connections: ConnectionBindings,
         routes: Routes,
-        addresses: EdgeAddresses,
+        tenants: Tenants,
         limits: RegistrarLimits,
         instance: InstanceId,
         clock: Clock,
@@ -61,7 +62,7 @@ class RegisterRequests:
         self._events = events
         self._connections = connections
         self._routes = routes
-        self._addresses = addresses
+        self._tenants = tenants
         self._limits = limits
         self._instance = instance
         self._clock = clock
@@ -82,8 +83,8 @@ class RegisterRequests:
             raise RemoteProtocolError("request without source", 500)
         if source.transport != "udp":
             self._connections.note_open(source)
-        if request.has("require"):
-            refusal = _unsupported(request)
+        if request.has("require") or request.has("proxy-require"):
+            refusal = unsupported(request)
             if refusal is not None:
                 self._respond(transaction, request, 420, None, refusal)
                 return
@@ -92,7 +93,7 @@ class RegisterRequests:
         if isinstance(caller, Answer):
             self._respond(transaction, request, caller.status, caller.reason, caller.headers)
             return
-        if not isinstance(identity, SipUri) or not self._may_change(caller, identity):
+        if not self._may_change(caller, identity, request.uri):
             self._respond(transaction, request, 403)
             return
         path = self._routes.path(way_back(request, source))
@@ -137,12 +138,18 @@ class RegisterRequests:
         if outcome.is_changed:
             self._events.publish(tenant.id, outcome)
 
-    def _may_change(self, caller: Caller, identity: SipUri) -> bool:
-        """Says whether the AOR in To is the caller's own (10.3 steps 4 and 5)."""
-        extension = caller.extension
-        if identity.user not in (extension.number, extension.auth_name):
+    def _may_change(self, caller: Caller, aor: Uri, registrar: Uri) -> bool:
+        """Says whether we are the registrar meant and To is the caller's own (10.3 steps 1, 4, 5).
+
+        A REGISTER to somebody else's registrar might be forwarded; we are no proxy for that.
+        """
+        if not isinstance(aor, SipUri) or not isinstance(registrar, SipUri):
             return False
-        return identity.host in caller.tenant.domains or self._addresses.is_own_host(identity)
+        extension, tenant = caller.extension, caller.tenant
+        if aor.user not in (extension.number, extension.auth_name):
+            return False
+        tenants = self._tenants
+        return tenants.is_named_by(tenant, registrar) and tenants.is_named_by(tenant, aor)
 
     def _accepted_headers(
         self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float
@@ -193,12 +200,3 @@ def way_back(request: Request, source: Hop) -> Hop:
     if not isinstance(uri, SipUri) or uri.host != source.host or uri.transport not in (None, "udp"):
         return source
     return source._replace(port=uri.port or DEFAULT_PORT)
-
-
-_UNDERSTOOD: Final = frozenset(("path", "outbound"))
-
-
-def _unsupported(request: Request) -> _Headers | None:
-    """Returns the header of a 420 for extensions required that we lack (8.2.2.3)."""
-    missing = [one for one in request.values("require") if one.lower() not in _UNDERSTOOD]
-    return (("unsupported", ", ".join(missing)),) if missing else None

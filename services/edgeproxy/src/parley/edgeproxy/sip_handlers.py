@@ -136,7 +136,7 @@ class EdgeHandler:
             elif request.to.tag is not None:
                 self._outside.on_dialog_request(transaction, request)
             elif method == "OPTIONS" and self._outside.is_for_us(request):
-                self._outside.on_options(transaction)
+                self._outside.on_options(transaction, request)
             elif self.is_refusing and method == "INVITE":
                 self._proxy.respond(transaction, 503, "Draining", _TRY_LATER)
             else:
