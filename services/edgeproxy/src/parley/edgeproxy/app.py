@@ -1,7 +1,7 @@
 """Wires one edge proxy: the only file that knows all parts.
 
 Several edges may live in one process; nothing here is global. They share state, directory and
-secret, so any of them takes what another one signed.
+secret, so any of them takes what another one sealed.
 """
 
 import asyncio

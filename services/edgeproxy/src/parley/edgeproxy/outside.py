@@ -2,7 +2,7 @@
 
 Out of a dialog: REGISTER goes to the registrar, INVITE and OPTIONS to a call manager once the
 caller is known, OPTIONS to us is answered, everything else is challenged first and then refused, so
-that a stranger learns nothing. Within a dialog the signed token of the route set is the proof: it
+that a stranger learns nothing. Within a dialog the sealed token of the route set is the proof: it
 names the call and its owner, and no new authentication is asked for.
 """
 

@@ -52,8 +52,8 @@ class EdgeSettings(Settings):
         inside_advertised_host: what call managers call us by when that is not `inside_host`.
         inside_port: its port; in one process with the call manager there is no such listener.
         health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
-        secret: signs tokens and nonces; the same at all edges. Random when empty: fine for one
-            edge, whose calls and registrations then end with it.
+        secret: seals tokens and signs nonces; the same at all edges. Random when empty: fine for
+            one edge, whose calls and registrations then end with it.
         nonce_life_s: how long a nonce is taken, seconds.
         digest_algorithms: challenges offered, in this order, and taken: MD5, SHA-256 (RFC 8760).
             Phones are about that know MD5 alone and give up when they see another one at all.
