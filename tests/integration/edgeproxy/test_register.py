@@ -7,9 +7,12 @@ import pytest
 
 from parley.model.events import RegistrationAdded, RegistrationRefreshed, RegistrationRemoved
 from parley.service.tasks import TaskOwner
+from parley.sip.transaction import RequestReceived
 
 if TYPE_CHECKING:
     from tests.integration.edgeproxy.conftest import World
+
+DIALLED = "sip:1002@demo.test"
 
 
 async def test_phone_registers_after_a_challenge(world: "World") -> None:
@@ -160,6 +163,26 @@ async def test_flood_is_not_answered(world: "World") -> None:
     assert response.status == 503
     edge._metrics.publish()
     assert world.registry.value("parley_edgeproxy_refused_total", {"cause": "rate"}) == 1
+
+
+async def test_a_flood_from_a_forged_address_does_not_silence_who_is_heard_there(
+    world: "World",
+) -> None:
+    edge = await world.edge(source_rate=0.001, source_burst=4.0, unlimited_sources="")
+    manager = await world.call_manager()
+    phone, forger = await world.phone(edge), await world.phone(edge)
+    invite, _, ok = await phone.answered(manager)
+    challenge = await phone.exchange(phone.request("REGISTER"))
+    while (await forger.exchange(forger.request("INVITE", DIALLED))).status != 503:
+        pass
+
+    registered = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
+    assert registered.status == 200
+    phone.send(phone.in_dialog("BYE", invite, ok))
+    assert (await manager.handler.next(RequestReceived)).request.method == "BYE"
+    by_tcp = await world.phone(edge, transport="tcp")
+    assert (await by_tcp.exchange(by_tcp.request("REGISTER"))).status == 401
+    assert (await forger.exchange(forger.request("INVITE", DIALLED))).status == 503
 
 
 async def test_flood_makes_no_transactions(world: "World") -> None:

@@ -251,10 +251,13 @@ class EdgeProxy:
                 metrics,
             )
         )
-        limiter = SourceLimiter(
-            settings.source_rate,
-            settings.source_burst,
-            parse_networks(settings.unlimited_sources),
+        limiter, heard = (
+            SourceLimiter(
+                settings.source_rate,
+                settings.source_burst,
+                parse_networks(settings.unlimited_sources),
+            )
+            for _ in range(2)
         )
         inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
         strays = Strays(self.node, self._callmanagers, derivation, addresses, clock, metrics)
@@ -275,6 +278,7 @@ class EdgeProxy:
             connections=self._connections,
             addresses=addresses,
             limiter=limiter,
+            heard=heard,
             avalanche=Avalanche(settings.register_rate, settings.register_burst),
             strays=strays,
             stray_cancels=self._stray_cancels,

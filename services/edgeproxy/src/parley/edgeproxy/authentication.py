@@ -49,8 +49,11 @@ from parley.sip.digest import (
     NonceState,
     challenge_headers,
     find_credentials,
+    parse_credentials,
     verify,
 )
+from parley.sip.errors import RemoteProtocolError
+from parley.sip.hop import Hop
 from parley.sip.message import Request
 from parley.sip.nonce import MAKER_BYTES
 from parley.sip.uri import SipUri, TelUri
@@ -165,6 +168,20 @@ class Authenticator:
         if credentials is None:
             return self._challenge(realm, source, is_registrar, is_stale=False)
         return await self._check(request, tenant, credentials, source, is_registrar)
+
+    def is_heard(self, request: Request, source: Hop) -> bool:
+        """Says whether a nonce in a request was given to its source: that is no forged one."""
+        for header in ("authorization", "proxy-authorization"):
+            text = request.get(header)
+            try:
+                credentials = None if text is None else parse_credentials(text)
+            except RemoteProtocolError:
+                continue
+            if credentials is not None:
+                state = self._nonces.check(credentials.nonce, self._clock.wall_s(), source.host)
+                if state in (NonceState.FRESH, NonceState.ELSEWHERE):
+                    return True
+        return False
 
     async def _check(
         self,

@@ -113,6 +113,15 @@ class OutsideRequests:
             headers=(("allow", ALLOW), ("accept", ACCEPT), ("supported", SUPPORTED)),
         )
 
+    def is_heard(self, request: Request, source: Hop) -> bool:
+        """Says whether a datagram shows that its source hears us, and is not a forged one.
+
+        Raises:
+            RemoteProtocolError: Route is malformed.
+        """
+        routes, authenticator = self._routes, self._authenticator
+        return routes.is_heard(request, source) or authenticator.is_heard(request, source)
+
     def is_for_us(self, request: Request) -> bool:
         """Says whether the request names this edge or no user at all."""
         uri = request.uri

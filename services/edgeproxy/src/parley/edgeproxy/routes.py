@@ -78,6 +78,13 @@ class Routes:
             self._paths[flow] = path
         return path
 
+    def is_heard(self, request: Request, source: Hop) -> bool:
+        """Says whether the topmost Route is a token that was written for a request's source."""
+        if not request.has("route"):
+            return False
+        token = self._token_of(request.routes[0].uri)
+        return token is not None and token.flow.host == source.host
+
     def flow_of(self, path: str) -> Hop | None:
         """Returns the flow that a Path value of an edge names; None when no edge wrote it."""
         try:

@@ -58,6 +58,7 @@ class EdgeParts:
     connections: ConnectionBindings
     addresses: EdgeAddresses
     limiter: SourceLimiter
+    heard: SourceLimiter
     avalanche: Avalanche
     strays: Strays
     stray_cancels: StrayCancels
@@ -86,6 +87,7 @@ class EdgeHandler:
         self._connections = parts.connections
         self._addresses = parts.addresses
         self._limiter = parts.limiter
+        self._heard = parts.heard
         self._avalanche = parts.avalanche
         self._strays = parts.strays
         self._stray_cancels = parts.stray_cancels
@@ -201,7 +203,22 @@ class EdgeHandler:
 
     def _is_admitted(self, request: Request) -> bool:
         source = request.source
-        return source is not None and self._limiter.admit(source.host, self._clock.now())
+        if source is None:
+            return False
+        now = self._clock.now()
+        if source.transport == "udp":
+            if self._limiter.admit(source.host, now):
+                return True
+            # Whoever forges an address can empty its bucket, but has no token or nonce of its own.
+            if not self._is_heard(request, source):
+                return False
+        return self._heard.admit(source.host, now)
+
+    def _is_heard(self, request: Request, source: Hop) -> bool:
+        try:
+            return self._outside.is_heard(request, source)
+        except RemoteProtocolError:
+            return False
 
     def _run(self, transaction: ServerTransaction, work: Coroutine[Any, Any, None]) -> None:
         run_eagerly(self._answered(transaction, work), self._tasks, "sip request")
