@@ -108,7 +108,13 @@ class Bench:
             metrics=self.metrics,
         )
         self.strays = Strays(
-            self.node, self.callmanagers, self.derivation, addresses, self.clock, self.metrics
+            self.node,
+            self.callmanagers,
+            self.derivation,
+            addresses,
+            self.routes,
+            self.clock,
+            self.metrics,
         )
         self.stray_cancels = StrayCancels(
             sender=self.node,

@@ -95,6 +95,15 @@ class EdgeAddresses:
             return flow
         return flow._replace(flow=0) if flow.flow == self._udp_number else None
 
+    def is_outside(self, uri: SipUri | TelUri) -> bool:
+        """Says whether a URI is what phones are told of this edge, on any transport."""
+        if not isinstance(uri, SipUri):
+            return False
+        return any(
+            (uri.host, uri.port or 0) == (hop.host.lower(), hop.port)
+            for hop in self.outside.values()
+        )
+
     def is_own_host(self, uri: SipUri | TelUri) -> bool:
         """Says whether a URI names this edge itself rather than a domain."""
         if not isinstance(uri, SipUri) or uri.host not in self._own_hosts:

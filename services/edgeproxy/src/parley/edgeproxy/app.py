@@ -260,7 +260,9 @@ class EdgeProxy:
             for _ in range(2)
         )
         inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
-        strays = Strays(self.node, self._callmanagers, derivation, addresses, clock, metrics)
+        strays = Strays(
+            self.node, self._callmanagers, derivation, addresses, routes, clock, metrics
+        )
         self._stray_cancels = StrayCancels(
             sender=self.node,
             proxy=proxy,

@@ -160,8 +160,10 @@ class Proxy:
             return
         if forwarding.is_inward:
             strip_internal(response)
+            self._routes.hide_inside(response)
         else:
             strip_foreign(response)
+            self._routes.add_inside(response)
         self._sender.respond(forwarding.server, response)
 
     def on_failure(self, client: ClientTransaction, cause: str) -> None:

@@ -1,11 +1,17 @@
-"""Route and Record-Route of this edge: loose routing by token (RFC 3261 16.4, 16.6, RFC 5658)."""
+"""Route and Record-Route of this edge: loose routing by token (RFC 3261 16.4, 16.6, RFC 5658).
+
+A call manager reaches us by our inside address, a phone by our outside one, and phones shall not
+see how we are called inside. So a phone is shown the outside value alone: towards call managers an
+INVITE gets both values, and the inside one is taken from the response; towards phones it gets one,
+and the other is put into the response. Any edge can do so: the token tells that a value is ours.
+"""
 
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.token import Token, TokenCodec, TokenKind
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Request
-from parley.sip.name_addr import parse_name_addr
+from parley.sip.message import Request, Response
+from parley.sip.name_addr import NameAddr, parse_name_addr
 from parley.sip.uri import SipUri, TelUri
 
 OWN_ROUTES = 2
@@ -51,7 +57,7 @@ class Routes:
         return token
 
     def record(self, request: Request, token: Token, transport: str, *, is_inward: bool) -> None:
-        """Adds this edge's two Record-Routes, the one for the next hop on top.
+        """Adds this edge's Record-Routes, the one for the next hop on top.
 
         Args:
             request: about to be forwarded.
@@ -60,11 +66,38 @@ class Routes:
             is_inward: towards a call manager.
         """
         text = self._codec.encode(token._replace(flow=self._addresses.shared_flow(token.flow)))
-        inside = self._addresses.inside_route(text)
-        outside = self._addresses.outside_route(text, transport)
-        lower, upper = (outside, inside) if is_inward else (inside, outside)
-        request.prepend("record-route", lower)
-        request.prepend("record-route", upper)
+        request.prepend("record-route", self._addresses.outside_route(text, transport))
+        if is_inward:
+            request.prepend("record-route", self._addresses.inside_route(text))
+
+    def hide_inside(self, response: Response) -> None:
+        """Takes from a response to a phone what is for call managers only."""
+        if response.has("record-route"):
+            values = response.values("record-route")
+            typed = response.record_routes
+            kept = [
+                text for text, one in zip(values, typed, strict=True) if not self._is_inside(one)
+            ]
+            if len(kept) < len(values):
+                _set_record_routes(response, kept)
+
+    def add_inside(self, response: Response) -> None:
+        """Adds to a phone's response what call managers reach us by."""
+        if not response.has("record-route"):
+            return
+        typed = response.record_routes
+        if any(self._is_inside(one) for one in typed):
+            return
+        for at, one in enumerate(typed):
+            if isinstance(one.uri, SipUri) and self._token_of(one.uri) is not None:
+                values = response.values("record-route")
+                values.insert(at + 1, self._addresses.inside_route(one.uri.user or ""))
+                _set_record_routes(response, values)
+                return
+
+    def _is_inside(self, value: NameAddr) -> bool:
+        is_own = self._token_of(value.uri) is not None
+        return is_own and not self._addresses.is_outside(value.uri)
 
     def path(self, flow: Hop) -> str:
         """Returns the Path value by which call managers reach a phone (RFC 3327)."""
@@ -110,3 +143,8 @@ class Routes:
         if not isinstance(uri, SipUri) or uri.user is None:
             return None
         return self._codec.decode(uri.user)
+
+
+def _set_record_routes(response: Response, values: list[str]) -> None:
+    response.remove("record-route")
+    response.extend("record-route", values)
