@@ -24,6 +24,8 @@ async def test_binding_is_called_over_its_path(world: "World") -> None:
     got = await callee.handler.next(RequestReceived)
     assert got.request.uri_text == callee.contact
     assert not got.request.has("x-parley-call")
+    for internal in (b"parley.internal", b"call-7", b"transport=local"):
+        assert internal not in bytes(got.request)
     (outside,) = got.request.record_routes
     assert "transport=tcp" in str(outside.uri)
     token = edge._proxy._routes._token_of(outside.uri)

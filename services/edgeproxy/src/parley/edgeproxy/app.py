@@ -27,6 +27,7 @@ from parley.edgeproxy.drain import SHARED_UDP_S, Drain
 from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, parse_networks
+from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.inside import InsideRequests
 from parley.edgeproxy.listeners import open_listeners
 from parley.edgeproxy.metrics import EdgeMetrics
@@ -188,7 +189,7 @@ class EdgeProxy:
         )
         secret = _secret(settings)
         routes = Routes(TokenCodec(secret), addresses)
-        derivation = Derivation(secret)
+        derivation, hidden_vias = Derivation(secret), HiddenVias(secret)
         tenants = Tenants(directory, addresses, settings.default_domain.lower())
         failures = FailureLimiter(
             settings.auth_failures, settings.auth_window_s, settings.auth_ban_s
@@ -209,6 +210,7 @@ class EdgeProxy:
         self._proxy = proxy = Proxy(
             sender=self.node,
             routes=routes,
+            hidden_vias=hidden_vias,
             callmanagers=self._callmanagers,
             derivation=derivation,
             clock=clock,
@@ -259,9 +261,16 @@ class EdgeProxy:
             )
             for _ in range(2)
         )
-        inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
+        inside = InsideRequests(proxy, routes, hidden_vias, addresses, self._callmanagers)
         strays = Strays(
-            self.node, self._callmanagers, derivation, addresses, routes, clock, metrics
+            self.node,
+            self._callmanagers,
+            derivation,
+            addresses,
+            routes,
+            hidden_vias,
+            clock,
+            metrics,
         )
         self._stray_cancels = StrayCancels(
             sender=self.node,

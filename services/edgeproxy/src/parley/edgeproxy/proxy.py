@@ -24,6 +24,7 @@ from parley.edgeproxy.borders import (
 from parley.edgeproxy.callmanagers import CallManagers, Candidate
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding, Sender
+from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.pursuit import Pursuit
 from parley.edgeproxy.routes import OWN_ROUTES, Routes
@@ -49,6 +50,7 @@ class Proxy:
         *,
         sender: Sender,
         routes: Routes,
+        hidden_vias: HiddenVias,
         callmanagers: CallManagers,
         derivation: Derivation,
         clock: Clock,
@@ -57,6 +59,7 @@ class Proxy:
     ) -> None:
         self._sender = sender
         self._routes = routes
+        self._hidden_vias = hidden_vias
         self._callmanagers = callmanagers
         self._pursuit = Pursuit(callmanagers, clock)
         self._derivation = derivation
@@ -155,6 +158,8 @@ class Proxy:
             answer = forwarding.unless_known
             self.respond(forwarding.server, answer.status, answer.reason, answer.headers)
             return
+        if not forwarding.is_inward:
+            self._hidden_vias.reveal(response)
         response.remove_first_value("via")
         if not response.has("via"):
             return

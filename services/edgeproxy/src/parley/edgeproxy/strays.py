@@ -17,6 +17,7 @@ from parley.edgeproxy.borders import strip_foreign, strip_internal
 from parley.edgeproxy.callmanagers import CallManagers, Candidate
 from parley.edgeproxy.derivation import Derivation, call_of, next_via
 from parley.edgeproxy.forwarding import Sender
+from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.routes import Routes
 from parley.service.clock import Clock
@@ -41,6 +42,7 @@ class Strays:
         derivation: Derivation,
         addresses: EdgeAddresses,
         routes: Routes,
+        hidden_vias: HiddenVias,
         clock: Clock,
         metrics: EdgeMetrics,
     ) -> None:
@@ -49,6 +51,7 @@ class Strays:
         self._derivation = derivation
         self._addresses = addresses
         self._routes = routes
+        self._hidden_vias = hidden_vias
         self._clock = clock
         self._metrics = metrics
         # What could not be delivered lately -> how often it was tried again.
@@ -72,6 +75,7 @@ class Strays:
         top = response.via
         if not self._addresses.is_own_sent_by(top.host, top.sent_by_port):
             return
+        self._hidden_vias.reveal(response)
         if not self._derivation.is_own(response):
             return
         via = next_via(response)
