@@ -103,7 +103,6 @@ class Bench:
         self.proxy = Proxy(
             sender=self.node,
             routes=self.routes,
-            hidden_vias=self.hidden_vias,
             callmanagers=self.callmanagers,
             derivation=self.derivation,
             clock=self.clock,

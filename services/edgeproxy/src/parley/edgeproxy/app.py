@@ -210,7 +210,6 @@ class EdgeProxy:
         self._proxy = proxy = Proxy(
             sender=self.node,
             routes=routes,
-            hidden_vias=hidden_vias,
             callmanagers=self._callmanagers,
             derivation=derivation,
             clock=clock,

@@ -31,8 +31,7 @@ class HiddenVias:
         """Replaces all Vias of a request to a phone by one; ours is not among them yet."""
         text = ", ".join(request.get_all("via"))
         sealed = self._cipher.encrypt(text.encode("utf-8", "surrogateescape"), None)
-        request.remove("via")
-        request.add("via", _HEAD + urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii"))
+        request.set("via", _HEAD + urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii"))
 
     def reveal(self, response: Response) -> None:
         """Puts back into a phone's response what `hide` took; ours is the topmost Via still."""
@@ -45,5 +44,4 @@ class HiddenVias:
             text = self._cipher.decrypt(data, None).decode("utf-8", "surrogateescape")
         except (Base64Error, ValueError, InvalidTag):
             return
-        response.remove("via")
-        response.extend("via", (vias[0], text))
+        response.set("via", f"{vias[0]}, {text}")

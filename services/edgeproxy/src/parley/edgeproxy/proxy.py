@@ -24,7 +24,6 @@ from parley.edgeproxy.borders import (
 from parley.edgeproxy.callmanagers import CallManagers, Candidate
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding, Sender
-from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.pursuit import Pursuit
 from parley.edgeproxy.routes import OWN_ROUTES, Routes
@@ -50,7 +49,6 @@ class Proxy:
         *,
         sender: Sender,
         routes: Routes,
-        hidden_vias: HiddenVias,
         callmanagers: CallManagers,
         derivation: Derivation,
         clock: Clock,
@@ -59,7 +57,6 @@ class Proxy:
     ) -> None:
         self._sender = sender
         self._routes = routes
-        self._hidden_vias = hidden_vias
         self._callmanagers = callmanagers
         self._pursuit = Pursuit(callmanagers, clock)
         self._derivation = derivation
@@ -158,15 +155,16 @@ class Proxy:
             answer = forwarding.unless_known
             self.respond(forwarding.server, answer.status, answer.reason, answer.headers)
             return
-        if not forwarding.is_inward:
-            self._hidden_vias.reveal(response)
-        response.remove_first_value("via")
-        if not response.has("via"):
-            return
         if forwarding.is_inward:
+            response.remove_first_value("via")
+            if not response.has("via"):
+                return
             strip_internal(response)
             self._routes.hide_inside(response)
         else:
+            # What we hid from the phone, and it cannot have changed.
+            response.remove("via")
+            response.copy_lines("via", forwarding.server.request)
             strip_foreign(response)
             self._routes.add_inside(response)
         self._sender.respond(forwarding.server, response)

@@ -79,21 +79,21 @@ class Routes:
                 text for text, one in zip(values, typed, strict=True) if not self._is_inside(one)
             ]
             if len(kept) < len(values):
-                _set_record_routes(response, kept)
+                response.set("record-route", ", ".join(kept))
 
     def add_inside(self, response: Response) -> None:
         """Adds to a phone's response what call managers reach us by."""
         if not response.has("record-route"):
             return
         typed = response.record_routes
-        if any(self._is_inside(one) for one in typed):
-            return
-        for at, one in enumerate(typed):
-            if isinstance(one.uri, SipUri) and self._token_of(one.uri) is not None:
-                values = response.values("record-route")
-                values.insert(at + 1, self._addresses.inside_route(one.uri.user or ""))
-                _set_record_routes(response, values)
-                return
+        own = [at for at, one in enumerate(typed) if self._token_of(one.uri) is not None]
+        if len(own) != 1:
+            return  # none, or both: a request of an edge that showed both
+        values = response.values("record-route")
+        token = typed[own[0]].uri
+        if isinstance(token, SipUri):
+            values.insert(own[0] + 1, self._addresses.inside_route(token.user or ""))
+            response.set("record-route", ", ".join(values))
 
     def _is_inside(self, value: NameAddr) -> bool:
         is_own = self._token_of(value.uri) is not None
@@ -143,8 +143,3 @@ class Routes:
         if not isinstance(uri, SipUri) or uri.user is None:
             return None
         return self._codec.decode(uri.user)
-
-
-def _set_record_routes(response: Response, values: list[str]) -> None:
-    response.remove("record-route")
-    response.extend("record-route", values)
