@@ -127,30 +127,6 @@ async def test_an_invite_by_another_way_to_the_owner_gets_the_answer(
     )
 
 
-async def test_an_invite_that_is_good_as_a_repeated_one_only_begins_no_call(
-    cluster: Any, script: Any, two: Any
-) -> None:
-    one, other = two
-    ann, bob = await cluster.pair(one)
-    ann.call("1002", x_parley_repeated="1")
-    await script.response(ann, 481)
-    ann.call("1002")
-    await script.request(bob, "INVITE")
-    copy = ann.invite.copy()
-    copy.remove_first_value("via")
-    copy.add("x-parley-repeated", "1")
-    ann.node.send_request(copy.copy(), other.hop)
-    refused = await script.response(ann, 503)
-    assert refused.get("x-parley-owner") == one.manager.instance
-    again = ann.node.send_request(copy, one.hop)
-    bob.respond(486)
-    await script.expect(
-        ann,
-        ResponseReceived,
-        lambda event: event.transaction is again and event.response.status == 486,
-    )
-
-
 async def test_asked_to_stop_it_hands_its_calls_over_and_they_go_on_at_once(
     cluster: Any, script: Any, two: Any
 ) -> None:
