@@ -40,7 +40,8 @@ class EdgeSettings(Settings):
         zone: where it runs; call managers of the same zone are preferred.
         log_level: debug, info, warning, error.
         host: local address of the outside listeners.
-        advertised_host: what phones call us by when that is not `host`.
+        advertised_host: what phones call us by when that is not `host`; a REGISTER names this or a
+            domain of the tenant, or is refused.
         udp_port: outside UDP port; 0 picks one.
         tcp_port: outside TCP port; 0 picks one.
         tls_port: outside TLS port, used when a certificate is given.
