@@ -243,12 +243,47 @@ async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
     ):
         ann.call("1002", **headers)
         assert (await ann.response()).status == expected
-    options = ann.make_invite("1002")
+    bob.respond(486)
+
+
+@pytest.mark.parametrize(("dialled", "status"), [("1002", 200), ("1001", 480), ("4711", 404)])
+async def test_options_are_answered_as_a_call_would_be(
+    world: Any, dialled: str, status: int
+) -> None:
+    await world.start_manager()
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    options = ann.make_invite(dialled)
     options.method = "OPTIONS"
     options.set("cseq", "1 OPTIONS")
     ann.send(options)
-    assert (await ann.response()).status == 200
-    bob.respond(486)
+    response = await ann.response()
+    assert response.status == status
+    assert "UPDATE" in response.get("allow")
+
+
+async def test_a_request_with_the_token_of_another_call_is_not_of_the_dialog(
+    world: Any, make_sdp: Any
+) -> None:
+    await world.start_manager()
+    ann, bob = await establish(world, make_sdp)
+    eve = await world.phone("1001", "eve")
+    eve.call("999")
+    assert (await eve.response()).status == 200
+    own_call, own_dialog, eve.dialog = eve.call_id, eve.dialog, ann.dialog
+    for method in ("BYE", "INVITE", "INFO"):
+        eve.ask(method)
+        assert (await eve.response()).status == 481
+    eve.call_id = ""
+    eve.ask("BYE")
+    assert (await eve.response()).status == 481
+    eve.call_id, eve.dialog = own_call, own_dialog
+    eve.ask("BYE")
+    assert (await eve.response()).status == 200
+    bob.ask("INFO")
+    assert (await ann.request()).method == "INFO"
+    ann.respond(200)
+    assert (await bob.response()).status == 200
 
 
 async def test_a_draining_instance_takes_no_calls_and_hangs_up_at_the_end(

@@ -86,10 +86,16 @@ class World:
         self._stack.push_async_callback(manager.node.aclose)
         return manager
 
-    async def phone(self, edge: EdgeProxy, number: str = "1001", transport: str = "udp") -> "Phone":
+    async def phone(
+        self,
+        edge: EdgeProxy,
+        number: str = "1001",
+        transport: str = "udp",
+        host: str = "127.0.0.1",
+    ) -> "Phone":
         """Makes a phone with a socket of its own."""
         phone = Phone(self, edge, number, transport)
-        await phone.start()
+        await phone.start(host)
         self._stack.push_async_callback(phone.node.aclose)
         return phone
 
@@ -182,8 +188,8 @@ class Phone:
         self.cseq = 0
         self.call_id = f"phone-{number}-{id(self):x}"
 
-    async def start(self) -> None:
-        self.hop = await self.node.listen(Hop(self.transport, "127.0.0.1", 0))
+    async def start(self, host: str) -> None:
+        self.hop = await self.node.listen(Hop(self.transport, host, 0))
 
     @property
     def edge_hop(self) -> Hop:

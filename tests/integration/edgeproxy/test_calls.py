@@ -167,7 +167,10 @@ async def test_trusted_peer_calls_without_digest(world: "World") -> None:
 
 @pytest.mark.parametrize(
     ("method", "status"),
-    [("SUBSCRIBE", 405), ("MESSAGE", 405), ("BYE", 481), ("UPDATE", 481), ("FROBNICATE", 501)],
+    [
+        *[(method, 405) for method in ("MESSAGE", "NOTIFY", "PRACK", "REFER", "SUBSCRIBE")],
+        *[("BYE", 481), ("UPDATE", 481), ("FROBNICATE", 501)],
+    ],
 )
 async def test_other_methods_are_challenged_and_then_refused(
     world: "World", method: str, status: int
@@ -177,6 +180,38 @@ async def test_other_methods_are_challenged_and_then_refused(
     response = await phone.authenticated(phone.request(method, DIALLED))
 
     assert response.status == status
+    allow = (response.get("allow") or "").split(", ")
+    assert (method not in allow) if response.has("allow") else status == 481
+
+
+async def test_an_extension_required_of_us_is_refused(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+    request = phone.request("OPTIONS", "sip:demo.test")
+    request.add("require", "made-up-extension")
+
+    response = await phone.exchange(request)
+
+    assert (response.status, response.get("unsupported")) == (420, "made-up-extension")
+
+
+async def test_a_call_by_sips_needs_tls(world: "World") -> None:
+    phone = await world.phone(await world.edge())
+
+    assert (await phone.exchange(phone.request("INVITE", "sips:1002@demo.test"))).status == 403
+
+
+async def test_options_to_an_extension_are_a_call_managers_once_the_caller_is_known(
+    world: "World",
+) -> None:
+    manager = await world.call_manager()
+    phone = await world.phone(await world.edge())
+    options = phone.request("OPTIONS", DIALLED)
+    phone.send(phone.authorized(options, await phone.exchange(options)))
+
+    received = await manager.handler.next(RequestReceived)
+    assert received.request.get("x-parley-tenant") == world.tenant
+    manager.answer(received.transaction, 480)
+    assert (await phone.response()).status == 480
 
 
 async def test_options_to_the_edge_are_answered(world: "World") -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from parley.sip.hop import Hop
-from parley.sip.transaction import RequestReceived
+from parley.sip.message import response_to
+from parley.sip.transaction import RequestReceived, ResponseReceived
 
 if TYPE_CHECKING:
     from tests.integration.edgeproxy.conftest import World
@@ -25,11 +26,33 @@ async def test_binding_is_called_over_its_path(world: "World") -> None:
     got = await callee.handler.next(RequestReceived)
     assert got.request.uri_text == callee.contact
     assert not got.request.has("x-parley-call")
-    outside, inside = got.request.record_routes
+    for internal in (b"parley.internal", b"call-7", b"transport=local"):
+        assert internal not in bytes(got.request)
+    (outside,) = got.request.record_routes
     assert "transport=tcp" in str(outside.uri)
-    token = edge._proxy._routes._token_of(inside.uri)
+    token = edge._proxy._routes._token_of(outside.uri)
     assert token is not None
     assert (token.call_id, token.owner) == ("call-7", "cm1")
+    response = response_to(got.request, 180, to_tag="callee")
+    response.copy_lines("record-route", got.request)
+    callee.node.respond(got.transaction, response)
+    ringing = (await manager.handler.next(ResponseReceived)).response
+    while ringing.status == 100:
+        ringing = (await manager.handler.next(ResponseReceived)).response
+    shown, inside = ringing.record_routes
+    assert shown == outside
+    assert str(inside.uri).endswith("@edge;transport=local;lr")
+    assert edge._proxy._routes._token_of(inside.uri) == token
+
+
+async def test_a_phone_is_not_told_what_the_edge_is_called_inside(world: "World") -> None:
+    manager = await world.call_manager()
+    phone = await world.phone(await world.edge())
+    _, transaction, ok = await phone.answered(manager)
+
+    inside, outside = transaction.request.record_routes
+    assert "transport=local" in str(inside.uri)
+    assert ok.record_routes == [outside]
 
 
 async def test_flow_that_is_gone_is_told(world: "World") -> None:

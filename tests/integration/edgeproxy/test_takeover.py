@@ -9,6 +9,7 @@ from parley.edgeproxy.app import EdgeProxy
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import CancelReceived, RequestReceived, ResponseReceived, StrayResponse
+from parley.sip.uri import SipUri
 from parley.testkit.contracts.arms import settled
 
 if TYPE_CHECKING:
@@ -226,9 +227,15 @@ async def test_a_phones_response_passes_through_another_edge(world: "World") -> 
     ringing = await _next(phone, RequestReceived)
     await edges[0].aclose()
 
-    phone.node.respond(ringing.transaction, response_to(ringing.request, 486, to_tag="p"))
-    stray = await _next(manager, StrayResponse)
-    assert (stray.response.status, stray.response.via.branch) == (486, BRANCH)
+    response = response_to(ringing.request, 200, to_tag="p")
+    response.copy_lines("record-route", ringing.request)
+    phone.node.respond(ringing.transaction, response)
+    stray = (await _next(manager, StrayResponse)).response
+    assert (stray.status, stray.via.branch) == (200, BRANCH)
+    _, inside = stray.record_routes
+    assert edges[1].addresses.inside is not None
+    assert isinstance(inside.uri, SipUri)
+    assert inside.uri.port == edges[1].addresses.inside.port
 
 
 async def test_a_call_managers_answer_passes_through_another_edge(world: "World") -> None:
@@ -240,9 +247,13 @@ async def test_a_call_managers_answer_passes_through_another_edge(world: "World"
     await served.aclose()
     assert other.addresses.inside is not None
 
-    response = response_to(transaction.request, 486, to_tag="cm")
+    response = response_to(transaction.request, 200, to_tag="cm")
+    response.copy_lines("record-route", transaction.request)
     manager.node.send(response, other.addresses.inside)
-    assert (await _final(phone)).status == 486
+    answer = await _final(phone)
+    assert answer.status == 200
+    # An edge that has the same public address hides what the one that is gone was called inside.
+    assert answer.record_routes == transaction.request.record_routes[1:]
 
 
 async def test_a_draining_edge_gives_its_phones_to_the_other(world: "World") -> None:

@@ -321,10 +321,19 @@ class Stage:
     def callee_sends(
         self, method: str, body: bytes = b"", cseq: int = 1, leg: str = "b1", **headers: str
     ) -> object:
-        sent = self.requests("INVITE")[int(leg[1:]) - 1].request
+        request = self.from_callee(method, body, cseq, leg)
+        for name, value in headers.items():
+            request.set(name.replace("_", "-"), value)
+        return self.ask(leg, request)
+
+    def from_callee(
+        self, method: str, body: bytes = b"", cseq: int = 1, leg: str = "b1"
+    ) -> Request:
+        invite = self.requests("INVITE")[int(leg[1:]) - 1]
+        sent = invite.request
         request = Request(method, "sip:call1@demo.test")
         request.add("via", f"SIP/2.0/LOCAL edge;branch=z9hG4bK{leg}{cseq}{method}")
-        request.add("from", f"{sent.get('to')};tag=btag")
+        request.add("from", f"{sent.get('to')};tag=btag{invite.key}")
         request.add("to", sent.get("from") or "")
         request.add("call-id", sent.call_id)
         request.add("cseq", f"{cseq} {method}")
@@ -332,9 +341,7 @@ class Stage:
         if body:
             request.add("content-type", "application/sdp")
             request.body = body
-        for name, value in headers.items():
-            request.set(name.replace("_", "-"), value)
-        return self.ask(leg, request)
+        return request
 
     # --- what came of it -------------------------------------------------------------------
 

@@ -220,8 +220,7 @@ class Succession(Stage):
         super().ack(body, cseq)
 
     def ack_of_callee(self, cseq: int) -> None:
-        ack = self.given_acks["b1", cseq] = Request("ACK", "sip:call1@demo.test")
-        ack.add("cseq", f"{cseq} ACK")
+        ack = self.given_acks["b1", cseq] = self.from_callee("ACK", cseq=cseq)
         self.feed(self.call.receive_ack, "b1", ack)
 
     def _act(self, action: Action) -> None:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from parley.callmanager.in_dialog import _REQUESTS
 from parley.callmanager.routing import Echo
+from parley.callmanager.sip_profile import ALLOW
 from parley.model.media import OpenSession, SessionMode
 
 
@@ -42,6 +44,10 @@ def test_options_in_a_dialog_is_answered_here(talking: Any) -> None:
     assert "INVITE" in response.get("allow")
 
 
+def test_allow_names_what_is_taken_within_a_dialog() -> None:
+    assert set(ALLOW.split(", ")) == {*_REQUESTS, "ACK", "CANCEL"}
+
+
 def test_methods_that_nobody_knows_are_refused(talking: Any) -> None:
     transaction = talking.caller_sends("REFER")
     [response] = talking.responses_to(transaction)
@@ -54,6 +60,32 @@ def test_requests_for_a_closed_leg_find_nothing(talking: Any) -> None:
     stage.caller_sends("BYE")
     transaction = stage.caller_sends("INFO", cseq=3)
     assert [r.status for r in stage.responses_to(transaction)] == [481]
+
+
+def test_a_request_with_another_from_tag_is_not_of_the_dialog(talking: Any) -> None:
+    stage = talking
+    other = "<sip:1001@demo.test>;tag=other"
+    transactions = [stage.callee_sends("BYE", **{"from": other})]
+    for number, method in enumerate(("BYE", "INVITE", "INFO"), start=2):
+        request = stage.from_caller(method, cseq=number)
+        request.set("from", other)
+        transactions.append(stage.ask("a", request))
+    for transaction in transactions:
+        assert [r.status for r in stage.responses_to(transaction)] == [481]
+    assert stage.requests("BYE") == []
+    assert not stage.is_over()
+
+
+def test_an_ack_with_another_from_tag_acknowledges_nothing(talking: Any) -> None:
+    stage = talking
+    caller = stage.call.parts.caller
+    caller.unacked, caller.unacked_request = stage.invite_transaction, stage.invite
+    ack = stage.from_caller("ACK", cseq=1)
+    ack.set("from", "<sip:1001@demo.test>;tag=other")
+    stage.feed(stage.call.receive_ack, "a", ack)
+    assert caller.unacked is stage.invite_transaction
+    stage.ack()
+    assert caller.unacked is None
 
 
 def test_the_echo_answers_with_the_relay_s_port(echoing: Any) -> None:

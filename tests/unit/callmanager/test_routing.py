@@ -51,7 +51,7 @@ TENANT = TenantSnapshot(
 
 
 def binding(contact: str, expires_at: float = NOW + 60, **more: object) -> Binding:
-    given = {"path": ["<sip:p@edge;lr>"], "instance_id": None, **more}
+    given = {"path": ["<sip:p@edge;lr>"], "source": "192.0.2.2", **more}
     return Binding(
         aor="sip:1002@demo.test",
         contact=contact,
@@ -59,7 +59,6 @@ def binding(contact: str, expires_at: float = NOW + 60, **more: object) -> Bindi
         call_id="r",
         cseq=1,
         edge=InstanceId("e"),
-        source="192.0.2.2",
         **given,  # type: ignore[arg-type]  # a test's own values
     )
 
@@ -145,6 +144,15 @@ def test_two_flows_of_one_phone_are_one_target_with_an_alternate() -> None:
     [target] = decision.targets
     assert target.contact == "sip:1002@new"
     assert [other.contact for other in target.alternates] == ["sip:1002@old"]
+
+
+def test_phones_at_two_places_with_one_private_contact_both_ring() -> None:
+    one = binding("sip:1002@10.0.0.5", path=["<sip:p1@edge;lr>"], source="198.51.100.1")
+    two = binding("sip:1002@10.0.0.5", path=["<sip:p2@edge;lr>"], source="198.51.100.2")
+    decision = ring(one, two)
+    assert isinstance(decision, RingTargets)
+    routes = {target.route for target in decision.targets}
+    assert routes == {("<sip:p1@edge;lr>",), ("<sip:p2@edge;lr>",)}
 
 
 def test_no_more_phones_ring_than_allowed() -> None:

@@ -10,6 +10,7 @@ from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.callmanagers import LOAD_KEY, CallManagers
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding
+from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.proxy import Proxy
 from parley.edgeproxy.routes import Routes
@@ -98,6 +99,7 @@ class Bench:
         addresses.add_outside(Hop("udp", "192.0.2.100", 5060))
         addresses.set_inside(Hop("local", "edge", 0))
         self.routes = Routes(TokenCodec(b"secret"), addresses)
+        self.hidden_vias = HiddenVias(b"secret")
         self.proxy = Proxy(
             sender=self.node,
             routes=self.routes,
@@ -108,7 +110,14 @@ class Bench:
             metrics=self.metrics,
         )
         self.strays = Strays(
-            self.node, self.callmanagers, self.derivation, addresses, self.clock, self.metrics
+            self.node,
+            self.callmanagers,
+            self.derivation,
+            addresses,
+            self.routes,
+            self.hidden_vias,
+            self.clock,
+            self.metrics,
         )
         self.stray_cancels = StrayCancels(
             sender=self.node,

@@ -64,7 +64,10 @@ class Desk:
         contacts = (ContactRequest(uri, expires_s),)
         wanted = RegisterRequest(f"sip:{aor}", uri, cseq, "192.0.2.1", InstanceId("e1"), contacts)
         outcome = await self.registrations.update(
-            TENANT, aor, wall_s, lambda current: decide(current, wanted, wall_s, RegistrarLimits())
+            TENANT,
+            aor,
+            wall_s,
+            lambda current: decide(current, wanted, wall_s, RegistrarLimits(), lambda _: False),
         )
         assert isinstance(outcome, Accepted)
 
@@ -73,7 +76,10 @@ class Desk:
         contacts = (ContactRequest(uri, expires_s),)
         wanted = RegisterRequest(f"sip:{AOR}", uri, cseq, "192.0.2.1", InstanceId("e1"), contacts)
         outcome = self.registrations.refresh_remembered(
-            TENANT, AOR, wall_s, lambda current: decide(current, wanted, wall_s, RegistrarLimits())
+            TENANT,
+            AOR,
+            wall_s,
+            lambda current: decide(current, wanted, wall_s, RegistrarLimits(), lambda _: False),
         )
         return outcome is not None
 

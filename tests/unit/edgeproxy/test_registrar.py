@@ -26,6 +26,7 @@ class Registrar:
 
     bindings: list[StoredBinding]
     cseq: int = 0
+    gone: tuple[str, ...] = ()
 
     def register(
         self,
@@ -34,20 +35,21 @@ class Registrar:
         call_id: str = "call",
         cseq: int | None = None,
         removes_all: bool = False,
+        source: str = "192.0.2.1",
     ) -> Accepted | Refused:
         self.cseq += 1
         wanted = RegisterRequest(
             "sip:1001@demo.test",
             call_id,
             self.cseq if cseq is None else cseq,
-            "192.0.2.1",
+            source,
             InstanceId("edge-1"),
             contacts,
             ("<sip:t@edge;lr>",),
             "phone/1",
             removes_all,
         )
-        outcome = decide(self.bindings, wanted, now, LIMITS)
+        outcome = decide(self.bindings, wanted, now, LIMITS, lambda one: one.contact in self.gone)
         if isinstance(outcome, Accepted):
             self.bindings = outcome.bindings
         return outcome
@@ -84,14 +86,14 @@ def test_too_short_expiry_is_refused_and_nothing_changes(registrar: Registrar) -
     assert registrar.bindings == []
 
 
-def test_same_contact_is_refreshed_however_it_is_spelt(registrar: Registrar) -> None:
+def test_same_contact_is_replaced_however_it_is_spelt(registrar: Registrar) -> None:
     registrar.register(ContactRequest("sip:%31001@Phone.test", 600))
 
     outcome = registrar.register(ContactRequest("sip:1001@phone.TEST", 700), now=10.0)
 
     assert isinstance(outcome, Accepted)
-    assert len(outcome.refreshed) == 1
-    assert len(registrar.bindings) == 1
+    assert (len(outcome.removed), len(outcome.added)) == (1, 1)
+    assert registrar.contacts == ["sip:1001@phone.TEST"]
     assert registrar.bindings[0].expires_at == 710.0
 
 
@@ -169,6 +171,85 @@ def test_flow_is_replaced_by_instance_and_reg_id_whatever_its_uri(registrar: Reg
     assert isinstance(outcome, Accepted)
     assert len(outcome.refreshed) == 1
     assert sorted((one.contact, one.reg_id) for one in registrar.bindings) == [(ONE, 2), (TWO, 1)]
+
+
+def test_an_instance_is_one_phone_with_one_binding_the_newest(registrar: Registrar) -> None:
+    for port in range(6100, 6112):
+        contact = ContactRequest(f"sip:p@192.0.2.9:{port}", 600, 1.0, UUID)
+        outcome = registrar.register(contact, call_id=f"after-reboot-{port}")
+        assert isinstance(outcome, Accepted)
+
+    assert registrar.contacts == ["sip:p@192.0.2.9:6111"]
+
+
+def test_what_an_instance_takes_back_is_named_by_its_uri(registrar: Registrar) -> None:
+    registrar.register(ContactRequest(TWO, 600, 1.0, UUID))
+
+    older = registrar.register(ContactRequest(ONE, 0, 1.0, UUID))
+    assert isinstance(older, Accepted)
+    assert not older.is_changed
+    registrar.register(ContactRequest(TWO, 0, 1.0, UUID))
+    assert registrar.bindings == []
+
+
+def test_an_instance_with_outbound_leaves_nothing_of_the_time_without(registrar: Registrar) -> None:
+    registrar.register(ContactRequest(ONE, 600, 1.0, UUID))
+
+    outcome = registrar.register(ContactRequest(TWO, 600, 1.0, UUID, 1))
+    assert isinstance(outcome, Accepted)
+    assert [one.contact for one in outcome.removed] == [ONE]
+    registrar.register(ContactRequest(ONE, 600, 1.0, UUID, 2))
+    assert registrar.contacts == [TWO, ONE]
+    registrar.register(ContactRequest(ONE, 600, 1.0, UUID))
+    assert [(one.contact, one.reg_id) for one in registrar.bindings] == [(ONE, None)]
+
+
+def test_phones_at_two_places_that_write_one_private_contact_are_two(registrar: Registrar) -> None:
+    private = ContactRequest("sip:1001@10.0.0.5:5060", 600)
+    registrar.register(private, call_id="one", source="198.51.100.1")
+    registrar.register(private, call_id="two", source="198.51.100.2")
+    assert [one.source for one in registrar.bindings] == ["198.51.100.1", "198.51.100.2"]
+
+    again = registrar.register(private, call_id="rebooted", source="198.51.100.2")
+    assert isinstance(again, Accepted)
+    assert len(again.refreshed) == 1
+    assert len(registrar.bindings) == 2
+
+
+def test_a_phone_whose_network_got_another_address_stays_one(registrar: Registrar) -> None:
+    private = ContactRequest("sip:1001@10.0.0.5:5060", 600)
+    registrar.register(private, source="198.51.100.1")
+
+    outcome = registrar.register(private, source="198.51.100.9")
+
+    assert isinstance(outcome, Accepted)
+    assert [one.source for one in outcome.removed] == ["198.51.100.1"]
+    assert [one.source for one in registrar.bindings] == ["198.51.100.9"]
+
+
+@pytest.mark.parametrize("uri", ["sip:1001@phone.test", ONE])
+def test_a_contact_that_means_the_same_everywhere_is_one_from_wherever(
+    registrar: Registrar, uri: str
+) -> None:
+    registrar.register(ContactRequest(uri, 600), call_id="one")
+
+    registrar.register(ContactRequest(uri, 600), call_id="two", source="198.51.100.2")
+
+    assert [one.source for one in registrar.bindings] == ["198.51.100.2"]
+
+
+def test_bindings_that_cannot_be_reached_give_way_the_first_to_end_first(
+    registrar: Registrar,
+) -> None:
+    for number in range(3):
+        registrar.register(ContactRequest(f"sip:1001@192.0.2.{number}", 600 - number))
+    registrar.gone = ("sip:1001@192.0.2.0", "sip:1001@192.0.2.1")
+
+    outcome = registrar.register(ContactRequest("sip:1001@192.0.2.9", 600))
+
+    assert isinstance(outcome, Accepted)
+    assert [one.contact for one in outcome.removed] == ["sip:1001@192.0.2.1"]
+    assert len(registrar.bindings) == 3
 
 
 def test_too_many_contacts_are_refused(registrar: Registrar) -> None:

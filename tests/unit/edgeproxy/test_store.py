@@ -51,7 +51,10 @@ class Desk:
             (ContactRequest(uri, expires_s),),
         )
         outcome = await self.registrations.update(
-            TENANT, AOR, wall_s, lambda current: decide(current, wanted, wall_s, RegistrarLimits())
+            TENANT,
+            AOR,
+            wall_s,
+            lambda current: decide(current, wanted, wall_s, RegistrarLimits(), lambda _: False),
         )
         assert isinstance(outcome, Accepted)
         return outcome
@@ -89,7 +92,7 @@ async def test_edge_that_was_slower_applies_its_change_to_what_the_other_wrote(d
         wanted = RegisterRequest(
             f"sip:{AOR}", "mine", 1, "", InstanceId("e1"), (ContactRequest("sip:a@mine", 600),)
         )
-        return decide(current, wanted, desk.clock.wall_s(), RegistrarLimits())
+        return decide(current, wanted, desk.clock.wall_s(), RegistrarLimits(), lambda _: False)
 
     read = desk.backing.state.get_versioned
     raced = False

@@ -1,5 +1,8 @@
 """Tokens: what is signed comes back, anything else does not."""
 
+from base64 import urlsafe_b64decode
+from ipaddress import ip_address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +42,19 @@ def test_token_survives_as_the_user_of_a_uri(token: Token) -> None:
 
     assert isinstance(uri, SipUri)
     assert uri.user == text
+
+
+def test_a_token_tells_nothing_and_is_the_same_at_every_edge() -> None:
+    token = Token(TokenKind.DIALOG, FLOW, "the-call-id", "callmanager-1")
+    text = CODEC.encode(token)
+
+    sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+    assert text == TokenCodec(b"secret of all edges").encode(token)
+    for part in (b"the-call-id", b"callmanager", ip_address(FLOW.host).packed):
+        assert part not in sealed
+    other = CODEC.encode(token._replace(call_id="the-call-ie"))
+    assert text[:24] != other[:24]
 
 
 def test_every_changed_character_is_noticed() -> None:

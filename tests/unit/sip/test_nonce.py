@@ -5,11 +5,12 @@ import pytest
 from parley.sip.nonce import NonceCounts, NonceFactory, NonceState
 
 SECRET = b"0123456789abcdef"
+MAKER = b"edge-1"
 NOW = 1_790_000_000.25
 
 
 def test_a_nonce_is_fresh_for_its_source_until_its_time_is_up() -> None:
-    factory = NonceFactory(SECRET, ttl_s=300)
+    factory = NonceFactory(SECRET, 300, MAKER)
     nonce = factory.make(NOW, "192.0.2.1")
     assert factory.check(nonce, NOW, "192.0.2.1") is NonceState.FRESH
     assert factory.check(nonce, NOW + 300, "192.0.2.1") is NonceState.FRESH
@@ -17,19 +18,22 @@ def test_a_nonce_is_fresh_for_its_source_until_its_time_is_up() -> None:
     assert factory.check(nonce, NOW, "192.0.2.2") is NonceState.INVALID
 
 
-def test_another_instance_with_the_secret_knows_the_nonce() -> None:
-    nonce = NonceFactory(SECRET, 300).make(NOW, "a")
-    assert NonceFactory(SECRET, 300).check(nonce, NOW - 1, "a") is NonceState.FRESH
-    assert NonceFactory(SECRET[::-1], 300).check(nonce, NOW, "a") is NonceState.INVALID
+def test_another_maker_with_the_secret_tells_whose_the_nonce_is() -> None:
+    nonce = NonceFactory(SECRET, 300, MAKER).make(NOW, "a")
+    other = NonceFactory(SECRET, 300, b"edge-2")
+    assert other.check(nonce, NOW - 1, "a") is NonceState.ELSEWHERE
+    assert other.check(nonce, NOW + 301, "a") is NonceState.STALE
+    assert other.check(nonce, NOW, "b") is NonceState.INVALID
+    assert NonceFactory(SECRET[::-1], 300, MAKER).check(nonce, NOW, "a") is NonceState.INVALID
 
 
 def test_no_two_nonces_are_equal() -> None:
-    factory = NonceFactory(SECRET, 300)
+    factory = NonceFactory(SECRET, 300, MAKER)
     assert len({factory.make(NOW, "a") for _ in range(100)}) == 100
 
 
 def test_changed_or_foreign_nonces_are_invalid() -> None:
-    factory = NonceFactory(SECRET, 300)
+    factory = NonceFactory(SECRET, 300, MAKER)
     nonce = factory.make(NOW, "a")
     for at in range(len(nonce)):
         changed = nonce[:at] + ("A" if nonce[at] != "A" else "B") + nonce[at + 1 :]
@@ -40,7 +44,12 @@ def test_changed_or_foreign_nonces_are_invalid() -> None:
 
 def test_a_short_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="16 bytes"):
-        NonceFactory(b"short", 300)
+        NonceFactory(b"short", 300, MAKER)
+
+
+def test_a_maker_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="6 bytes"):
+        NonceFactory(SECRET, 300, b"edge")
 
 
 def test_each_count_is_accepted_once_within_the_window() -> None:
@@ -67,8 +76,21 @@ def test_a_nonce_first_seen_in_the_middle_is_not_trusted() -> None:
 
 
 def test_the_oldest_nonces_are_forgotten() -> None:
+    factory = NonceFactory(SECRET, 300, MAKER)
     counts = NonceCounts(max_nonces=2)
-    assert all(counts.accept(nonce, 1) for nonce in "abc")
-    assert not counts.accept("a", 2)
-    assert counts.accept("b", 2)
-    assert counts.accept("c", 2)
+    nonces = [factory.make(NOW + at, "a") for at in range(3)]
+    assert all(counts.accept(nonce, 1) for nonce in nonces)
+    assert not counts.accept(nonces[0], 2)
+    assert counts.accept(nonces[1], 2)
+    assert counts.accept(nonces[2], 2)
+
+
+def test_a_nonce_that_was_forgotten_cannot_be_begun_again() -> None:
+    factory = NonceFactory(SECRET, 300, MAKER)
+    counts = NonceCounts(max_nonces=1)
+    older, used, younger = (factory.make(NOW + at, "a") for at in (-1, 0, 1))
+    assert counts.accept(used, 1)
+    assert counts.accept(younger, 1)
+    assert not counts.accept(used, 1)
+    assert not counts.accept(older, 1)
+    assert counts.accept(factory.make(NOW + 2, "a"), 1)

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from parley.sip.transaction import ResponseReceived
+
 
 @pytest.fixture
 async def two(cluster: Any) -> tuple[Any, Any]:
@@ -47,6 +49,30 @@ async def test_requests_for_no_call_are_refused(cluster: Any, script: Any, two: 
         ann.to = member.hop
         ann.ask("INFO")
         await script.response(ann, 481)
+
+
+async def test_an_invite_that_is_good_as_a_repeated_one_only_begins_no_call(
+    cluster: Any, script: Any, two: Any
+) -> None:
+    one, other = two
+    ann, bob = await cluster.pair(one)
+    ann.call("1002", x_parley_repeated="1")
+    await script.response(ann, 481)
+    ann.call("1002")
+    await script.request(bob, "INVITE")
+    copy = ann.invite.copy()
+    copy.remove_first_value("via")
+    copy.add("x-parley-repeated", "1")
+    ann.node.send_request(copy.copy(), other.hop)
+    refused = await script.response(ann, 503)
+    assert refused.get("x-parley-owner") == one.manager.instance
+    again = ann.node.send_request(copy, one.hop)
+    bob.respond(486)
+    await script.expect(
+        ann,
+        ResponseReceived,
+        lambda event: event.transaction is again and event.response.status == 486,
+    )
 
 
 async def test_the_bye_that_ended_a_call_gets_its_answer_again_when_it_is_repeated(

@@ -13,7 +13,7 @@ class Binding(Struct, frozen=True, kw_only=True):
         contact: the Contact URI as the phone wrote it; the Request-URI to reach it.
         path: Path values, topmost first; the Route to reach it (RFC 3327).
         expires_at: Unix seconds.
-        instance_id: `+sip.instance` (RFC 5626), with `reg_id` the identity of the flow.
+        instance_id: `+sip.instance` (RFC 5626): one phone, with `reg_id` one of its flows.
         call_id: Call-ID header of the REGISTER, with `cseq` the order of its refreshes.
         edge: the edge proxy that holds the flow.
         source: IP address the REGISTER came from.
@@ -30,3 +30,13 @@ class Binding(Struct, frozen=True, kw_only=True):
     user_agent: str = ""
     edge: InstanceId
     source: str
+
+    @property
+    def identity(self) -> tuple[str, str | int | None]:
+        """What no two bindings of an AOR share: of a phone that says who it is, instance and flow.
+
+        Else contact and source: behind NAT, phones at two places may well write one contact.
+        """
+        if self.instance_id is not None:
+            return self.instance_id, self.reg_id
+        return self.contact, self.source

@@ -18,7 +18,6 @@ from parley.sip.message import Request
 from parley.sip.nonce import NonceCounts as NonceCounts
 from parley.sip.nonce import NonceFactory as NonceFactory
 from parley.sip.nonce import NonceState as NonceState
-from parley.sip.uri import SipUri, parse_uri
 
 
 def _md5(data: bytes) -> str:
@@ -157,46 +156,25 @@ def verify(
     credentials: Credentials,
     method: str,
     ha1_by_algorithm: Mapping[str, str],
-    body: bytes = b"",
 ) -> bool:
     """Tells whether the credentials prove the password.
 
     Args:
         credentials: their nonce and count are checked elsewhere.
         method: of the request that carries them.
-        ha1_by_algorithm: e.g. {"MD5": "...", "SHA-256": "..."}; only these are accepted.
-        body: counts if the client chose qop=auth-int.
+        ha1_by_algorithm: e.g. {"MD5": "...", "SHA-256": "..."}; only these are accepted, and
+            of qop only "auth", which alone is offered.
     """
     secret = ha1_by_algorithm.get(credentials.algorithm)
     if (
         secret is None
         or credentials.algorithm not in _HASHES
-        or credentials.qop.lower() not in ("auth", "auth-int")
+        or credentials.qop.lower() != "auth"
         or not credentials.response.isascii()
     ):
         return False
-    expected = _response(credentials, method, secret, body)
+    expected = _response(credentials, method, secret)
     return hmac.compare_digest(expected, credentials.response)
-
-
-def covers(credentials: Credentials, request: Request) -> bool:
-    """Whether the credentials were made for this Request-URI (RFC 3261 22.4 point 8).
-
-    Elements on the way may have added parameters: scheme, user and host decide.
-    """
-    if credentials.uri == request.uri_text:
-        return True
-    try:
-        claimed, actual = parse_uri(credentials.uri), request.uri
-    except RemoteProtocolError:
-        return False
-    if isinstance(claimed, SipUri) and isinstance(actual, SipUri):
-        return (claimed.scheme, claimed.user, claimed.host) == (
-            actual.scheme,
-            actual.user,
-            actual.host,
-        )
-    return claimed.matches(actual)
 
 
 def parse_challenge(text: str) -> Challenge:
@@ -268,7 +246,7 @@ def authorization(
         "realm": challenge.realm,
         "nonce": challenge.nonce,
         "uri": answer.uri,
-        "response": _response(answer, request.method, secret, request.body),
+        "response": _response(answer, request.method, secret),
         "algorithm": challenge.algorithm,
     }
     if answer.qop:
@@ -278,11 +256,9 @@ def authorization(
     return str(AuthParams("Digest", params))
 
 
-def _response(credentials: Credentials, method: str, secret: str, body: bytes) -> str:
+def _response(credentials: Credentials, method: str, secret: str) -> str:
     algorithm = credentials.algorithm
     a2 = f"{method}:{credentials.uri}"
-    if credentials.qop.lower() == "auth-int":
-        a2 += ":" + _HASHES[algorithm](body)
     middle = credentials.nonce
     if credentials.qop:
         middle += f":{credentials.nc}:{credentials.cnonce}:{credentials.qop}"

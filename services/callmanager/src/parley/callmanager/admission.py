@@ -68,15 +68,23 @@ class Admission:
             DomainError: the tenant is unknown, or what the decision needs is away.
             RemoteProtocolError: the request is malformed where it counts.
         """
+        tenant, attempt, decision = await self._decision(request)
+        return self._make(call_id, transaction, request, tenant, attempt, decision), decision
+
+    async def decide(self, request: Request) -> Decision:
+        """Decides where a call would go that came with this request; raises as `admit` does."""
+        _, _, decision = await self._decision(request)
+        return decision
+
+    async def _decision(self, request: Request) -> tuple[TenantSnapshot, Attempt, Decision]:
         attempt = _attempt(request)
         try:
             tenant = await self._tenant(request)
             for name in _unknown(tenant, attempt):
                 tenant = await self._directory.look_again(tenant.id, name) or tenant
-            decision = await self._decide(tenant, attempt, request)
+            return tenant, attempt, await self._decide(tenant, attempt, request)
         except (BackingError, TimeoutError) as error:
             raise TemporaryError("the decision's data is away") from error
-        return self._make(call_id, transaction, request, tenant, attempt, decision), decision
 
     async def _tenant(self, request: Request) -> TenantSnapshot:
         tenant_id = request.get(TENANT_HEADER)

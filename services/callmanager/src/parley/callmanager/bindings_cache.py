@@ -52,8 +52,8 @@ class BindingsCache:
     def note_bound(self, binding: Binding) -> None:
         """A phone registered, or refreshed; news older than what is known change nothing."""
         known = self._known(binding)
-        others = [one for one in known if not _is_same(one, binding)]
-        same = [one for one in known if _is_same(one, binding)]
+        others = [one for one in known if one.identity != binding.identity]
+        same = [one for one in known if one.identity == binding.identity]
         newest = max([*same, binding], key=_expiry)
         self.keep(_aor(binding), _encode([*others, newest]))
 
@@ -63,7 +63,7 @@ class BindingsCache:
         left = [
             one
             for one in known
-            if not _is_same(one, binding) or one.expires_at > binding.expires_at
+            if one.identity != binding.identity or one.expires_at > binding.expires_at
         ]
         if len(left) < len(known):
             self.keep(_aor(binding), _encode(left))
@@ -78,9 +78,3 @@ def _aor(binding: Binding) -> str:
 
 def _expiry(binding: Binding) -> float:
     return binding.expires_at
-
-
-def _is_same(one: Binding, other: Binding) -> bool:
-    if one.reg_id is not None and one.instance_id is not None:
-        return (one.instance_id, one.reg_id) == (other.instance_id, other.reg_id)
-    return one.contact == other.contact

@@ -132,7 +132,8 @@ class Call:
     def receive_request(self, leg_id: str, transaction: Any, request: Request, now: float) -> None:
         """Takes a request within a leg's dialog, CANCEL and ACK excepted."""
         leg = self.parts.leg(leg_id)
-        if leg is None or leg.dialog is None or (leg.is_closed and request.method != "BYE"):
+        is_known = leg is not None and leg.is_from_peer(request)
+        if leg is None or not is_known or (leg.is_closed and request.method != "BYE"):
             self.parts.caller.respond(transaction, request, 481)
         elif not in_dialog.adopt(self, leg, transaction, request):
             in_dialog.receive(self, leg, transaction, request, now)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from parley.callmanager.metrics import CallManagerMetrics
+from parley.callmanager.sip_profile import CALL_HEADER
 from parley.model.call import CallRecord
 from parley.model.ids import CallId
 from parley.sip.message import Message, Request
@@ -154,9 +155,21 @@ class Calls:
         """The call of this id."""
         return self._by_id.get(call_id)
 
-    def find(self, message: Message) -> LegAddress | None:
-        """The leg that an in-dialog request is for."""
-        return self._by_dialog.get((message.call_id, message.to.tag or ""))
+    def find(self, request: Request) -> LegAddress | None:
+        """The leg that an in-dialog request is for (RFC 3261 12.2.2).
+
+        Its route is a token that an edge has verified, and must be of this very call: with that of
+        another one a stranger who knows the dialog could speak in it. The leg itself compares the
+        remote tag, which it knows when its turn comes.
+        """
+        address = self.find_dialog(request)
+        if address is None or address.mailbox.call_id != request.get(CALL_HEADER):
+            return None
+        return address
+
+    def find_dialog(self, request: Request) -> LegAddress | None:
+        """The leg with this Call-ID and local tag, for a CANCEL, which has no token."""
+        return self._by_dialog.get((request.call_id, request.to.tag or ""))
 
     def made_by(self, message: Message) -> CallId | None:
         """The call that an INVITE with this Call-ID, From tag and CSeq number makes or made."""

@@ -195,7 +195,11 @@ class Leg:
     def waits_for(self, ack: Request) -> bool:
         """Whether this is the ACK to the 2xx that has none; not one to an earlier 2xx, repeated."""
         unacked = self.unacked_request
-        return unacked is not None and ack.cseq.number == unacked.cseq.number
+        return (
+            unacked is not None
+            and ack.cseq.number == unacked.cseq.number
+            and ack.from_.tag == unacked.from_.tag
+        )
 
     def presume_ack(self) -> bool:
         """Takes a new offer of the phone for the ACK to our 2xx; False when that ACK must be seen.
@@ -220,6 +224,11 @@ class Leg:
         self.send(bye, Purpose.BYE)
 
     # --- the phone's requests --------------------------------------------------------------
+
+    def is_from_peer(self, request: Request) -> bool:
+        """Whether a request found by Call-ID and our tag has the peer's tag, too (12.2.2)."""
+        dialog = self.dialog
+        return dialog is not None and dialog.id.remote_tag == (request.from_.tag or "")
 
     def check_request(self, request: Request) -> int | None:
         """Feeds an in-dialog request; returns the status that refuses it, if any."""

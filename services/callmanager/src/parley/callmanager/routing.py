@@ -129,9 +129,9 @@ def _targets(bindings: Sequence[Binding]) -> list[Target]:
     """One target per phone, the last registered phone first."""
     if len(bindings) == 1:
         return [_target(bindings[0])]
-    phones: dict[str, list[Target]] = {}
+    phones: dict[object, list[Target]] = {}
     for binding in sorted(bindings, key=attrgetter("expires_at"), reverse=True):
-        phone = binding.instance_id or binding.contact
+        phone = binding.instance_id or binding.identity
         phones.setdefault(phone, []).append(_target(binding))
     return [
         replace(flows[0], alternates=tuple(flows[1:])) if len(flows) > 1 else flows[0]

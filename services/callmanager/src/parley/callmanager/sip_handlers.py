@@ -21,11 +21,12 @@ from parley.callmanager.calls import Calls, LegAddress
 from parley.callmanager.errors import Draining, LoopDetected, TooManyCalls
 from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.peers import PROBE_HEADER, STATE_HEADER, Peers, ProbeUser
-from parley.callmanager.routing import Decision
+from parley.callmanager.routing import Decision, Refuse
 from parley.callmanager.sip_profile import (
     ACCEPT,
     ALLOW,
     CALL_HEADER,
+    REPEATED_HEADER,
     SUPPORTED_METHODS,
 )
 from parley.callmanager.stray_cancels import find_cancelled, move_way_back
@@ -205,13 +206,26 @@ class CallManagerHandler:
         elif request.method == "OPTIONS":
             if self.is_draining:
                 raise Draining
-            headers = (("allow", ALLOW), ("accept", ACCEPT))
-            self._answers.give(transaction, request, 200, headers)
+            answering = self._answer_options(transaction, request)
+            if self._admission.is_immediate(request):
+                run_now(answering)
+            else:
+                self._services.tasks.spawn(answering, name="answer to OPTIONS")
         elif request.method in SUPPORTED_METHODS:
             # BYE, INFO, UPDATE and their kin exist within a dialog only.
             self._answers.give(transaction, request, 481)
         else:
             self._answers.give(transaction, request, 405, (("allow", ALLOW),))
+
+    async def _answer_options(self, transaction: ServerTransaction, request: Request) -> None:
+        """Answers as an INVITE would be (RFC 3261 11.2)."""
+        try:
+            decision = await self._admission.decide(request)
+        except DomainError as error:
+            self._answers.refuse(transaction, request, error)
+            return
+        status = decision.status if isinstance(decision, Refuse) else 200
+        self._answers.give(transaction, request, status, (("allow", ALLOW), ("accept", ACCEPT)))
 
     # --- new calls -------------------------------------------------------------------------
 
@@ -222,6 +236,10 @@ class CallManagerHandler:
         refusal = self._calls.refusal_of(call_id)
         if refusal is not None:
             self._answers.give(transaction, request, refusal)
+            return
+        if request.has(REPEATED_HEADER):
+            # What proves the caller was given at another edge: enough for a call that there is.
+            self._absent.bring_request(transaction, request)
             return
         if self.is_draining or self._services.keeper.is_isolated:
             raise Draining

@@ -22,6 +22,7 @@ SOURCE_HEADER: Final = "x-parley-source"
 ROUTE_HEADER: Final = "x-parley-route"
 """In a request that refreshes the target: by which route its phone is reached from now on."""
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
+REPEATED_HEADER: Final = "x-parley-repeated"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 PASSED_HEADERS: Final = ("subject", "accept-language", "session-id", "user-to-user")
 """What of an INVITE is for the other party and means the same on the other leg.

@@ -33,7 +33,7 @@ def find_cancelled(
 def _candidates(
     calls: Calls, admitting: Mapping[CallId, Admitted], cancel: Request
 ) -> Iterable[ServerTransaction]:
-    address = calls.find(cancel)
+    address = calls.find_dialog(cancel)
     if address is not None:
         return address.mailbox.unanswered()
     call_id = calls.made_by(cancel)
@@ -63,6 +63,7 @@ def _are_one(invite: Request, cancel: Request) -> bool:
     return (
         invite.via.branch == cancel.via.branch
         and invite.call_id == cancel.call_id
+        and invite.from_.tag == cancel.from_.tag
         and invite.cseq.number == cancel.cseq.number
         and invite.get(SOURCE_HEADER) == cancel.get(SOURCE_HEADER)
     )

@@ -22,6 +22,7 @@ class EdgeAddresses:
         "_closed",
         "_inside_end",
         "_outside_ends",
+        "_outside_places",
         "_own",
         "_own_hosts",
         "_udp_number",
@@ -34,6 +35,7 @@ class EdgeAddresses:
         self.outside: dict[str, Hop] = {}
         self._inside_end = ""
         self._outside_ends: dict[str, str] = {}
+        self._outside_places: set[tuple[str, int]] = set()
         self._own: set[tuple[str, int]] = set()
         self._own_hosts: set[str] = set()
         self._closed: set[str] = set()
@@ -42,6 +44,7 @@ class EdgeAddresses:
     def add_outside(self, hop: Hop) -> None:
         """Adds an advertised hop; the first of a transport is the one that phones are told."""
         self._note(hop)
+        self._outside_places.add((hop.host.lower(), hop.port))
         self.outside.setdefault(hop.transport, hop)
         if hop.transport == "udp" and not self._udp_number:
             # Never 0, which older tokens hold.
@@ -94,6 +97,12 @@ class EdgeAddresses:
         if flow.transport != "udp" or not flow.flow:
             return flow
         return flow._replace(flow=0) if flow.flow == self._udp_number else None
+
+    def is_outside(self, uri: SipUri | TelUri) -> bool:
+        """Says whether a URI is what phones are told of this edge, on any transport."""
+        if not isinstance(uri, SipUri):
+            return False
+        return (uri.host, uri.port or 0) in self._outside_places
 
     def is_own_host(self, uri: SipUri | TelUri) -> bool:
         """Says whether a URI names this edge itself rather than a domain."""

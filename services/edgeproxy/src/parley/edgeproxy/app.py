@@ -1,7 +1,7 @@
 """Wires one edge proxy: the only file that knows all parts.
 
 Several edges may live in one process; nothing here is global. They share state, directory and
-secret, so any of them takes what another one signed.
+secret, so any of them takes what another one sealed.
 """
 
 import asyncio
@@ -21,11 +21,13 @@ from parley.edgeproxy.avalanche import Avalanche
 from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.binding_repair import BindingRepair
 from parley.edgeproxy.callmanagers import SERVICE_NAME, CallManagers
+from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.drain import SHARED_UDP_S, Drain
 from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, parse_networks
+from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.inside import InsideRequests
 from parley.edgeproxy.listeners import open_listeners
 from parley.edgeproxy.metrics import EdgeMetrics
@@ -135,6 +137,7 @@ class EdgeProxy:
         self._tasks.spawn(self._check_forwarded(), name="edge forwarded requests")
         self._tasks.spawn(self._repair.run(), name="edge binding repair")
         self._tasks.spawn(self._repair.pay(), name="edge owed bindings")
+        self._tasks.spawn(self._connections.run(), name="edge bindings of closed connections")
         self._is_started = True
 
     async def drain(self, timeout_s: float) -> None:
@@ -186,7 +189,7 @@ class EdgeProxy:
         )
         secret = _secret(settings)
         routes = Routes(TokenCodec(secret), addresses)
-        derivation = Derivation(secret)
+        derivation, hidden_vias = Derivation(secret), HiddenVias(secret)
         tenants = Tenants(directory, addresses, settings.default_domain.lower())
         failures = FailureLimiter(
             settings.auth_failures, settings.auth_window_s, settings.auth_ban_s
@@ -200,6 +203,7 @@ class EdgeProxy:
             user_failures=FailureLimiter(
                 settings.auth_user_failures, settings.auth_window_s, settings.auth_ban_s
             ),
+            has_room=self._handler.has_room,
             clock=clock,
             metrics=metrics,
         )
@@ -212,13 +216,23 @@ class EdgeProxy:
             ids=ids,
             metrics=metrics,
         )
+        self._connections = ConnectionBindings(
+            registrations=registrations,
+            events=events,
+            routes=routes,
+            discovery=self._backing.discovery,
+            instance=self.instance,
+            clock=clock,
+            metrics=metrics,
+        )
         registers = RegisterRequests(
             sender=self.node,
             authenticator=authenticator,
             registrations=registrations,
             events=events,
+            connections=self._connections,
             routes=routes,
-            addresses=addresses,
+            tenants=tenants,
             limits=RegistrarLimits(
                 settings.min_expires_s, settings.default_expires_s, settings.max_expires_s
             ),
@@ -238,13 +252,25 @@ class EdgeProxy:
                 metrics,
             )
         )
-        limiter = SourceLimiter(
-            settings.source_rate,
-            settings.source_burst,
-            parse_networks(settings.unlimited_sources),
+        limiter, heard = (
+            SourceLimiter(
+                settings.source_rate,
+                settings.source_burst,
+                parse_networks(settings.unlimited_sources),
+            )
+            for _ in range(2)
         )
-        inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
-        strays = Strays(self.node, self._callmanagers, derivation, addresses, clock, metrics)
+        inside = InsideRequests(proxy, routes, hidden_vias, addresses, self._callmanagers)
+        strays = Strays(
+            self.node,
+            self._callmanagers,
+            derivation,
+            addresses,
+            routes,
+            hidden_vias,
+            clock,
+            metrics,
+        )
         self._stray_cancels = StrayCancels(
             sender=self.node,
             proxy=proxy,
@@ -259,8 +285,10 @@ class EdgeProxy:
             inside=inside,
             outside=outside,
             registers=registers,
+            connections=self._connections,
             addresses=addresses,
             limiter=limiter,
+            heard=heard,
             avalanche=Avalanche(settings.register_rate, settings.register_burst),
             strays=strays,
             stray_cancels=self._stray_cancels,

@@ -9,21 +9,34 @@ Policy, chosen so that nobody learns which users exist:
   secret that nobody knows, which costs the same and fails like a wrong password: a new challenge.
 - Before credentials are called wrong, the database is asked once more (rationed): the user or the
   password may be new. That holds for known and unknown users alike, so its time tells nothing.
-- Wrong credentials count against their source address. Too many within a minute ban it for a
-  while: 403 without any look at what it sends. A stale nonce, or one used before, is nobody's
-  fault: the new challenge says `stale=true` and phones answer it without asking their user.
-- Nonces are signed and bound to the source address, not stored, so any edge with the same secret
-  takes them; counts (`nc`) are kept per edge.
-- The `uri` of the credentials is not compared with the Request-URI: phones behind proxies and
-  test tools write others. What it would add against replay, source-bound nonces and counts give.
+- Wrong credentials count against their source address, and against the user at that address. Too
+  many within a minute ban for a while: 403 without any look at what is sent. They count only where
+  the nonce was given to that very address not long ago: that alone proves that the sender hears us,
+  and is not somebody who writes another one's address on his packets.
+- Any other nonce is answered by a new one with `stale=true` (RFC 7616 3.3) before the credentials
+  are looked at, or passwords could be tried by nonces that do not count. It is nobody's fault: the
+  phone came from another edge or its network has changed; phones answer without asking their user.
+- A nonce is good at the edge that gave it, as long as that runs, for only there it is known which
+  counts (`nc`) were used. So what was overheard is worth nothing anywhere. A phone whose edge died
+  hears one more challenge. Only an INVITE that it had sent before and repeats may be taken with
+  another edge's nonce, and then as the call that it has made already, else it is challenged.
+- Credentials for another resource than the Request-URI's get 400 (RFC 7616 3.4.6 wants it: nobody
+  sends them by mistake twice); a new challenge would have clients that always write another one ask
+  for ever. `digest_uri.py` says what counts as another. qop and algorithms that were not offered
+  are no proof.
+- REGISTERs in their thousands are let through by a bucket that all phones share; only those take
+  from it whose nonce is good, or anybody could empty it.
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from parley.edgeproxy.avalanche import retry_after
+from parley.edgeproxy.digest_uri import is_for
 from parley.edgeproxy.guard import FailureLimiter
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.tenants import Tenants
@@ -36,20 +49,38 @@ from parley.sip.digest import (
     NonceState,
     challenge_headers,
     find_credentials,
+    parse_credentials,
     verify,
 )
+from parley.sip.errors import RemoteProtocolError
+from parley.sip.hop import Hop
 from parley.sip.message import Request
+from parley.sip.nonce import MAKER_BYTES
 from parley.sip.uri import SipUri, TelUri
 
 UNKNOWN_REALM: Final = "unknown.invalid"
 MAX_TEMPLATES: Final = 4096
 
 
+class Answer(Struct, frozen=True):
+    """What to answer instead: a challenge or a refusal."""
+
+    status: int
+    reason: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Caller(Struct, frozen=True):
-    """A phone that proved who it is."""
+    """A phone that proved who it is.
+
+    Attributes:
+        unless_known: None, or what to answer when the INVITE is not one that was taken before: its
+            nonce is another edge's.
+    """
 
     tenant: TenantSnapshot
     extension: Extension
+    unless_known: Answer | None = None
 
     @property
     def aor(self) -> str:
@@ -62,14 +93,6 @@ class Caller(Struct, frozen=True):
         return f"<{SipUri('sip', self.extension.number, self.tenant.domain)}>"
 
 
-class Answer(Struct, frozen=True):
-    """What to answer instead: a challenge or a refusal."""
-
-    status: int
-    reason: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 _NONCE_MARK: Final = "@nonce@"
 
 
@@ -78,12 +101,13 @@ class Authenticator:
 
     Args:
         tenants: where users and their secrets are.
-        secret: shared by all edges.
+        secret: shared by all edges, so that one knows the nonces of another.
         nonce_life_s: how long a nonce is taken.
         algorithms: challenges offered, in this order.
         failures: addresses that failed too often.
         user_failures: the same per address and user: a phone with a wrong password tries again with
             every challenge, and must not take the others behind its address along.
+        has_room: takes a place among the REGISTERs that are let through; False when there is none.
         clock: for nonces and failures.
         metrics: counts.
     """
@@ -97,12 +121,15 @@ class Authenticator:
         algorithms: Sequence[str],
         failures: FailureLimiter,
         user_failures: FailureLimiter,
+        has_room: Callable[[], bool],
         clock: Clock,
         metrics: EdgeMetrics,
     ) -> None:
         self._tenants = tenants
         self._nonces = NonceFactory(
-            hmac.digest(secret, b"parley edge nonce", "sha256"), nonce_life_s
+            hmac.digest(secret, b"parley edge nonce", "sha256"),
+            nonce_life_s,
+            os.urandom(MAKER_BYTES),
         )
         self._counts = NonceCounts()
         self._decoy_key = hmac.digest(secret, b"parley edge decoy", "sha256")
@@ -110,6 +137,7 @@ class Authenticator:
         self._templates: dict[tuple[str, bool], tuple[tuple[str, str], ...]] = {}
         self._failures = failures
         self._user_failures = user_failures
+        self._has_room = has_room
         self._clock = clock
         self._metrics = metrics
 
@@ -141,6 +169,20 @@ class Authenticator:
             return self._challenge(realm, source, is_registrar, is_stale=False)
         return await self._check(request, tenant, credentials, source, is_registrar)
 
+    def is_heard(self, request: Request, source: Hop) -> bool:
+        """Says whether a nonce in a request was given to its source: that is no forged one."""
+        for header in ("authorization", "proxy-authorization"):
+            text = request.get(header)
+            try:
+                credentials = None if text is None else parse_credentials(text)
+            except RemoteProtocolError:
+                continue
+            if credentials is not None:
+                state = self._nonces.check(credentials.nonce, self._clock.wall_s(), source.host)
+                if state in (NonceState.FRESH, NonceState.ELSEWHERE):
+                    return True
+        return False
+
     async def _check(
         self,
         request: Request,
@@ -154,7 +196,15 @@ class Authenticator:
         if self._user_failures.is_banned(user, now):
             self._metrics.refused["banned"].inc()
             return Answer(403)
+        if tenant is not None and not is_for(credentials.uri, request, tenant, self._tenants):
+            return Answer(400, "Credentials For Another Resource")
         state = self._nonces.check(credentials.nonce, self._clock.wall_s(), source)
+        is_repeat = state is NonceState.ELSEWHERE and request.method == "INVITE"
+        if state is not NonceState.FRESH and not is_repeat:
+            return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
+        if is_registrar and not self._has_room():
+            self._metrics.refused["avalanche"].inc()
+            return Answer(503, None, (("retry-after", retry_after(request.call_id)),))
         extension = self._prove(request, tenant, credentials)
         if extension is None and tenant is not None:
             newer = await self._tenants.look_again(tenant, credentials.username)
@@ -164,11 +214,10 @@ class Authenticator:
             self._metrics.auth_failures.inc()
             self._count_failure(source, user, now)
             return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
-        # A right answer to a nonce that is not ours: of the time before a restart, or the phone has
-        # changed networks. It asks for nothing but a new nonce.
-        if state is not NonceState.FRESH or not self._counts.accept(
-            credentials.nonce, credentials.count
-        ):
+        if is_repeat:
+            stale = self._challenge(credentials.realm, source, is_registrar, is_stale=True)
+            return Caller(tenant, extension, stale)
+        if not self._counts.accept(credentials.nonce, credentials.count):
             return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
         return Caller(tenant, extension)
 
@@ -179,8 +228,10 @@ class Authenticator:
         extension = None if tenant is None else tenant.find_auth_name(credentials.username)
         if extension is not None and not extension.enabled:
             extension = None
+        if credentials.algorithm not in self._algorithms:
+            return None
         secrets = self._decoy(credentials) if extension is None else extension.ha1
-        is_proved = verify(credentials, request.method, secrets, request.body)
+        is_proved = verify(credentials, request.method, secrets)
         return extension if is_proved else None
 
     def _count_failure(self, source: str, user: str, now: float) -> None:

@@ -87,11 +87,11 @@ class BindingMemory:
 
 
 def merged(current: Sequence[StoredBinding], remembered: Sequence[StoredBinding]) -> Accepted:
-    """Puts back what is missing or older: a binding of the same contact that ends earlier."""
+    """Puts back what is missing or older: a binding of the same identity that ends earlier."""
     outcome = Accepted(list(current))
-    places = {_name(one): at for at, one in enumerate(current)}
+    places = {one.identity: at for at, one in enumerate(current)}
     for one in remembered:
-        at = places.get(_name(one))
+        at = places.get(one.identity)
         if at is None:
             outcome.bindings.append(one)
             outcome.added.append(one)
@@ -99,9 +99,3 @@ def merged(current: Sequence[StoredBinding], remembered: Sequence[StoredBinding]
             outcome.bindings[at] = one
             outcome.refreshed.append(one)
     return outcome
-
-
-def _name(one: StoredBinding) -> tuple[str, int | None]:
-    if one.reg_id is not None and one.instance_id is not None:
-        return one.instance_id, one.reg_id
-    return one.contact, None

@@ -19,6 +19,7 @@ ROUTE_HEADER: Final = "x-parley-route"
 OWNER_HEADER: Final = "x-parley-owner"
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
 UNKNOWN_HEADER: Final = "x-parley-unknown"
+REPEATED_HEADER: Final = "x-parley-repeated"
 IDENTITY_HEADER: Final = "p-asserted-identity"
 INTERNAL_PREFIX: Final = "x-parley-"
 

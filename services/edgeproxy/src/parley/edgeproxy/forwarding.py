@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from parley.edgeproxy.authentication import Answer
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.sip.transaction import ClientTransaction, ServerTransaction
@@ -46,6 +47,8 @@ class Forwarding:
         call_id: our id of the call; what call managers are chosen by.
         owner: the call manager it should go to; empty for a new call.
         new_from: the caller's flow when no call manager has this call yet, so any may have it.
+        unless_known: what the phone hears when no call manager knows the INVITE, which may be a
+            repeated one only; None for all others.
         branch: of our Via, whichever way the request is sent.
         tried: instances that were sent it in this round, the present one last; it is empty before
             the first and between rounds.
@@ -64,6 +67,7 @@ class Forwarding:
     call_id: str = ""
     owner: str = ""
     new_from: Hop | None = None
+    unless_known: Answer | None = None
     branch: str = ""
     tried: tuple[str, ...] = ()
     redirects: int = 0

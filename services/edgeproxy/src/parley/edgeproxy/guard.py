@@ -3,7 +3,8 @@
 Both tables are bounded: when one is full its oldest entry makes room, so a flood from forged
 addresses costs memory once and forgives at worst a burst. Addresses of `exempt` networks (the
 machine itself, a monitoring network) have no rate limit; nobody is exempt from the limit on
-failures, which is what stops password guessing.
+failures, which is what stops password guessing. The address of a datagram may be forged, so who
+shows that it is not has a rate limit of its own, and only such failures count.
 """
 
 from collections.abc import Iterable

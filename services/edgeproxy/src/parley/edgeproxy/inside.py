@@ -5,6 +5,7 @@ from typing import Final
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.borders import CALL_HEADER, decrement_max_forwards, strip_internal
 from parley.edgeproxy.callmanagers import CallManagers
+from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.proxy import Proxy
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.token import Token, TokenKind
@@ -21,9 +22,15 @@ class InsideRequests:
     """Forwards what call managers send."""
 
     def __init__(
-        self, proxy: Proxy, routes: Routes, addresses: EdgeAddresses, callmanagers: CallManagers
+        self,
+        proxy: Proxy,
+        routes: Routes,
+        hidden_vias: HiddenVias,
+        addresses: EdgeAddresses,
+        callmanagers: CallManagers,
     ) -> None:
         self._proxy = proxy
+        self._hidden_vias = hidden_vias
         self._routes = routes
         self._addresses = addresses
         self._callmanagers = callmanagers
@@ -53,6 +60,7 @@ class InsideRequests:
         if request.method in DIALOG_METHODS and request.to.tag is None:
             self._record_route(outgoing, flow)
         strip_internal(outgoing)
+        self._hidden_vias.hide(outgoing)
         self._proxy.forward_outward(outgoing, flow, transaction)
 
     def on_ack(self, request: Request) -> None:
@@ -62,6 +70,7 @@ class InsideRequests:
         flow = None if token is None else self._addresses.own_flow(token.flow)
         if flow is not None and decrement_max_forwards(outgoing):
             strip_internal(outgoing)
+            self._hidden_vias.hide(outgoing)
             self._proxy.forward_ack(request, outgoing, flow)
 
     def _record_route(self, request: Request, flow: Hop) -> None:

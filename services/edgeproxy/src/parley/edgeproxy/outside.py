@@ -1,19 +1,18 @@
 """Requests from phones and peers: never trusted (architecture, section 3).
 
-Out of a dialog: REGISTER goes to the registrar, INVITE to a call manager once the caller is
-known, OPTIONS to us is answered, everything else is challenged first and then refused, so that a
-stranger learns nothing. Within a dialog the signed token of the route set is the proof: it names
-the call and its owner, and no new authentication is asked for.
+Out of a dialog: REGISTER goes to the registrar, INVITE and OPTIONS to a call manager once the
+caller is known, OPTIONS to us is answered, everything else is challenged first and then refused, so
+that a stranger learns nothing. Within a dialog the sealed token of the route set is the proof: it
+names the call and its owner, and no new authentication is asked for.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Answer, Authenticator, Caller
 from parley.edgeproxy.borders import (
+    REPEATED_HEADER,
     assert_call,
     assert_dialog,
     decrement_max_forwards,
@@ -22,9 +21,11 @@ from parley.edgeproxy.borders import (
 )
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding
+from parley.edgeproxy.methods import ALLOW, SERVED, status_out_of_dialog
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.peers import TrustedPeers
 from parley.edgeproxy.proxy import Proxy
+from parley.edgeproxy.requirements import is_secure_enough, unsupported
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.tenants import Tenants
 from parley.edgeproxy.token import Token, TokenKind
@@ -36,28 +37,10 @@ from parley.sip.transaction import ServerTransaction
 from parley.sip.uri import SipUri
 from parley.sip.via import parse_via
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY"
 ACCEPT: Final = "application/sdp, multipart/mixed, multipart/alternative"
 SUPPORTED: Final = "path, outbound"
 MAX_VIAS: Final = 70
 
-_UNSERVED: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        # Meaningful in a dialog only (RFC 3261 15, 3262, 3311, 6086).
-        "BYE": 481,
-        "INFO": 481,
-        "PRACK": 481,
-        "UPDATE": 481,
-        # Known, and not served out of a dialog.
-        "MESSAGE": 405,
-        "NOTIFY": 405,
-        "PUBLISH": 405,
-        "REFER": 405,
-        "SUBSCRIBE": 405,
-        "OPTIONS": 404,
-    }
-)
-_UNKNOWN_METHOD: Final = 501
 _TARGET_REFRESH: Final = frozenset(("INVITE", "UPDATE"))
 """Requests by which a phone says where it is now (RFC 3261 12.2, RFC 3311 5.1)."""
 
@@ -121,13 +104,26 @@ class OutsideRequests:
             self._enter_dialog(outgoing, request, token)
             self._proxy.ack_inward(request, outgoing, token)
 
-    def on_options(self, transaction: ServerTransaction) -> None:
-        """Tells what we can do; the same whoever asks and whoever is asked about."""
+    def on_options(self, transaction: ServerTransaction, request: Request) -> None:
+        """Tells what we can do; the same whoever asks (RFC 3261 11.2)."""
+        refusal = unsupported(request)
+        if refusal is not None:
+            self._proxy.respond(transaction, 420, headers=refusal)
+            return
         self._proxy.respond(
             transaction,
             200,
             headers=(("allow", ALLOW), ("accept", ACCEPT), ("supported", SUPPORTED)),
         )
+
+    def is_heard(self, request: Request, source: Hop) -> bool:
+        """Says whether a datagram shows that its source hears us, and is not a forged one.
+
+        Raises:
+            RemoteProtocolError: Route is malformed.
+        """
+        routes, authenticator = self._routes, self._authenticator
+        return routes.is_heard(request, source) or authenticator.is_heard(request, source)
 
     def is_for_us(self, request: Request) -> bool:
         """Says whether the request names this edge or no user at all."""
@@ -135,7 +131,7 @@ class OutsideRequests:
         return isinstance(uri, SipUri) and (uri.user is None or self._addresses.is_own_host(uri))
 
     async def on_new_request(self, transaction: ServerTransaction, request: Request) -> None:
-        """Authenticates a request out of a dialog; forwards an INVITE, refuses the rest.
+        """Authenticates a request out of a dialog; forwards an INVITE or OPTIONS, refuses the rest.
 
         Raises:
             RemoteProtocolError: a header that counts here is malformed.
@@ -150,18 +146,18 @@ class OutsideRequests:
             self._refuse(transaction, request, status)
             return
         caller = await self._identify(request)
-        if isinstance(caller, Caller | PeerCaller) and request.method == "INVITE":
+        status = status_out_of_dialog(request.method)
+        if isinstance(caller, Caller | PeerCaller) and status == SERVED:
             await self._proxy.look_for_callmanagers()
         if transaction.is_answered:
             return  # cancelled while we looked something up
         if isinstance(caller, Answer):
             self._proxy.respond(transaction, caller.status, caller.reason, caller.headers)
-        elif request.method != "INVITE":
-            status = _UNSERVED.get(request.method, _UNKNOWN_METHOD)
+        elif status != SERVED:
             headers = () if status == 481 else (("allow", ALLOW),)
             self._proxy.respond(transaction, status, headers=headers)
         else:
-            self._start_call(transaction, outgoing, caller)
+            self._enter(transaction, outgoing, caller)
 
     async def _identify(self, request: Request) -> "Caller | PeerCaller | Answer":
         source = request.source
@@ -175,7 +171,7 @@ class OutsideRequests:
             return Answer(404)
         return PeerCaller(tenant, request.from_.uri_text)
 
-    def _start_call(
+    def _enter(
         self, transaction: ServerTransaction, outgoing: Request, caller: "Caller | PeerCaller"
     ) -> None:
         call_id = self._derivation.call_id(transaction.request)
@@ -186,8 +182,16 @@ class OutsideRequests:
             outgoing.uri = SipUri(uri.scheme, uri.user, caller.tenant.domain, params=uri.params)
         strip_foreign(outgoing)
         strip_credentials(outgoing)
-        forwarding = Forwarding(transaction, is_inward=True, call_id=call_id, new_from=source)
+        forwarding = Forwarding(
+            transaction,
+            is_inward=True,
+            call_id=call_id,
+            new_from=source,
+            unless_known=caller.unless_known,
+        )
         assert_call(outgoing, call_id, source.host, caller.tenant.id, caller.identity)
+        if caller.unless_known is not None:
+            outgoing.add(REPEATED_HEADER, "1")
         self._proxy.forward_inward(outgoing, forwarding)
 
     def _dialog_token(self, request: Request) -> Token | None:
@@ -212,8 +216,8 @@ class OutsideRequests:
             return 483
         if request.has("proxy-require"):
             return 420
-        _ = request.uri  # an unknown scheme is answered by 416 (16.3 step 2)
-        return None
+        # An unknown scheme is answered by 416 (16.3 step 2).
+        return None if is_secure_enough((request.uri,), request.source) else 403
 
     def _is_looped(self, vias: list[str]) -> bool:
         if len(vias) > MAX_VIAS:
@@ -226,10 +230,8 @@ class OutsideRequests:
         )
 
     def _refuse(self, transaction: ServerTransaction, request: Request, status: int) -> None:
-        headers: tuple[tuple[str, str], ...] = ()
-        if status == 420:
-            headers = (("unsupported", ", ".join(request.values("proxy-require"))),)
-        self._proxy.respond(transaction, status, headers=headers)
+        headers = unsupported(request) if status == 420 else None
+        self._proxy.respond(transaction, status, headers=headers or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ class PeerCaller:
 
     tenant: TenantSnapshot
     uri_text: str
+    unless_known: None = None
 
     @property
     def identity(self) -> str:

@@ -151,13 +151,22 @@ class Proxy:
             return
         if status >= 200:
             self._settle(forwarding)
-        response.remove_first_value("via")
-        if not response.has("via"):
+        if status == 481 and forwarding.unless_known is not None:
+            answer = forwarding.unless_known
+            self.respond(forwarding.server, answer.status, answer.reason, answer.headers)
             return
         if forwarding.is_inward:
+            response.remove_first_value("via")
+            if not response.has("via"):
+                return
             strip_internal(response)
+            self._routes.hide_inside(response)
         else:
+            # What we hid from the phone, and it cannot have changed.
+            response.remove("via")
+            response.copy_lines("via", forwarding.server.request)
             strip_foreign(response)
+            self._routes.add_inside(response)
         self._sender.respond(forwarding.server, response)
 
     def on_failure(self, client: ClientTransaction, cause: str) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from parley.edgeproxy.requirements import is_secure_enough
 from parley.model.ids import InstanceId
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request
@@ -29,6 +30,7 @@ class ContactRequest(Struct, frozen=True):
 
     Attributes:
         expires_s: None when neither the contact nor the request says.
+        instance_id: not of one contact among several, which need bindings of their own.
         reg_id: only where outbound applies to the request, else None.
     """
 
@@ -67,6 +69,9 @@ class Refused(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+SIPS_NEEDS_TLS: Final = Refused(403, "SIPS Needs TLS")
+
+
 def read_register(
     request: Request, aor: str, edge: InstanceId, own_path: str
 ) -> RegisterRequest | Refused:
@@ -95,6 +100,13 @@ def read_register(
     paths = request.values("path") if request.has("path") else []
     if len(paths) > MAX_PATHS:
         return Refused(403, "Too Many Path Values")
+    contacts: tuple[ContactRequest, ...] = ()
+    if not removes_all:
+        uris = [request.uri, request.to.uri, *[one.uri for one in values]]
+        if not is_secure_enough(uris, source):
+            return SIPS_NEEDS_TLS
+        is_alone = len(values) == 1
+        contacts = tuple([_read_contact(one, expires, outbound, is_alone) for one in values])
     user_agent = request.get("user-agent") or ""
     return RegisterRequest(
         aor=aor,
@@ -102,9 +114,7 @@ def read_register(
         cseq=request.cseq.number,
         source=source.host if source is not None else "",
         edge=edge,
-        contacts=()
-        if removes_all
-        else tuple([_read_contact(one, expires, outbound) for one in values]),
+        contacts=contacts,
         path=(own_path, *paths),
         user_agent=user_agent[:MAX_USER_AGENT_CHARS],
         removes_all=removes_all,
@@ -129,7 +139,7 @@ def _find_outbound(request: Request, contacts: Sequence[NameAddr]) -> bool | Non
 
 
 def _read_contact(
-    value: NameAddr, default_expires_s: int | None, uses_outbound: bool
+    value: NameAddr, default_expires_s: int | None, uses_outbound: bool, is_alone: bool
 ) -> ContactRequest:
     uri = value.uri
     if not isinstance(uri, SipUri):
@@ -142,6 +152,8 @@ def _read_contact(
     instance_id = value.get_param("+sip.instance")
     if instance_id is not None and not _is_plain_instance(instance_id):
         raise RemoteProtocolError("+sip.instance is malformed")
+    if not is_alone:
+        instance_id = None
     expires = params.get("expires")
     return ContactRequest(
         value.uri_text,

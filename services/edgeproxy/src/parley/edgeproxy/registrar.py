@@ -5,14 +5,22 @@ the new list with what changed, or a refusal, comes out. All contacts of a reque
 none.
 
 Choices where the RFC leaves one:
-- A contact is the same binding when its URI is equal by 19.1.4, or, for a phone that uses outbound
-  (RFC 5626), when `+sip.instance` and `reg-id` are equal, whatever its URI.
+- One instance is one phone (`+sip.instance`, RFC 5626 4.1). It has one binding, the newest,
+  whatever its URI: ports and addresses change with every restart; with outbound it has one for each
+  `reg-id`. Without outbound it takes a binding back by its URI only: that may be an older one's.
+- Else a contact is the same binding when its URI is equal by 19.1.4. A URI with another address
+  than the source's is written behind NAT and means something there only: phones at two places may
+  write the same one. It is the same phone when the source is the same, or the Call-ID, which a
+  phone keeps when its network gets another address.
+- When there are too many, bindings that hang on a connection which is gone give way, the one that
+  ends first before the others: a phone that connects anew is taken. Else 403.
 - An out-of-order CSeq within one Call-ID is refused with 500, as one within a dialog is.
 - An expiry longer than ours is shortened, a shorter one refused with 423 (10.3 step 7).
 - The list is ordered by q, the highest first, then by who registered first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import ip_address
 
 from msgspec import Struct
 
@@ -23,7 +31,7 @@ from parley.edgeproxy.register_request import (
     RegisterRequest,
 )
 from parley.model.registration import Binding
-from parley.sip.uri import parse_uri
+from parley.sip.uri import SipUri, parse_uri
 
 
 class StoredBinding(Binding, frozen=True, kw_only=True):
@@ -65,8 +73,17 @@ def decide(
     wanted: RegisterRequest,
     wall_s: float,
     limits: RegistrarLimits,
+    is_gone: Callable[[StoredBinding], bool],
 ) -> Accepted | Refused:
-    """Applies a REGISTER to the bindings of its AOR (RFC 3261 10.3 steps 6 to 8)."""
+    """Applies a REGISTER to the bindings of its AOR (RFC 3261 10.3 steps 6 to 8).
+
+    Args:
+        current: the bindings there are.
+        wanted: what the phone asks for.
+        wall_s: Unix time in seconds.
+        limits: of its tenant.
+        is_gone: says whether a binding's connection is closed; asked when there are too many.
+    """
     live = [one for one in current if one.expires_at > wall_s]
     outcome = Accepted(live)
     if len(live) != len(current):
@@ -77,7 +94,8 @@ def decide(
         refusal = _apply(outcome, wanted, contact, wall_s, limits)
         if refusal is not None:
             return refusal
-    if len(outcome.bindings) > limits.max_bindings and outcome.added:
+    surplus = len(outcome.bindings) - limits.max_bindings
+    if surplus > 0 and outcome.added and not _make_room(outcome, surplus, is_gone):
         return Refused(403, "Too Many Contacts Registered")
     if len(outcome.bindings) > 1:
         outcome.bindings.sort(key=_descending_q)
@@ -99,6 +117,10 @@ def _contact_value(one: StoredBinding, wall_s: float) -> str:
         if one.reg_id is not None:
             text += f";reg-id={one.reg_id}"
     return text
+
+
+def _expiry(one: StoredBinding) -> float:
+    return one.expires_at
 
 
 def _descending_q(one: StoredBinding) -> float:
@@ -126,7 +148,7 @@ def _apply(
     if 0 < expires_s < limits.min_expires_s:
         return Refused(423, None, (("min-expires", str(limits.min_expires_s)),))
     bindings = outcome.bindings
-    at = _find(bindings, contact)
+    at = _find(bindings, contact, wanted)
     if at is not None and _is_out_of_order(bindings[at], wanted):
         return Refused(500, "CSeq Out of Order")
     if not expires_s:
@@ -137,10 +159,39 @@ def _apply(
     if at is None:
         bindings.append(made)
         outcome.added.append(made)
-    else:
+    elif bindings[at].identity == made.identity:
         bindings[at] = made
         outcome.refreshed.append(made)
+    else:
+        outcome.removed.append(bindings[at])
+        bindings[at] = made
+        outcome.added.append(made)
+    if made.instance_id is not None and len(bindings) > 1:
+        _drop_other_kind(outcome, made)
     return None
+
+
+def _drop_other_kind(outcome: Accepted, made: StoredBinding) -> None:
+    """Takes out what the phone bound with outbound when it goes without now, and the reverse."""
+    others = [
+        one
+        for one in outcome.bindings
+        if one.instance_id == made.instance_id and (one.reg_id is None) != (made.reg_id is None)
+    ]
+    for one in others:
+        outcome.bindings.remove(one)
+        outcome.removed.append(one)
+
+
+def _make_room(outcome: Accepted, count: int, is_gone: Callable[[StoredBinding], bool]) -> bool:
+    """Takes out so many bindings that cannot be reached; False when there are fewer."""
+    gone = [one for one in outcome.bindings if one not in outcome.added and is_gone(one)]
+    if len(gone) < count:
+        return False
+    for one in sorted(gone, key=_expiry)[:count]:
+        outcome.bindings.remove(one)
+        outcome.removed.append(one)
+    return True
 
 
 def _bind(wanted: RegisterRequest, contact: ContactRequest, expires_at: float) -> StoredBinding:
@@ -164,21 +215,37 @@ def _is_out_of_order(stored: Binding, wanted: RegisterRequest) -> bool:
     return stored.call_id == wanted.call_id and wanted.cseq <= stored.cseq
 
 
-def _find(bindings: Sequence[StoredBinding], contact: ContactRequest) -> int | None:
-    if contact.reg_id is not None:
+def _find(
+    bindings: Sequence[StoredBinding], contact: ContactRequest, wanted: RegisterRequest
+) -> int | None:
+    if contact.reg_id is not None or (contact.instance_id is not None and contact.expires_s != 0):
         for at, one in enumerate(bindings):
-            if one.reg_id == contact.reg_id and one.instance_id == contact.instance_id:
+            if one.instance_id == contact.instance_id and one.reg_id == contact.reg_id:
                 return at
-        return None
+        if contact.reg_id is not None:
+            return None
     for at, one in enumerate(bindings):
-        if one.contact == contact.uri:
+        if one.contact == contact.uri and one.source == wanted.source:
             return at
-    # Spelt differently, it may still be the same URI.
+    # Spelt differently, or from elsewhere, it may still be the same.
     uri = parse_uri(contact.uri) if bindings else None
     for at, one in enumerate(bindings):
         if one.reg_id is None and parse_uri(one.contact).matches(uri):
-            return at
+            is_one_place = one.source == wanted.source or one.call_id == wanted.call_id
+            if is_one_place or not (_is_behind_nat(uri, one) and _is_behind_nat(uri, wanted)):
+                return at
     return None
+
+
+def _is_behind_nat(uri: object, sender: StoredBinding | RegisterRequest) -> bool:
+    """Says whether the address in a contact is not the one that its REGISTER came from."""
+    if not isinstance(uri, SipUri) or uri.host == sender.source:
+        return False
+    try:
+        ip_address(uri.host)
+    except ValueError:
+        return False
+    return True
 
 
 def with_tenant_limit(limits: RegistrarLimits, max_bindings: int) -> RegistrarLimits:

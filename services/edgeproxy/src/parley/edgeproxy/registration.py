@@ -5,8 +5,8 @@ from email.utils import formatdate
 from typing import Final
 
 from parley.backing.errors import BackingError
-from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.authentication import Answer, Authenticator, Caller
+from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.forwarding import Sender
 from parley.edgeproxy.register_request import Refused, RegisterRequest, read_register
@@ -18,8 +18,10 @@ from parley.edgeproxy.registrar import (
     decide,
     with_tenant_limit,
 )
+from parley.edgeproxy.requirements import unsupported
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.tenants import Tenants
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
 from parley.sip.errors import RemoteProtocolError
@@ -27,7 +29,7 @@ from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, response_to
 from parley.sip.transaction import ServerTransaction
-from parley.sip.uri import SipUri
+from parley.sip.uri import SipUri, Uri
 
 DEFAULT_PORT: Final = 5060
 FLOW_TIMER_S: Final = 120
@@ -46,8 +48,9 @@ class RegisterRequests:
         authenticator: Authenticator,
         registrations: Registrations,
         events: RegistrationEvents,
+        connections: ConnectionBindings,
         routes: Routes,
-        addresses: EdgeAddresses,
+        tenants: Tenants,
         limits: RegistrarLimits,
         instance: InstanceId,
         clock: Clock,
@@ -57,8 +60,9 @@ class RegisterRequests:
         self._authenticator = authenticator
         self._registrations = registrations
         self._events = events
+        self._connections = connections
         self._routes = routes
-        self._addresses = addresses
+        self._tenants = tenants
         self._limits = limits
         self._instance = instance
         self._clock = clock
@@ -74,8 +78,13 @@ class RegisterRequests:
             BackingUnavailable, TemporaryError: shared state could not be read or written, and
                 this is more than a refresh of what this edge remembers.
         """
-        if request.has("require"):
-            refusal = _unsupported(request)
+        source = request.source
+        if source is None:
+            raise RemoteProtocolError("request without source", 500)
+        if source.transport != "udp":
+            self._connections.note_open(source)
+        if request.has("require") or request.has("proxy-require"):
+            refusal = unsupported(request)
             if refusal is not None:
                 self._respond(transaction, request, 420, None, refusal)
                 return
@@ -84,14 +93,15 @@ class RegisterRequests:
         if isinstance(caller, Answer):
             self._respond(transaction, request, caller.status, caller.reason, caller.headers)
             return
-        if not isinstance(identity, SipUri) or not self._may_change(caller, identity):
+        if not self._may_change(caller, identity, request.uri):
             self._respond(transaction, request, 403)
             return
-        wanted = read_register(request, f"sip:{caller.aor}", self._instance, self._path(request))
+        path = self._routes.path(way_back(request, source))
+        wanted = read_register(request, f"sip:{caller.aor}", self._instance, path)
         if isinstance(wanted, Refused):
             self._respond(transaction, request, wanted.status, wanted.reason, wanted.headers)
             return
-        await self._apply(transaction, request, caller, wanted)
+        await self._apply(transaction, request, caller, wanted, source)
 
     async def _apply(
         self,
@@ -99,15 +109,17 @@ class RegisterRequests:
         request: Request,
         caller: Caller,
         wanted: RegisterRequest,
+        source: Hop,
     ) -> None:
         tenant = caller.tenant
         wall_s = self._clock.wall_s()
         limits = with_tenant_limit(self._limits, tenant.settings.max_bindings)
         registrations, aor = self._registrations, caller.aor
+        is_gone = self._connections.is_gone
 
         def change(current: Sequence[StoredBinding]) -> Accepted | Refused:
             known = registrations.with_owed(aor, current, wall_s)
-            return decide(known, wanted, wall_s, limits)
+            return decide(known, wanted, wall_s, limits, is_gone)
 
         try:
             outcome = await registrations.update(tenant.id, aor, wall_s, change)
@@ -119,23 +131,25 @@ class RegisterRequests:
         if isinstance(outcome, Refused):
             self._respond(transaction, request, outcome.status, outcome.reason, outcome.headers)
             return
+        if source.transport != "udp" and wanted.contacts:
+            self._connections.note_bound(source, tenant.id, aor)
         headers = self._accepted_headers(request, wanted, outcome, wall_s)
         self._respond(transaction, request, 200, None, headers)
         if outcome.is_changed:
             self._events.publish(tenant.id, outcome)
 
-    def _may_change(self, caller: Caller, identity: SipUri) -> bool:
-        """Says whether the AOR in To is the caller's own (10.3 steps 4 and 5)."""
-        extension = caller.extension
-        if identity.user not in (extension.number, extension.auth_name):
-            return False
-        return identity.host in caller.tenant.domains or self._addresses.is_own_host(identity)
+    def _may_change(self, caller: Caller, aor: Uri, registrar: Uri) -> bool:
+        """Says whether we are the registrar meant and To is the caller's own (10.3 steps 1, 4, 5).
 
-    def _path(self, request: Request) -> str:
-        source = request.source
-        if source is None:
-            raise RemoteProtocolError("request without source", 500)
-        return self._routes.path(way_back(request, source))
+        A REGISTER to somebody else's registrar might be forwarded; we are no proxy for that.
+        """
+        if not isinstance(aor, SipUri) or not isinstance(registrar, SipUri):
+            return False
+        extension, tenant = caller.extension, caller.tenant
+        if aor.user not in (extension.number, extension.auth_name):
+            return False
+        tenants = self._tenants
+        return tenants.is_named_by(tenant, registrar) and tenants.is_named_by(tenant, aor)
 
     def _accepted_headers(
         self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float
@@ -186,12 +200,3 @@ def way_back(request: Request, source: Hop) -> Hop:
     if not isinstance(uri, SipUri) or uri.host != source.host or uri.transport not in (None, "udp"):
         return source
     return source._replace(port=uri.port or DEFAULT_PORT)
-
-
-_UNDERSTOOD: Final = frozenset(("path", "outbound"))
-
-
-def _unsupported(request: Request) -> _Headers | None:
-    """Returns the header of a 420 for extensions required that we lack (8.2.2.3)."""
-    missing = [one for one in request.values("require") if one.lower() not in _UNDERSTOOD]
-    return (("unsupported", ", ".join(missing)),) if missing else None

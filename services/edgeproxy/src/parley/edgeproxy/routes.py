@@ -1,10 +1,17 @@
-"""Route and Record-Route of this edge: loose routing by token (RFC 3261 16.4, 16.6, RFC 5658)."""
+"""Route and Record-Route of this edge: loose routing by token (RFC 3261 16.4, 16.6, RFC 5658).
+
+A call manager reaches us by our inside address, a phone by our outside one, and phones shall not
+see how we are called inside. So a phone is shown the outside value alone: towards call managers an
+INVITE gets both values, and the inside one is taken from the response; towards phones it gets one,
+and the other is put into the response. Any edge can do so: the token tells that a value is ours.
+"""
 
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.token import Token, TokenCodec, TokenKind
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Request
+from parley.sip.message import Request, Response
+from parley.sip.name_addr import NameAddr, parse_name_addr
 from parley.sip.uri import SipUri, TelUri
 
 OWN_ROUTES = 2
@@ -50,7 +57,7 @@ class Routes:
         return token
 
     def record(self, request: Request, token: Token, transport: str, *, is_inward: bool) -> None:
-        """Adds this edge's two Record-Routes, the one for the next hop on top.
+        """Adds this edge's Record-Routes, the one for the next hop on top.
 
         Args:
             request: about to be forwarded.
@@ -59,11 +66,38 @@ class Routes:
             is_inward: towards a call manager.
         """
         text = self._shared(token)
-        inside = self._addresses.inside_route(text)
-        outside = self._addresses.outside_route(text, transport)
-        lower, upper = (outside, inside) if is_inward else (inside, outside)
-        request.prepend("record-route", lower)
-        request.prepend("record-route", upper)
+        request.prepend("record-route", self._addresses.outside_route(text, transport))
+        if is_inward:
+            request.prepend("record-route", self._addresses.inside_route(text))
+
+    def hide_inside(self, response: Response) -> None:
+        """Takes from a response to a phone what is for call managers only."""
+        if response.has("record-route"):
+            values = response.values("record-route")
+            typed = response.record_routes
+            kept = [
+                text for text, one in zip(values, typed, strict=True) if not self._is_inside(one)
+            ]
+            if len(kept) < len(values):
+                response.set("record-route", ", ".join(kept))
+
+    def add_inside(self, response: Response) -> None:
+        """Adds to a phone's response what call managers reach us by."""
+        if not response.has("record-route"):
+            return
+        typed = response.record_routes
+        own = [at for at, one in enumerate(typed) if self._token_of(one.uri) is not None]
+        if len(own) != 1:
+            return  # none, or both: a request of an edge that showed both
+        values = response.values("record-route")
+        token = typed[own[0]].uri
+        if isinstance(token, SipUri):
+            values.insert(own[0] + 1, self._addresses.inside_route(token.user or ""))
+            response.set("record-route", ", ".join(values))
+
+    def _is_inside(self, value: NameAddr) -> bool:
+        is_own = self._token_of(value.uri) is not None
+        return is_own and not self._addresses.is_outside(value.uri)
 
     def moved(self, token: Token, source: Hop) -> str | None:
         """Returns the Route that reaches a phone which speaks from another flow than its token's.
@@ -87,6 +121,21 @@ class Routes:
                 del self._paths[next(iter(self._paths))]
             self._paths[flow] = path
         return path
+
+    def is_heard(self, request: Request, source: Hop) -> bool:
+        """Says whether the topmost Route is a token that was written for a request's source."""
+        if not request.has("route"):
+            return False
+        token = self._token_of(request.routes[0].uri)
+        return token is not None and token.flow.host == source.host
+
+    def flow_of(self, path: str) -> Hop | None:
+        """Returns the flow that a Path value of an edge names; None when no edge wrote it."""
+        try:
+            token = self._token_of(parse_name_addr(path).uri)
+        except RemoteProtocolError:
+            return None
+        return None if token is None else token.flow
 
     def _shared(self, token: Token) -> str:
         return self._codec.encode(token._replace(flow=self._addresses.shared_flow(token.flow)))

@@ -40,7 +40,8 @@ class EdgeSettings(Settings):
         zone: where it runs; call managers of the same zone are preferred.
         log_level: debug, info, warning, error.
         host: local address of the outside listeners.
-        advertised_host: what phones call us by when that is not `host`.
+        advertised_host: what phones call us by when that is not `host`; a REGISTER names this or a
+            domain of the tenant, or is refused.
         udp_port: outside UDP port; 0 picks one.
         tcp_port: outside TCP port; 0 picks one.
         tls_port: outside TLS port, used when a certificate is given.
@@ -53,17 +54,18 @@ class EdgeSettings(Settings):
         inside_port: its port; in one process with the call manager there is no such listener.
         health_host: address of the health port; not to be reached from outside.
         health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
-        secret: signs tokens and nonces; the same at all edges. Random when empty: fine for one
-            edge, whose calls and registrations then end with it.
+        secret: seals tokens and signs nonces; the same at all edges. Random when empty: fine for
+            one edge, whose calls and registrations then end with it.
         nonce_life_s: how long a nonce is taken, seconds.
-        digest_algorithms: challenges offered, in this order: MD5, SHA-256 (RFC 8760). Phones are
-            about that know MD5 alone and give up when they see another one at all.
+        digest_algorithms: challenges offered, in this order, and taken: MD5, SHA-256 (RFC 8760).
+            Phones are about that know MD5 alone and give up when they see another one at all.
         default_domain: the tenant of phones that send neither a domain nor a unique user name.
         min_expires_s: shortest registration taken.
         default_expires_s: what a phone gets that asks for nothing.
         max_expires_s: longest registration given.
         trusted_peers: `ip[:port]=domain`, whose INVITEs need no digest and belong to that tenant.
-        source_rate: requests a second that one address may keep up; 0: no limit.
+        source_rate: requests a second that one address may keep up; 0: no limit. Connections, and
+            datagrams that show that they come from that address, have an allowance of their own.
         source_burst: requests that it may send at once.
         unlimited_sources: networks without that limit.
         register_rate: registrations a second, of all phones together, that are let through for

@@ -14,6 +14,7 @@ import structlog
 from parley.backing.errors import BackingError
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.avalanche import Avalanche, retry_after
+from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.eager import run_eagerly
 from parley.edgeproxy.forwarding import Sender
 from parley.edgeproxy.guard import SourceLimiter
@@ -54,8 +55,10 @@ class EdgeParts:
     inside: InsideRequests
     outside: OutsideRequests
     registers: RegisterRequests
+    connections: ConnectionBindings
     addresses: EdgeAddresses
     limiter: SourceLimiter
+    heard: SourceLimiter
     avalanche: Avalanche
     strays: Strays
     stray_cancels: StrayCancels
@@ -81,14 +84,20 @@ class EdgeHandler:
         self._inside = parts.inside
         self._outside = parts.outside
         self._registers = parts.registers
+        self._connections = parts.connections
         self._addresses = parts.addresses
         self._limiter = parts.limiter
+        self._heard = parts.heard
         self._avalanche = parts.avalanche
         self._strays = parts.strays
         self._stray_cancels = parts.stray_cancels
         self._tasks = parts.tasks
         self._clock = parts.clock
         self._metrics = parts.metrics
+
+    def has_room(self) -> bool:
+        """Lets one more REGISTER go on to shared state; False while there are too many."""
+        return len(self._tasks) < MAX_WAITING and self._avalanche.admit(self._clock.now())
 
     def admits(self, request: Request) -> bool:
         """Implements `NodePolicy.admits`: a flood makes no transactions.
@@ -123,13 +132,13 @@ class EdgeHandler:
             self._metrics.count_request("outside", method)
             make_text(request)
             if method == "REGISTER":
-                self._on_register(transaction, request)
+                self._run(transaction, self._registers.on_register(transaction, request))
             elif method == "CANCEL":
                 self._stray_cancels.take(transaction, request)
             elif request.to.tag is not None:
                 self._outside.on_dialog_request(transaction, request)
             elif method == "OPTIONS" and self._outside.is_for_us(request):
-                self._outside.on_options(transaction)
+                self._outside.on_options(transaction, request)
             elif self.is_refusing and method == "INVITE":
                 self._proxy.respond(transaction, 503, "Draining", _TRY_LATER)
             else:
@@ -185,7 +194,8 @@ class EdgeHandler:
             self._proxy.on_failure(transaction, cause)
 
     def on_flow_closed(self, flow: Hop) -> None:
-        """Bindings keep naming a phone's flow, and its next use is answered by 430."""
+        """Learns that a connection is gone, and what was bound to it or under way there."""
+        self._connections.on_closed(flow)
         self._proxy.on_inside_closed(flow)
 
     def _is_inside(self, message: Message) -> bool:
@@ -193,19 +203,22 @@ class EdgeHandler:
 
     def _is_admitted(self, request: Request) -> bool:
         source = request.source
-        return source is not None and self._limiter.admit(source.host, self._clock.now())
+        if source is None:
+            return False
+        now = self._clock.now()
+        if source.transport == "udp":
+            if self._limiter.admit(source.host, now):
+                return True
+            # Whoever forges an address can empty its bucket, but has no token or nonce of its own.
+            if not self._is_heard(request, source):
+                return False
+        return self._heard.admit(source.host, now)
 
-    def _on_register(self, transaction: ServerTransaction, request: Request) -> None:
-        # A challenge is cheap; what proves itself is written to shared state.
-        if not request.has("authorization") or self._has_room():
-            self._run(transaction, self._registers.on_register(transaction, request))
-            return
-        self._metrics.refused["avalanche"].inc()
-        pause = retry_after(request.call_id)
-        self._proxy.respond(transaction, 503, None, (("retry-after", pause),))
-
-    def _has_room(self) -> bool:
-        return len(self._tasks) < MAX_WAITING and self._avalanche.admit(self._clock.now())
+    def _is_heard(self, request: Request, source: Hop) -> bool:
+        try:
+            return self._outside.is_heard(request, source)
+        except RemoteProtocolError:
+            return False
 
     def _run(self, transaction: ServerTransaction, work: Coroutine[Any, Any, None]) -> None:
         run_eagerly(self._answered(transaction, work), self._tasks, "sip request")

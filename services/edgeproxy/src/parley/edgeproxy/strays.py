@@ -17,7 +17,9 @@ from parley.edgeproxy.borders import strip_foreign, strip_internal
 from parley.edgeproxy.callmanagers import CallManagers, Candidate
 from parley.edgeproxy.derivation import Derivation, call_of, next_via
 from parley.edgeproxy.forwarding import Sender
+from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.metrics import EdgeMetrics
+from parley.edgeproxy.routes import Routes
 from parley.service.clock import Clock
 from parley.sip.errors import ProtocolError
 from parley.sip.hop import Hop
@@ -33,12 +35,14 @@ _MAX_REMEMBERED: Final = 4096
 class Strays:
     """Finds ways for responses."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wiring
         self,
         sender: Sender,
         callmanagers: CallManagers,
         derivation: Derivation,
         addresses: EdgeAddresses,
+        routes: Routes,
+        hidden_vias: HiddenVias,
         clock: Clock,
         metrics: EdgeMetrics,
     ) -> None:
@@ -46,6 +50,8 @@ class Strays:
         self._callmanagers = callmanagers
         self._derivation = derivation
         self._addresses = addresses
+        self._routes = routes
+        self._hidden_vias = hidden_vias
         self._clock = clock
         self._metrics = metrics
         # What could not be delivered lately -> how often it was tried again.
@@ -63,17 +69,20 @@ class Strays:
             via = next_via(response)
             if via is not None:
                 strip_internal(response)
+                self._routes.hide_inside(response)
                 self._sender.send(response, _way_to_phone(via))
             return
         top = response.via
         if not self._addresses.is_own_sent_by(top.host, top.sent_by_port):
             return
+        self._hidden_vias.reveal(response)
         if not self._derivation.is_own(response):
             return
         via = next_via(response)
         candidate = None if via is None else self._receiver(via)
         if candidate is not None:
             strip_foreign(response)
+            self._routes.add_inside(response)
             self._sender.send(response, candidate.hop)
 
     def reroute(self, response: Response, failed: Hop) -> Hop | None:

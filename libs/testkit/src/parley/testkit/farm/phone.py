@@ -151,17 +151,22 @@ class FarmPhone:
         self, request: Request, timeout_s: float, call: FarmCall | None = None
     ) -> Response:
         response = await self.transact(request.copy(), timeout_s, call)
-        names = _CHALLENGES.get(response.status)
-        if names is None:
-            return response
-        challenge = choose_challenge(response.get_all(names[0]))
-        assert challenge is not None, f"{response.status} without a challenge we know"
-        self._cseq += 1
-        request.set("cseq", f"{self._cseq} {request.method}")
-        cnonce = self._ids.token()
-        value = authorization(challenge, request, self.line.number, self.line.password, cnonce)
-        request.set(names[1], value)
-        return await self.transact(request, timeout_s, call)
+        # A second challenge that is stale: another edge than the one that gave the nonce.
+        for is_first in (True, False):
+            names = _CHALLENGES.get(response.status)
+            if names is None:
+                return response
+            challenge = choose_challenge(response.get_all(names[0]))
+            assert challenge is not None, f"{response.status} without a challenge we know"
+            if not (is_first or challenge.is_stale):
+                return response
+            self._cseq += 1
+            request.set("cseq", f"{self._cseq} {request.method}")
+            cnonce = self._ids.token()
+            value = authorization(challenge, request, self.line.number, self.line.password, cnonce)
+            request.set(names[1], value)
+            response = await self.transact(request.copy(), timeout_s, call)
+        return response
 
     # --- for calls -------------------------------------------------------------------------
 
