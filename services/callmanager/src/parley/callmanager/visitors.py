@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from parley.callmanager.peers import Peers
+from parley.callmanager.sip_profile import REPEATED_HEADER
 from parley.sip.message import Request, Response
 from parley.sip.transaction import ServerTransaction
 from parley.siptransport.node import SipNode
@@ -53,9 +54,13 @@ class RequestVisitor:
         self._refuse(self._transaction, self._request, 503, owner)
 
     def turn_away(self) -> None:
-        """481; 482 for an INVITE that makes a call, which has ended meanwhile."""
-        is_new = self._request.to.tag is None
-        self._refuse(self._transaction, self._request, 482 if is_new else 481, "")
+        """481; 482 for an INVITE that makes a call, which has ended meanwhile.
+
+        One that may be a repetition only gets 481: its edge challenges the caller then.
+        """
+        request = self._request
+        is_new = request.to.tag is None and not request.has(REPEATED_HEADER)
+        self._refuse(self._transaction, request, 482 if is_new else 481, "")
 
     def put_off(self) -> None:
         """503 that says so: the edge asks others, and again after a moment."""
