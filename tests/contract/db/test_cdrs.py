@@ -1,5 +1,6 @@
 """The database contract: one CDR per call, read by pages."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -56,6 +57,23 @@ def _record(call_id: str, *, tenant_id: TenantId = _T1, offset_s: float = 0) -> 
     )
 
 
+def _lost(real: CallRecord) -> CallRecord:
+    """Makes what a sweeper writes of a call that it believes lost."""
+    end = Termination(
+        result=CallResult.LOST, reason="owner-gone", sip_status=0, by=EndedBy.PLATFORM
+    )
+    return CallRecord(
+        call_id=real.call_id,
+        tenant_id=real.tenant_id,
+        caller="1001",
+        callee="",
+        dialled="1002",
+        started_at=real.started_at,
+        ended_at=real.ended_at,
+        termination=end,
+    )
+
+
 async def _store(db: Database, *records: CallRecord) -> list[CallRecord]:
     async with db.write() as connection:
         return await CdrRepository(db).upsert(connection, records)
@@ -80,25 +98,31 @@ async def test_record_of_a_lost_call_gives_way_to_the_real_one_but_never_back(
     db: Database,
 ) -> None:
     real = _record("c1")
-    end = Termination(
-        result=CallResult.LOST, reason="owner-gone", sip_status=0, by=EndedBy.PLATFORM
-    )
-    lost = CallRecord(
-        call_id=real.call_id,
-        tenant_id=real.tenant_id,
-        caller="1001",
-        callee="",
-        dialled="1002",
-        started_at=real.started_at,
-        ended_at=real.ended_at,
-        termination=end,
-    )
+    lost = _lost(real)
 
     assert await _store(db, lost) == [lost]
     assert await _store(db, real) == [real]
     assert await _store(db, lost) == []
 
     assert await CdrRepository(db).get(_T1, CallId("c1")) == real
+
+
+@pytest.mark.parametrize("lost_is_first", [True, False])
+async def test_real_record_stays_whoever_of_two_writers_at_a_time_commits_first(
+    db: Database, lost_is_first: bool
+) -> None:
+    real, lost = _record("c1"), _lost(_record("c1"))
+    first, second = (lost, real) if lost_is_first else (real, lost)
+    cdrs = CdrRepository(db)
+
+    async with db.write() as connection:
+        await cdrs.upsert(connection, [_record("c2"), first])
+        other = asyncio.ensure_future(_store(db, second, _record("c2")))
+        await asyncio.wait([other], timeout=0.1)
+        assert not other.done()
+    assert await other == ([real] if lost_is_first else [])
+
+    assert await cdrs.get(_T1, CallId("c1")) == real
 
 
 async def test_same_call_id_of_two_tenants_is_two_calls(db: Database) -> None:

@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from parley.backing.bus.base import Bus, Record, Subscription
+from parley.backing.db.changes import CONFIG_TOPIC
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionRepository
-from parley.backing.db.outbox import CONFIG_TOPIC
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.errors import BackingError
 from parley.backing.second_look import SecondLooks

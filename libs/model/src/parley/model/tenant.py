@@ -24,6 +24,7 @@ class Extension(Struct, frozen=True, kw_only=True):
             also the way to find phones that cannot send their domain.
         ha1: H(auth_name:domain:password) in hex by algorithm name; the password itself is not kept.
         ring_timeout_s: seconds to ring before the call counts as not answered; None: the tenant's.
+        version: grows with each change.
     """
 
     id: ExtensionId
@@ -34,6 +35,7 @@ class Extension(Struct, frozen=True, kw_only=True):
     ha1: dict[str, str] = field(default_factory=dict)
     ring_timeout_s: float | None = None
     enabled: bool = True
+    version: int = 1
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True):
@@ -60,6 +62,7 @@ class TenantSnapshot(Struct, frozen=True, kw_only=True):
         domains: all domains, the primary one first.
         extensions: by number.
         auth_names: number by digest user name; derived from `extensions` when not given.
+        version: grows with each change of anything of this tenant.
     """
 
     id: TenantId
@@ -70,6 +73,7 @@ class TenantSnapshot(Struct, frozen=True, kw_only=True):
     domains: tuple[str, ...] = ()
     auth_names: dict[str, str] = field(default_factory=dict)
     enabled: bool = True
+    version: int = 1
 
     def __post_init__(self) -> None:
         if not self.domains:

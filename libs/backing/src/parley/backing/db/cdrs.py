@@ -80,7 +80,8 @@ class CdrRepository:
                 CdrRow.result == CallResult.LOST.value, fresh.result != CallResult.LOST.value
             ),
         ).returning(CdrRow.tenant_id, CdrRow.call_id)
-        rows = [_row(record) for record in reversed(unique.values())]
+        # In one order everywhere: two processes that write the same calls never wait in a circle.
+        rows = [_row(unique[key]) for key in sorted(unique)]
         written = (await connection.execute(statement, rows)).all()
         return [unique[TenantId(tenant_id), CallId(call_id)] for tenant_id, call_id in written]
 

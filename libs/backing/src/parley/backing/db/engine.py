@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from parley.backing.db.migrate import MigrationError, upgrade
 from parley.backing.db.models import Base
 from parley.backing.db.postgresql import (
+    ONE_STATE,
     AdvisoryLock,
     connect_options,
     driver_url,
@@ -86,6 +87,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._writer = asyncio.Lock()
         self._exclusive: dict[int, asyncio.Lock] = {}
+        self._read_options = {READ_ONLY: True} if self.is_sqlite else ONE_STATE
 
     @property
     def is_sqlite(self) -> bool:
@@ -210,7 +212,7 @@ class Database:
             raise BackingUnavailable("the database is closed")
         async with self._engine.connect() as connection:
             if read_only:
-                await connection.execution_options(**{READ_ONLY: True})
+                await connection.execution_options(**self._read_options)
             try:
                 yield connection
             finally:
@@ -258,6 +260,13 @@ def _parsed(text: str) -> URL:
 
 def _unfit() -> InvalidValue:
     return InvalidValue("a value cannot be stored", error_id="value-invalid")
+
+
+def names_unknown_row(error: IntegrityError) -> bool:
+    """Says whether a foreign key was refused because the row that it names is not there."""
+    # 23503 is PostgreSQL's "foreign key violation"; SQLite has words only.
+    state = getattr(error.orig, "sqlstate", None)
+    return state == "23503" or "FOREIGN KEY" in str(error.orig)
 
 
 def _reason(error: DBAPIError | OSError) -> str:

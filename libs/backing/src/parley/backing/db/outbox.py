@@ -23,12 +23,8 @@ from parley.backing.bus.base import Bus
 from parley.backing.db.engine import Database, IsHeld
 from parley.backing.db.models import OutboxRow
 from parley.backing.errors import BackingError, BackingUnavailable
-from parley.model.events import ConfigChange, ConfigChanged, encode_event
-from parley.model.ids import TenantId
 from parley.service.metrics import Metrics
 from parley.service.tasks import TaskOwner
-
-CONFIG_TOPIC = "config"
 
 _BATCH = 500
 _POLL_S = 1.0  # rows of other processes and of a run before this one
@@ -62,23 +58,6 @@ async def add_to_outbox(
         for topic, key, value in records
     ]
     await connection.execute(insert(OutboxRow), rows)
-
-
-async def announce_config(
-    db: Database, connection: AsyncConnection, tenant_id: TenantId, change: ConfigChange
-) -> None:
-    """Tells every cache what changed, in the transaction that changes it."""
-    event = ConfigChanged(
-        id=db.ids.token(16),
-        source=db.source,
-        time=db.clock.wall(),
-        subject=tenant_id,
-        tenantid=tenant_id,
-        data=change,
-    )
-    await add_to_outbox(
-        db, connection, [OutboxRecord(CONFIG_TOPIC, tenant_id, encode_event(event))]
-    )
 
 
 class OutboxPublisher:

@@ -26,6 +26,9 @@ _SERVER_SETTINGS = {
     "tcp_user_timeout": "10s",
 }
 
+ONE_STATE = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+"""Execution options of transactions that see one state of the database and change nothing."""
+
 
 def connect_options() -> dict[str, Any]:
     """Returns the options of the engine for a PostgreSQL server."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from parley.backing.db.engine import Database
+from parley.backing.db.engine import Database, names_unknown_row
 from parley.backing.db.models import ApiTokenRow
 from parley.model.errors import Conflict, InvalidValue, NotFound
 from parley.model.ids import TenantId
@@ -83,7 +83,7 @@ class TokenRepository:
             async with self._db.write() as connection:
                 await connection.execute(insert(ApiTokenRow), [row])
         except IntegrityError as error:
-            if "FOREIGN" in str(error.orig).upper():
+            if names_unknown_row(error):
                 raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found") from error
             raise Conflict("this token exists", error_id="token-exists") from error
         return text, token

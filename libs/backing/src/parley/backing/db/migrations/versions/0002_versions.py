@@ -1,0 +1,25 @@
+"""Versions of tenants and extensions, and which code the schema serves; CDRs found by party."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from parley.backing.db.types import BIG_ID
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for table, column in (
+        ("tenants", "version"),
+        ("tenants", "config_version"),
+        ("extensions", "version"),
+    ):
+        op.add_column(table, sa.Column(column, BIG_ID, nullable=False, server_default="1"))
+    compatibility = op.create_table(
+        "schema_compatibility",
+        sa.Column("oldest_code", sa.String(32), primary_key=True),
+    )
+    op.bulk_insert(compatibility, [{"oldest_code": "0001"}])
