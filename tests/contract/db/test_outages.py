@@ -50,7 +50,7 @@ async def open_db(server: PostgresServer) -> AsyncIterator[OpenDatabase]:
     opened: list[Database] = []
 
     async def open_() -> Database:
-        database = Database(url, SystemClock())
+        database = Database(url, SystemClock(), migrates=True)
         opened.append(database)
         await database.start()
         return database

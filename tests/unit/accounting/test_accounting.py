@@ -61,7 +61,7 @@ class _Bench:
         settings = BackingSettings(is_durable=False)
         self.backing: Backing = create_backing(settings, self.clock)
         self.db = _FailingDatabase("sqlite://", self.clock)
-        self.backing.make_db = lambda: self.db
+        self.backing.db = self.db
         self.registry = Registry()
         self.service: Service = self.make_service()
         self.heard: dict[str, list[Record]] = {"cdr": [], "call.dead": []}

@@ -45,7 +45,9 @@ class Platform:
         self._ids = RandomIds()
         self._registry = Registry()
         self._network = LocalNetwork()
-        self._backing = create_backing(BackingSettings.load(data=settings.data), clock)
+        self._backing = create_backing(
+            BackingSettings.load(data=settings.data), clock, migrates=True
+        )
         self._directory = TenantDirectory(self._backing.db, self._backing.bus)
 
     def services(self) -> Sequence[Service]:

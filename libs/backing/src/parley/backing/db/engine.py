@@ -26,7 +26,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from parley.backing.db.migrate import MigrationError, upgrade
+from parley.backing.db.migrate import Migrated, MigrationError, check, upgrade
 from parley.backing.db.models import Base
 from parley.backing.db.postgresql import (
     ONE_STATE,
@@ -45,7 +45,7 @@ from parley.sip.ids import Ids
 
 READ_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
-_MIGRATION_TIMEOUT_S = 300.0
+_MIGRATION_TIMEOUT_S = 3600.0
 _POOL_SIZE = 8
 _CLOSE_TIMEOUT_S = 0.5
 
@@ -55,7 +55,7 @@ _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncp
 
 
 class CannotOpen(BackingUnavailable, StartError):
-    """The database cannot be opened or brought to this version's schema."""
+    """The database cannot be opened, or its schema does not serve this version."""
 
 
 class Database:
@@ -66,15 +66,33 @@ class Database:
         ids: makes ids and tokens.
         source: names this process in events.
         committed: set after every commit of this process; the outbox's publisher waits for it.
+        migrated: what `start` found and left as the schema's revision.
     """
 
     def __init__(
-        self, url: str, clock: Clock, ids: Ids | None = None, source: str = "parley"
+        self,
+        url: str,
+        clock: Clock,
+        ids: Ids | None = None,
+        source: str = "parley",
+        *,
+        migrates: bool = False,
     ) -> None:
+        """Takes the database's URL.
+
+        Args:
+            url: of SQLAlchemy, for SQLite or PostgreSQL.
+            clock: see above.
+            ids: see above.
+            source: see above.
+            migrates: brings a server's schema to this version's at the start, which takes the
+                right to change it; otherwise it is only checked. An embedded one always migrates.
+        """
         self.clock = clock
         self.ids: Ids = ids or RandomIds()
         self.source = source
         self.committed = asyncio.Event()
+        self.migrated = Migrated(None, None)
         self._url = _parsed(url)
         self._is_memory = self.is_sqlite and self._url.database in {None, "", ":memory:"}
         self._anchor: sqlite3.Connection | None = None
@@ -83,6 +101,7 @@ class Database:
             # takes its connection along, and must not take the data.
             name = f"file:/parley-{self.ids.token(8)}?vfs=memdb"
             self._url = self._url.set(database=name, query={})
+        self._migrates = migrates or self.is_sqlite
         self._connector = SqliteConnector(self._url.database or "") if self.is_sqlite else None
         self._engine: AsyncEngine | None = None
         self._writer = asyncio.Lock()
@@ -95,10 +114,10 @@ class Database:
         return self._url.get_backend_name() == "sqlite"
 
     async def start(self) -> None:
-        """Opens the database and migrates it.
+        """Opens the database and migrates it, or checks its schema.
 
         Raises:
-            CannotOpen: it cannot be reached, opened or migrated.
+            CannotOpen: it cannot be reached, opened or migrated, or its schema is too old or new.
         """
         try:
             if self._is_memory:
@@ -106,8 +125,12 @@ class Database:
             elif self.is_sqlite:
                 Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
             self._engine = self._make_engine()
-            async with self.write(_MIGRATION_TIMEOUT_S) as connection:
-                await connection.run_sync(upgrade)
+            if self._migrates:
+                async with self.write(_MIGRATION_TIMEOUT_S) as connection:
+                    self.migrated = await connection.run_sync(upgrade)
+            else:
+                async with self.read() as connection:
+                    self.migrated = await connection.run_sync(check)
         except (
             *(BackingUnavailable, OSError, ImportError, ArgumentError, MigrationError),
             TypeError,  # an option in the URL that the driver does not know

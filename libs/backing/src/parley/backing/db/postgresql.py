@@ -29,6 +29,9 @@ _SERVER_SETTINGS = {
 ONE_STATE = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 """Execution options of transactions that see one state of the database and change nothing."""
 
+WAIT_FOR_LOCK = text("SELECT pg_advisory_xact_lock(:id)")
+"""Takes a lock among all processes until the transaction ends, waiting for its holder."""
+
 
 def connect_options() -> dict[str, Any]:
     """Returns the options of the engine for a PostgreSQL server."""
