@@ -10,7 +10,7 @@ repositories turn into domain errors.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -49,7 +49,7 @@ _MIGRATION_TIMEOUT_S = 3600.0
 _POOL_SIZE = 8
 _CLOSE_TIMEOUT_S = 0.5
 
-IsHeld: TypeAlias = Callable[[], bool]
+IsHeld: TypeAlias = Callable[[], Awaitable[bool]]
 
 _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
@@ -184,8 +184,8 @@ class Database:
         """Tries to be the only holder of a lock among all processes.
 
         Yields:
-            Says whether it is held still, which ends with the connection to the server; None when
-            another holds it.
+            Asks the server whether it is held still, at least every twenty seconds, or the server
+            ends it; None when another holds it.
 
         Raises:
             BackingUnavailable: no answer in time, or the connection broke.
@@ -196,7 +196,7 @@ class Database:
                 yield None
                 return
             async with lock:
-                yield lock.locked
+                yield _always
             return
         stack = AsyncExitStack()
         try:
@@ -267,6 +267,10 @@ class Database:
         if self._connector is not None:
             begin_explicitly(engine)
         return engine
+
+
+async def _always() -> bool:
+    return True
 
 
 def _parsed(text: str) -> URL:
