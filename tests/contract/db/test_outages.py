@@ -254,9 +254,6 @@ async def test_an_option_that_the_driver_does_not_know_is_one_sentence(
         await Database(f"{server.url}?sslmode=require", SystemClock()).start()
 
 
-# --- the outbox ----------------------------------------------------------------------------------
-
-
 class _Bus(EmbeddedBus):
     """A bus that several publishers share, and that takes its time."""
 
@@ -364,9 +361,6 @@ async def test_no_row_is_lost_or_out_of_order_over_a_kill_of_the_server(
         assert set(values) == set(range(100))
         assert values[-100:] == list(range(100))
     assert await _count(one, OutboxRow) == 0
-
-
-# --- tenants -------------------------------------------------------------------------------------
 
 
 async def test_warm_tenants_are_served_while_the_database_is_away_and_cold_ones_are_not(

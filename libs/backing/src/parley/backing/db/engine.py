@@ -30,6 +30,7 @@ from parley.backing.db.migrate import Migrated, MigrationError, check, upgrade
 from parley.backing.db.models import Base
 from parley.backing.db.postgresql import (
     ONE_STATE,
+    WAIT_FOR_LOCK,
     AdvisoryLock,
     connect_options,
     driver_url,
@@ -208,6 +209,11 @@ class Database:
         finally:
             async with self._guarded(READ_TIMEOUT_S):
                 await stack.aclose()
+
+    async def take_turns(self, connection: AsyncConnection, lock_id: int) -> None:
+        """Waits until no other transaction has this lock, and has it to its end."""
+        if not self.is_sqlite:
+            await connection.execute(WAIT_FOR_LOCK, {"id": lock_id})
 
     def insert(self, table: type[Base]) -> SqliteInsert | PostgresInsert:
         """Begins an INSERT that can say ON CONFLICT."""
