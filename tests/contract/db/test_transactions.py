@@ -22,6 +22,7 @@ from parley.testkit.clock import FakeClock
 MakeTenant = Callable[[str], Awaitable[TenantId]]
 
 
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 async def test_migrations_give_the_schema_of_the_models(db: Database) -> None:
     def differences(connection: Connection) -> Sequence[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))

@@ -1,5 +1,7 @@
 """Versions of tenants and extensions, and which code the schema serves; CDRs found by party."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -18,6 +20,9 @@ def upgrade() -> None:
         ("extensions", "version"),
     ):
         op.add_column(table, sa.Column(column, BIG_ID, nullable=False, server_default="1"))
+    for party in ("caller", "callee", "dialled"):
+        columns: list[Any] = ["tenant_id", sa.text(f"substr({party}, 1, 64)"), "started_at", "id"]
+        op.create_index(f"ix_cdrs_{party}", "cdrs", columns)
     compatibility = op.create_table(
         "schema_compatibility",
         sa.Column("oldest_code", sa.String(32), primary_key=True),
