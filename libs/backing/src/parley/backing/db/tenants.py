@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,6 +16,8 @@ from parley.model.errors import Conflict, InvalidValue, NotFound
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import TenantId
 from parley.model.tenant import TenantSettings, TenantSnapshot
+
+_IDS_PER_QUERY = 1000
 
 
 class Tenant(NamedTuple):
@@ -32,6 +34,13 @@ class Tenant(NamedTuple):
     settings: TenantSettings
     enabled: bool
     version: int = 1
+
+
+class TenantVersions(NamedTuple):
+    """Versions of tenants by id, and a pair of numbers that any change of any tenant changes."""
+
+    of: dict[TenantId, int]
+    fingerprint: tuple[int, int]
 
 
 class TenantRepository:
@@ -182,6 +191,19 @@ class TenantRepository:
         async with self._db.read() as connection:
             tenant_id = await _owner(connection, domain)
             return None if tenant_id is None else await _snapshot(connection, tenant_id)
+
+    async def load_versions(self, tenant_ids: Sequence[TenantId]) -> TenantVersions:
+        """Reads at which `TenantSnapshot.version` tenants are, and whether any tenant changed."""
+        found: dict[TenantId, int] = {}
+        columns = select(TenantRow.id, TenantRow.config_version)
+        total = select(func.count(), func.coalesce(func.sum(TenantRow.config_version), 0))
+        async with self._db.read() as connection:
+            count, changes = (await connection.execute(total.select_from(TenantRow))).one()
+            for start in range(0, len(tenant_ids), _IDS_PER_QUERY):
+                query = columns.where(TenantRow.id.in_(tenant_ids[start : start + _IDS_PER_QUERY]))
+                rows = (await connection.execute(query)).all()
+                found.update((TenantId(row.id), row.config_version) for row in rows)
+        return TenantVersions(found, (count, int(changes)))
 
     async def _write(
         self, connection: AsyncConnection, old: Tenant, new: Tenant, values: dict[str, Any]
