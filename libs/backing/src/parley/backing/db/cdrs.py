@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, Select, and_, func, literal_column, select, tuple_, union_all
+from sqlalchemy import Row, Select, and_, delete, func, literal_column, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.db.engine import Database
@@ -85,6 +85,18 @@ class CdrRepository:
         rows = [_row(unique[key]) for key in sorted(unique)]
         written = (await connection.execute(statement, rows)).all()
         return [unique[TenantId(tenant_id), CallId(call_id)] for tenant_id, call_id in written]
+
+    async def delete_ended(self, before: datetime, limit: int) -> int:
+        """Deletes CDRs of calls that ended before a time, of the `limit` that were written first.
+
+        Returns:
+            How many; as many as `limit` when there may be more.
+        """
+        first = select(CdrRow.id, CdrRow.ended_at).order_by(CdrRow.id).limit(limit).subquery()
+        old = select(first.c.id).where(first.c.ended_at < before)
+        async with self._db.write() as connection:
+            result = await connection.execute(delete(CdrRow).where(CdrRow.id.in_(old)))
+        return result.rowcount
 
     async def get(self, tenant_id: TenantId, call_id: CallId) -> CallRecord:
         """Returns the CDR of a call.
