@@ -101,10 +101,6 @@ class TenantDirectory:
         snapshot = self.peek_by_id(tenant_id)
         return None if snapshot is None else snapshot.extensions.get(number)
 
-    def is_known_absent(self, domain: str) -> bool:
-        """Says whether the domain was looked up a moment ago and belongs to nobody."""
-        return self._absent.has(_DOMAIN + domain.lower())
-
     async def load(self, domain: str) -> TenantSnapshot | None:
         """Returns the tenant that owns a domain, reading it when it is cold.
 
@@ -151,11 +147,6 @@ class TenantDirectory:
         if warm is not None or self._absent.has(_AUTH_NAME + auth_name):
             return warm
         return await self._auth_flights.do(auth_name, lambda: self._read_auth_name(auth_name))
-
-    async def resolve_extension(self, tenant_id: TenantId, number: str) -> Extension | None:
-        """Returns an extension of a tenant by number, reading the tenant when it is cold."""
-        snapshot = await self.load_by_id(tenant_id)
-        return None if snapshot is None else snapshot.extensions.get(number)
 
     def may_look_again(self, tenant_id: TenantId, name: str) -> bool:
         """Says whether `look_again` would have to wait for the database."""
