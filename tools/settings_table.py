@@ -20,6 +20,7 @@ CLASSES = (
     ("parley.accounting.settings", "AccountingSettings"),
     ("parley.restgateway.settings", "RestGatewaySettings"),
     ("parley.wsigateway.settings", "WsiGatewaySettings"),
+    ("parley.cli.settings", "CliSettings"),
     ("tests.cluster.settings", "ClusterSettings"),
 )
 HEAD = """# Settings

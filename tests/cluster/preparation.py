@@ -33,7 +33,7 @@ class Preparation:
         Raises:
             StartError: the database cannot be opened or migrated.
         """
-        database = Database(self._url(), self._clock)
+        database = Database(self._url(), self._clock, migrates=True)
         await database.start()
         try:
             self.demo = await prepare(database, self._path, self._addresses)

@@ -1,13 +1,17 @@
 """The database contract: one CDR per call, read by pages."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 
-from parley.backing.db.cdrs import CdrFilter, CdrRepository
+from parley.backing.db.cdrs import CdrFilter, CdrRepository, page_query
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionRepository
 from parley.backing.db.tenants import TenantRepository
@@ -30,15 +34,23 @@ _START = datetime(2026, 5, 4, 10, 0, 0, 250_000, tzinfo=UTC)
 _T1 = TenantId("t1")
 
 
-def _record(call_id: str, *, tenant_id: TenantId = _T1, offset_s: float = 0) -> CallRecord:
+def _record(
+    call_id: str,
+    *,
+    tenant_id: TenantId = _T1,
+    offset_s: float = 0,
+    caller: str = "1001",
+    callee: str = "1002",
+    dialled: str = "1002",
+) -> CallRecord:
     started_at = _START + timedelta(seconds=offset_s)
     ended_at = started_at + timedelta(seconds=12.5)
     return CallRecord(
         call_id=CallId(call_id),
         tenant_id=tenant_id,
-        caller="1001",
-        callee="1002",
-        dialled="1002",
+        caller=caller,
+        callee=callee,
+        dialled=dialled,
         started_at=started_at,
         ringing_at=started_at + timedelta(milliseconds=50),
         answered_at=started_at + timedelta(seconds=2),
@@ -53,6 +65,23 @@ def _record(call_id: str, *, tenant_id: TenantId = _T1, offset_s: float = 0) -> 
             )
         ],
         media=[MediaRecord(leg="a", packets_received=500, jitter_ms=0.5)],
+    )
+
+
+def _lost(real: CallRecord) -> CallRecord:
+    """Makes what a sweeper writes of a call that it believes lost."""
+    end = Termination(
+        result=CallResult.LOST, reason="owner-gone", sip_status=0, by=EndedBy.PLATFORM
+    )
+    return CallRecord(
+        call_id=real.call_id,
+        tenant_id=real.tenant_id,
+        caller="1001",
+        callee="",
+        dialled="1002",
+        started_at=real.started_at,
+        ended_at=real.ended_at,
+        termination=end,
     )
 
 
@@ -80,25 +109,31 @@ async def test_record_of_a_lost_call_gives_way_to_the_real_one_but_never_back(
     db: Database,
 ) -> None:
     real = _record("c1")
-    end = Termination(
-        result=CallResult.LOST, reason="owner-gone", sip_status=0, by=EndedBy.PLATFORM
-    )
-    lost = CallRecord(
-        call_id=real.call_id,
-        tenant_id=real.tenant_id,
-        caller="1001",
-        callee="",
-        dialled="1002",
-        started_at=real.started_at,
-        ended_at=real.ended_at,
-        termination=end,
-    )
+    lost = _lost(real)
 
     assert await _store(db, lost) == [lost]
     assert await _store(db, real) == [real]
     assert await _store(db, lost) == []
 
     assert await CdrRepository(db).get(_T1, CallId("c1")) == real
+
+
+@pytest.mark.parametrize("lost_is_first", [True, False])
+async def test_real_record_stays_whoever_of_two_writers_at_a_time_commits_first(
+    db: Database, lost_is_first: bool
+) -> None:
+    real, lost = _record("c1"), _lost(_record("c1"))
+    first, second = (lost, real) if lost_is_first else (real, lost)
+    cdrs = CdrRepository(db)
+
+    async with db.write() as connection:
+        await cdrs.upsert(connection, [_record("c2"), first])
+        other = asyncio.ensure_future(_store(db, second, _record("c2")))
+        await asyncio.wait([other], timeout=0.1)
+        assert not other.done()
+    assert await other == ([real] if lost_is_first else [])
+
+    assert await cdrs.get(_T1, CallId("c1")) == real
 
 
 async def test_same_call_id_of_two_tenants_is_two_calls(db: Database) -> None:
@@ -143,6 +178,44 @@ async def test_cdrs_are_filtered(db: Database) -> None:
     assert await found(party="1003") == []
     assert len(await found(result=CallResult.ANSWERED)) == 5
     assert await found(result=CallResult.BUSY) == []
+
+
+async def test_party_is_found_by_any_of_its_sides_page_by_page(db: Database) -> None:
+    long = "x" * 3000
+    await _store(
+        db,
+        *(_record(f"c{i}", offset_s=i, caller="ann") for i in range(3)),
+        *(_record(f"d{i}", offset_s=10 + i, callee="ann", dialled="ann") for i in range(3)),
+        _record("e", offset_s=20, dialled="ann"),
+        _record("long", offset_s=30, caller=long),
+        _record("longer", offset_s=31, caller=long + "y"),
+    )
+    cdrs, found, cursor = CdrRepository(db), [], None
+    while True:
+        page = await cdrs.list_page(_T1, 2, cursor, CdrFilter(party="ann"))
+        found += [record.call_id for record in page.records]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+
+    assert found == ["e", "d2", "d1", "d0", "c2", "c1", "c0"]
+    [record] = (await cdrs.list_page(_T1, criteria=CdrFilter(party=long))).records
+    assert (record.call_id, record.caller) == ("long", long)
+
+
+async def test_party_is_found_by_an_index(db: Database) -> None:
+    await _store(db, *(_record(f"c{i}", offset_s=i, caller=f"u{i}") for i in range(2000)))
+    query = page_query(_T1, 101, None, CdrFilter(party="u7"))
+    dialect: Dialect = sqlite.dialect() if db.is_sqlite else postgresql.dialect()  # type: ignore[no-untyped-call]
+    words = "EXPLAIN QUERY PLAN" if db.is_sqlite else "EXPLAIN"
+    statement = query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+
+    async with db.write() as connection:
+        await connection.execute(text("ANALYZE cdrs"))
+        rows = (await connection.execute(text(f"{words} {statement}"))).all()
+
+    plan = str(rows)
+    assert all(f"ix_cdrs_{party}" in plan for party in ("caller", "callee", "dialled")), plan
 
 
 @pytest.mark.parametrize("cursor", ["", "!", "é", "AAAA", "WzEsMl0", "bnVsbA"])

@@ -50,7 +50,7 @@ async def open_db(server: PostgresServer) -> AsyncIterator[OpenDatabase]:
     opened: list[Database] = []
 
     async def open_() -> Database:
-        database = Database(url, SystemClock())
+        database = Database(url, SystemClock(), migrates=True)
         opened.append(database)
         await database.start()
         return database
@@ -169,7 +169,7 @@ async def test_closing_is_bounded_while_the_server_is_frozen(
     db = await open_db()
     await asyncio.gather(*(_count(db) for _ in range(3)))
     async with db.exclusive(1) as is_held:
-        assert is_held is not None and is_held()
+        assert is_held is not None and await is_held()
         server.freeze()
         with pytest.raises(BackingUnavailable):
             await _count(db)
@@ -207,17 +207,17 @@ async def test_a_lock_is_lost_with_the_server_and_had_again_afterwards(
     one, two = await open_db(), await open_db()
     with pytest.raises(BackingUnavailable):
         async with one.exclusive(1) as is_held:
-            assert is_held is not None and is_held()
+            assert is_held is not None and await is_held()
             async with two.exclusive(1) as other:
                 assert other is None
             server.kill()
-            await settled(lambda: not is_held())
+            assert not await is_held()
             raise BackingUnavailable("the lock is lost")
     await asyncio.to_thread(server.start)
 
     await _answers(two)
     async with two.exclusive(1) as is_held:
-        assert is_held is not None and is_held()
+        assert is_held is not None and await is_held()
 
 
 async def test_a_client_that_froze_with_a_lock_loses_it(open_db: OpenDatabase) -> None:
@@ -254,9 +254,6 @@ async def test_an_option_that_the_driver_does_not_know_is_one_sentence(
         await Database(f"{server.url}?sslmode=require", SystemClock()).start()
 
 
-# --- the outbox ----------------------------------------------------------------------------------
-
-
 class _Bus(EmbeddedBus):
     """A bus that several publishers share, and that takes its time."""
 
@@ -264,9 +261,14 @@ class _Bus(EmbeddedBus):
         super().__init__(SystemClock(), None, BusLimits(partitions=4))
         self.published: list[tuple[str, int]] = []
         self.on_publish: Callable[[int], None] = lambda count: None
+        self.submitted = 0
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def publish_and_wait(self, topic: str, key: str, value: bytes) -> None:
+        self.submitted += 1
         await asyncio.sleep(0.001)
+        await self.answers.wait()
         self.published.append((key, int(value)))
         self.on_publish(len(self.published))
 
@@ -318,15 +320,16 @@ async def test_the_second_sender_goes_on_when_the_first_one_dies(open_db: OpenDa
     bus = _Bus()
     first, second = _publishers(bus, one, two)
     await _fill(one, "a", 100)
+    bus.answers.clear()
     await first.start()
-    await settled(lambda: len(bus.published) >= 10, WAIT_S)
+    await settled(lambda: bus.submitted == 100, WAIT_S)
     assert await second.publish_once() == 0
 
     await first.aclose()
-    count = len(bus.published)
+    bus.answers.set()
     assert await second.publish_once() == 100
 
-    assert _of_key(bus, "a")[count:] == list(range(100))
+    assert _of_key(bus, "a") == list(range(100))
     assert await _count(two, OutboxRow) == 0
 
 
@@ -351,16 +354,13 @@ async def test_no_row_is_lost_or_out_of_order_over_a_kill_of_the_server(
     for publisher in publishers:
         await publisher.aclose()
 
-    # The lock went with the server: its holder stopped in the middle, all keys begin anew.
-    assert published_before < 60
+    # The batch that was under way could not be deleted: it came again.
+    assert published_before <= 200 < len(bus.published)
     for key in "abc":
         values = _of_key(bus, key)
         assert set(values) == set(range(100))
         assert values[-100:] == list(range(100))
     assert await _count(one, OutboxRow) == 0
-
-
-# --- tenants -------------------------------------------------------------------------------------
 
 
 async def test_warm_tenants_are_served_while_the_database_is_away_and_cold_ones_are_not(
@@ -382,10 +382,9 @@ async def test_warm_tenants_are_served_while_the_database_is_away_and_cold_ones_
 
         server.kill()
         assert directory.peek("warm.test") == warm == await directory.load_by_id(warm.id)
-        assert await directory.resolve_extension(warm.id, "1001") is not None
+        assert "1001" in warm.extensions
         with pytest.raises(BackingUnavailable):
             await directory.load("cold.test")
-        assert not directory.is_known_absent("cold.test")
         await asyncio.to_thread(server.start)
 
         await _answers(db)

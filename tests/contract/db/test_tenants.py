@@ -8,7 +8,7 @@ from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionChange, ExtensionRepository, NewExtension
 from parley.backing.db.provisioning import NewTenant, provision_tenant
 from parley.backing.db.tenants import TenantRepository
-from parley.model.errors import Conflict, InvalidValue, NotFound
+from parley.model.errors import Conflict, InvalidValue, NotFound, VersionMismatch
 from parley.model.events import ConfigAction, ConfigChanged, ConfigKind
 from parley.model.ids import ExtensionId, TenantId
 from parley.model.tenant import TenantSettings
@@ -185,6 +185,58 @@ async def test_extension_of_another_tenant_cannot_be_touched(
         await extensions.update(one, foreign.id, ExtensionChange(display_name="x"))
     assert not await extensions.delete(one, foreign.id)
     assert await extensions.get_many(one, [foreign.id]) == []
+
+
+async def test_change_of_a_version_that_is_past_is_refused(
+    db: Database, make_tenant: MakeTenant, take_config_events: TakeConfigEvents
+) -> None:
+    tenants, extensions = TenantRepository(db), ExtensionRepository(db)
+    tenant_id = await make_tenant("demo")
+    (old, _) = await extensions.list_page(tenant_id)
+    new = await extensions.update(tenant_id, old.id, ExtensionChange(display_name="Ann"), 1)
+    tenant = await tenants.update(tenant_id, name="Demo Ltd", expected_version=1)
+    assert (old.version, new.version, tenant.version) == (1, 2, 2)
+    assert await tenants.get(tenant_id) == tenant
+    await take_config_events()
+
+    with pytest.raises(VersionMismatch):
+        await extensions.update(tenant_id, old.id, ExtensionChange(enabled=False), old.version)
+    with pytest.raises(VersionMismatch):
+        await extensions.delete(tenant_id, old.id, old.version)
+    with pytest.raises(VersionMismatch):
+        await tenants.update(tenant_id, enabled=False, expected_version=1)
+    with pytest.raises(VersionMismatch):
+        await tenants.delete(tenant_id, 1)
+
+    assert await take_config_events() == []
+    assert await extensions.delete(tenant_id, old.id, new.version)
+    assert await tenants.delete(tenant_id, tenant.version)
+
+
+async def test_change_of_nothing_is_not_told(
+    db: Database, make_tenant: MakeTenant, take_config_events: TakeConfigEvents
+) -> None:
+    tenants, extensions = TenantRepository(db), ExtensionRepository(db)
+    tenant_id = await make_tenant("demo")
+    (old, _) = await extensions.list_page(tenant_id)
+    await take_config_events()
+
+    assert await extensions.update(tenant_id, old.id, ExtensionChange()) == old
+    await tenants.update(tenant_id)
+
+    assert await take_config_events() == []
+
+
+async def test_extensions_of_a_tenant_that_is_not_there_are_refused_as_what_they_are(
+    db: Database,
+) -> None:
+    new = [NewExtension(number="1001", password="pw")]
+
+    with pytest.raises(NotFound, match="no tenant nobody"):
+        await ExtensionRepository(db).create_many(TenantId("nobody"), new)
+    with pytest.raises(NotFound, match="no tenant nobody"):
+        async with db.write() as connection:
+            await ExtensionRepository(db).insert(connection, TenantId("nobody"), "d.test", new)
 
 
 async def test_deleted_extension_is_gone_and_told(

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from parley.backing.db.engine import CannotOpen, Database
 from parley.backing.db.migrate import upgrade
-from parley.backing.db.models import Base
+from parley.backing.db.models import Base, TenantRow
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.errors import BackingUnavailable
 from parley.model.errors import InvalidValue
@@ -22,6 +22,7 @@ from parley.testkit.clock import FakeClock
 MakeTenant = Callable[[str], Awaitable[TenantId]]
 
 
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 async def test_migrations_give_the_schema_of_the_models(db: Database) -> None:
     def differences(connection: Connection) -> Sequence[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
@@ -104,6 +105,21 @@ async def test_failing_statement_is_unavailable(db: Database) -> None:
 async def test_text_that_cannot_be_stored_is_refused(db: Database) -> None:
     with pytest.raises(InvalidValue):
         await TenantRepository(db).create("caf\udce9", ["demo.localhost"])
+
+
+async def test_reader_sees_one_state_of_the_database(db: Database, make_tenant: MakeTenant) -> None:
+    tenants = TenantRepository(db)
+    await make_tenant("one")
+    query = select(TenantRow.id)
+
+    async with db.read() as connection:
+        before = (await connection.scalars(query)).all()
+        other = asyncio.ensure_future(make_tenant("two"))
+        await asyncio.wait([other], timeout=0.1)
+        assert (await connection.scalars(query)).all() == before
+    await other
+
+    assert len(await tenants.list_all()) == 2
 
 
 async def test_closed_database_is_unavailable(db: Database) -> None:

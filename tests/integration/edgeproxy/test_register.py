@@ -129,7 +129,7 @@ async def test_register_needs_no_task_when_everything_is_at_hand(
 async def test_cold_tenant_is_read_and_then_registers(world: "World") -> None:
     edge = await world.edge()
     phone = await world.phone(edge)
-    world.directory._drop(world.tenant)
+    world.directory._cache.drop(world.tenant)
 
     assert (await phone.register()).status == 200
 

@@ -31,6 +31,7 @@ from parley.model.ids import CallId, InstanceId, TenantId
 from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
+from parley.testkit.contracts.arms import settled
 
 _TENANT = TenantId("t1")
 
@@ -61,7 +62,7 @@ class _Bench:
         settings = BackingSettings(is_durable=False)
         self.backing: Backing = create_backing(settings, self.clock)
         self.db = _FailingDatabase("sqlite://", self.clock)
-        self.backing.make_db = lambda: self.db
+        self.backing.db = self.db
         self.registry = Registry()
         self.service: Service = self.make_service()
         self.heard: dict[str, list[Record]] = {"cdr": [], "call.dead": []}
@@ -272,3 +273,27 @@ async def test_calls_that_end_close_together_share_transactions(bench: _Bench) -
 
     # The CDRs of the first call, of the others together, and the outbox after each.
     assert bench.db.writes - before <= 4
+
+
+async def test_cdrs_older_than_the_retention_are_deleted_and_no_others(
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.accounting.retention._BATCH", 2)
+    monkeypatch.setattr("parley.accounting.retention._PAUSE_S", 0)
+    old = [bench.ended(f"old{number}").data for number in range(5)]
+    bench.clock.advance(8 * 86_400)
+    new = bench.ended("new").data
+    cdrs = CdrRepository(bench.db)
+    async with bench.db.write() as connection:
+        await cdrs.upsert(connection, [*old, new])
+    bench.db.outages = 1
+    monkeypatch.setattr("parley.accounting.retention._INTERVAL_S", 0.001)
+
+    registry = Registry()
+    settings = AccountingSettings(cdr_retention_days=7)
+    keeping = create_app(settings, bench.backing, bench.clock, registry)
+    await keeping.start()
+    await settled(lambda: registry.value("parley_accounting_cdrs_expired_total", {}) == 5)
+    await keeping.aclose()
+
+    assert [record.call_id for record in (await cdrs.list_page(_TENANT)).records] == ["new"]

@@ -54,6 +54,27 @@ def test_renumbered_extension_leaves_no_old_number_behind() -> None:
     assert new.find_auth_name("a1002") is None
 
 
+def test_extensions_may_exchange_their_numbers_and_names() -> None:
+    one = _extension("1002", id=ExtensionId("x1001"))
+    two = _extension("1001", id=ExtensionId("x1002"))
+
+    new = _snapshot().with_extensions([one, two], version=7)
+
+    assert new.extensions == {"1002": one, "1001": two}
+    assert (new.find_auth_name("a1001"), new.find_auth_name("a1002")) == (two, one)
+    assert new.version == 7
+
+
+def test_extension_whose_number_was_given_away_is_not_found_until_its_own_change_is_heard() -> None:
+    one = _extension("1002", id=ExtensionId("x1001"), auth_name="a1001")
+
+    new = _snapshot().with_extensions([one])
+
+    assert new.extensions == {"1002": one}
+    assert new.find_auth_name("a1002") is None
+    assert new.find_auth_name("a1001") is one
+
+
 def test_removed_extension_is_gone_from_every_index() -> None:
     new = _snapshot().with_extensions([], [ExtensionId("x1001"), ExtensionId("nobody")])
 

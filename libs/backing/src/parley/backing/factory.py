@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from parley.backing.blobs.base import Blobs
 from parley.backing.blobs.embedded import LocalBlobs
 from parley.backing.bus.base import Bus
 from parley.backing.bus.embedded import EmbeddedBus
 from parley.backing.bus.log import BusLimits
+from parley.backing.db.engine import Database
 from parley.backing.discovery.base import Discovery
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
@@ -20,9 +21,6 @@ from parley.backing.state.embedded import EmbeddedState
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.metrics import Metrics, Registry
-
-if TYPE_CHECKING:
-    from parley.backing.db.engine import Database
 
 _IN_MEMORY = "sqlite://"
 _LOCAL_REDIS = "redis://127.0.0.1:6379/0"
@@ -43,18 +41,10 @@ class Backing:
     bus: Bus
     state: State
     discovery: Discovery
-    make_db: "Callable[[], Database]"
+    db: Database
     blobs: Blobs
-    _db: "Database | None" = field(default=None, init=False, repr=False)
     _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
     _is_open: bool = field(default=False, init=False, repr=False)
-
-    @property
-    def db(self) -> "Database":
-        """The database; a process that never asks for it does not load SQLAlchemy."""
-        if self._db is None:
-            self._db = self.make_db()
-        return self._db
 
     async def start(self) -> None:
         """Opens every port; what was opened is closed again when one fails.
@@ -91,22 +81,38 @@ class Backing:
 
 
 def create_backing(
-    settings: BackingSettings, clock: Clock, registry: Registry | None = None
+    settings: BackingSettings,
+    clock: Clock,
+    registry: Registry | None = None,
+    *,
+    migrates: bool = False,
 ) -> Backing:
-    """Builds the ports that the settings ask for; nothing is opened yet."""
+    """Builds the ports that the settings ask for; nothing is opened yet.
+
+    Args:
+        settings: which adapters, and where.
+        clock: the process's clock.
+        registry: of the adapters' metrics.
+        migrates: see `create_database`.
+    """
     return Backing(
         bus=_BUS[settings.bus](settings, clock, registry),
         state=_STATE[settings.state](settings, clock, registry),
         discovery=_DISCOVERY[settings.discovery](settings, clock),
-        make_db=lambda: _database(settings, clock),
+        db=create_database(settings, clock, migrates=migrates),
         blobs=_BLOBS[settings.blobs](settings, clock),
     )
 
 
-def _database(settings: BackingSettings, clock: Clock) -> "Database":
-    from parley.backing.db.engine import Database
+def create_database(settings: BackingSettings, clock: Clock, *, migrates: bool = False) -> Database:
+    """Builds the database alone, for commands that need nothing else.
 
-    return Database(_database_url(settings), clock)
+    Args:
+        settings: which one.
+        clock: the process's clock.
+        migrates: changes a server's schema at the start, where services only check it.
+    """
+    return Database(_database_url(settings), clock, migrates=migrates)
 
 
 def _database_url(settings: BackingSettings) -> str:

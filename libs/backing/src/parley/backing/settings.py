@@ -41,6 +41,8 @@ class BackingSettings(Settings):
         discovery: adapter of the discovery port.
         blobs: adapter of the blob port.
         database_url: SQLAlchemy URL; a SQLite file in the data folder unless given.
+        tenant_cache_extensions: extensions of tenants in use that stay in memory, about a kilobyte
+            each; of more the tenants that were not used for longest are read again when needed.
         is_durable: False keeps state, bus and database in memory only (tests, trials).
         sync: when journals are forced to the medium: never, interval (each second) or always.
         bus_partitions: partitions of a new topic.
@@ -77,6 +79,7 @@ class BackingSettings(Settings):
     discovery: Adapter = Adapter.EMBEDDED
     blobs: Adapter = Adapter.EMBEDDED
     database_url: SecretStr | None = None
+    tenant_cache_extensions: int = Field(default=200_000, ge=1)
     is_durable: bool = True
     sync: SyncPolicy = SyncPolicy.INTERVAL
     bus_partitions: int = Field(default=8, ge=1, le=1024)

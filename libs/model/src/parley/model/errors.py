@@ -64,6 +64,14 @@ class Conflict(DomainError):
     error_id = "conflict"
 
 
+class VersionMismatch(DomainError):
+    """The thing is no longer at the version that the caller had read."""
+
+    sip_status = 500
+    http_status = 412
+    error_id = "version-mismatch"
+
+
 class Forbidden(DomainError):
     """The caller is known and may not do this."""
 

@@ -1,7 +1,7 @@
 """Tenants as the call path sees them: one immutable snapshot per tenant, replaced on change.
 
-A snapshot shares every untouched `Extension` with its predecessor, so a change costs one dictionary
-copy and a reader that holds an old snapshot keeps a consistent view.
+A snapshot shares every untouched `Extension` with its predecessor, so a change costs two dictionary
+copies and a reader that holds an old snapshot keeps a consistent view.
 """
 
 from collections.abc import Iterable
@@ -24,6 +24,7 @@ class Extension(Struct, frozen=True, kw_only=True):
             also the way to find phones that cannot send their domain.
         ha1: H(auth_name:domain:password) in hex by algorithm name; the password itself is not kept.
         ring_timeout_s: seconds to ring before the call counts as not answered; None: the tenant's.
+        version: grows with each change.
     """
 
     id: ExtensionId
@@ -34,6 +35,7 @@ class Extension(Struct, frozen=True, kw_only=True):
     ha1: dict[str, str] = field(default_factory=dict)
     ring_timeout_s: float | None = None
     enabled: bool = True
+    version: int = 1
 
 
 class TenantSettings(Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ class TenantSnapshot(Struct, frozen=True, kw_only=True):
         domains: all domains, the primary one first.
         extensions: by number.
         auth_names: number by digest user name; derived from `extensions` when not given.
+        version: grows with each change of anything of this tenant.
     """
 
     id: TenantId
@@ -71,6 +74,7 @@ class TenantSnapshot(Struct, frozen=True, kw_only=True):
     domains: tuple[str, ...] = ()
     auth_names: dict[str, str] = field(default_factory=dict)
     enabled: bool = True
+    version: int = 1
 
     def __post_init__(self) -> None:
         if not self.domains:
@@ -90,12 +94,45 @@ class TenantSnapshot(Struct, frozen=True, kw_only=True):
         return self.settings.ring_timeout_s if own is None else own
 
     def with_extensions(
-        self, changed: Iterable[Extension], removed: Iterable[ExtensionId] = ()
+        self,
+        changed: Iterable[Extension],
+        removed: Iterable[ExtensionId] = (),
+        version: int | None = None,
     ) -> Self:
-        """Returns a snapshot with these extensions replaced, added or removed (by id)."""
+        """Returns a snapshot with these extensions replaced, added or removed (by id).
+
+        Args:
+            changed: new states; an extension may have another number or auth name than before.
+            removed: ids of those that are gone.
+            version: of the new snapshot; the old one's unless given.
+        """
         added = {entry.id: entry for entry in changed}
-        gone = added.keys() | set(removed)
-        # An extension may have changed its number: the old entry is found by id, not by number.
-        kept = {n: entry for n, entry in self.extensions.items() if entry.id not in gone}
-        kept.update((entry.number, entry) for entry in added.values())
-        return replace(self, extensions=kept, auth_names={})
+        extensions, names = dict(self.extensions), dict(self.auth_names)
+
+        def take_out(number: str) -> None:
+            old = extensions.pop(number, None)
+            if old is not None and names.get(old.auth_name) == number:
+                del names[old.auth_name]
+
+        elsewhere = set(removed)
+        for entry in added.values():
+            known = self.extensions.get(entry.number)
+            if known is not None and known.id == entry.id:
+                take_out(entry.number)
+            else:
+                elsewhere.add(entry.id)
+        if elsewhere:
+            for number, entry in self.extensions.items():
+                if entry.id in elsewhere:
+                    take_out(number)
+        for entry in added.values():
+            # Who had the number before has another one by now, of which we shall hear.
+            take_out(entry.number)
+            extensions[entry.number] = entry
+            names[entry.auth_name] = entry.number
+        return replace(
+            self,
+            extensions=extensions,
+            auth_names=names,
+            version=self.version if version is None else version,
+        )

@@ -2,6 +2,7 @@
 
 from parley.accounting.bus_handlers import CallRecordsHandler
 from parley.accounting.metrics import AccountingMetrics
+from parley.accounting.retention import CdrRetention
 from parley.accounting.settings import AccountingSettings
 from parley.accounting.store import CdrStore
 from parley.backing.bus.base import Subscription
@@ -10,6 +11,7 @@ from parley.backing.factory import Backing
 from parley.service.clock import Clock
 from parley.service.lifecycle import Service
 from parley.service.metrics import Metrics, Registry
+from parley.service.tasks import TaskOwner
 
 CALL_TOPIC = "call"
 GROUP = "accounting"
@@ -25,12 +27,19 @@ class Accounting:
     def __init__(
         self, settings: AccountingSettings, backing: Backing, clock: Clock, registry: Registry
     ) -> None:
+        metrics = AccountingMetrics(registry)
         self._bus = backing.bus
+        self._tasks = TaskOwner()
+        self._retention = (
+            None
+            if settings.cdr_retention_days is None
+            else CdrRetention(backing.db, settings.cdr_retention_days, metrics)
+        )
         self._handler = CallRecordsHandler(
             CdrStore(backing.db),
             backing.bus,
             clock,
-            AccountingMetrics(registry),
+            metrics,
             settings.max_retry_s,
             settings.gather_s,
         )
@@ -40,6 +49,8 @@ class Accounting:
     async def start(self) -> None:
         """Begins to publish and to consume."""
         await self._outbox.start()
+        if self._retention is not None:
+            self._tasks.spawn(self._retention.run(), name="CDR retention")
         self._subscription = self._bus.subscribe(CALL_TOPIC, GROUP, self._handler)
 
     def is_ready(self) -> bool:
@@ -51,6 +62,7 @@ class Accounting:
 
     async def aclose(self) -> None:
         """Finishes the batch in hand and publishes what it announced."""
+        await self._tasks.aclose()
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             await subscription.aclose()

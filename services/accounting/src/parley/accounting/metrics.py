@@ -17,6 +17,7 @@ class AccountingMetrics:
             "malformed", "Records that went to the dead letter topic."
         )
         self._retries = metrics.counter("retries", "Tries that the database did not answer.")
+        self._expired = metrics.counter("cdrs_expired", "CDRs deleted because of their age.")
         self._age = metrics.histogram(
             "cdr_age_seconds", "From a call's end to its stored CDR.", buckets=_AGE_BUCKETS_S
         )
@@ -33,6 +34,10 @@ class AccountingMetrics:
     def refused(self) -> None:
         """Counts a record that nobody can make a CDR of."""
         self._malformed.inc()
+
+    def expired(self, count: int) -> None:
+        """Counts CDRs that were deleted because of their age."""
+        self._expired.inc(count)
 
     def retried(self) -> None:
         """Counts a try that has to be made again."""

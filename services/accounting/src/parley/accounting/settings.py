@@ -15,6 +15,8 @@ class AccountingSettings(Settings):
         log_level: debug, info, warning, error or critical.
         drain_timeout_s: seconds that CDRs in progress get at the end.
         gather_s: seconds after a transaction in which CDRs are gathered for the next one.
+        cdr_retention_days: CDRs of calls that ended longer ago are deleted; they stay for ever
+            unless given.
         max_retry_s: longest pause between two tries while the database is away.
     """
 
@@ -25,4 +27,5 @@ class AccountingSettings(Settings):
     log_level: LogLevel = "info"
     drain_timeout_s: float = Field(default=30.0, gt=0)
     gather_s: float = Field(default=0.2, ge=0, le=10)
+    cdr_retention_days: int | None = Field(default=None, ge=1, le=36500)
     max_retry_s: float = Field(default=10.0, gt=0)

@@ -45,10 +45,11 @@ class Platform:
         self._ids = RandomIds()
         self._registry = Registry()
         self._network = LocalNetwork()
-        self._backing = create_backing(
-            BackingSettings.load(data=settings.data), clock, self._registry
+        backing_settings = BackingSettings.load(data=settings.data)
+        self._backing = create_backing(backing_settings, clock, self._registry, migrates=True)
+        self._directory = TenantDirectory(
+            self._backing.db, self._backing.bus, backing_settings.tenant_cache_extensions
         )
-        self._directory = TenantDirectory(self._backing.db, self._backing.bus)
 
     def services(self) -> Sequence[Service]:
         """Makes every service, in the order of their start.

@@ -22,7 +22,7 @@ async def _serve(settings: CallManagerSettings, backing_settings: BackingSetting
     clock, ids, registry = SystemClock(), RandomIds(), Registry()
     backing = create_backing(backing_settings, clock, registry)
     await backing.start()
-    directory = TenantDirectory(backing.db, backing.bus)
+    directory = TenantDirectory(backing.db, backing.bus, backing_settings.tenant_cache_extensions)
     media = GrpcMediaControl(
         settings.media_relays,
         ids.instance(settings.name),

@@ -21,7 +21,7 @@ async def _serve(settings: EdgeSettings, backing_settings: BackingSettings) -> i
     registry = Registry()
     backing = create_backing(backing_settings, clock, registry)
     await backing.start()
-    directory = TenantDirectory(backing.db, backing.bus)
+    directory = TenantDirectory(backing.db, backing.bus, backing_settings.tenant_cache_extensions)
     try:
         await directory.start()
         edge = create_app(settings, backing, directory, clock, RandomIds(), registry=registry)

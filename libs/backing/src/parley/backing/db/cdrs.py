@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, and_, or_, select, tuple_
+from sqlalchemy import Row, Select, and_, delete, func, literal_column, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.db.engine import Database
@@ -25,6 +25,7 @@ from parley.model.errors import InvalidValue, NotFound
 from parley.model.ids import CallId, TenantId
 
 MAX_PAGE = 1000
+_INDEXED_CHARS = 64  # as the indexes of `CdrRow` say
 
 
 class CdrFilter(Struct, frozen=True, kw_only=True):
@@ -80,9 +81,22 @@ class CdrRepository:
                 CdrRow.result == CallResult.LOST.value, fresh.result != CallResult.LOST.value
             ),
         ).returning(CdrRow.tenant_id, CdrRow.call_id)
-        rows = [_row(record) for record in reversed(unique.values())]
+        # In one order everywhere: two processes that write the same calls never wait in a circle.
+        rows = [_row(unique[key]) for key in sorted(unique)]
         written = (await connection.execute(statement, rows)).all()
         return [unique[TenantId(tenant_id), CallId(call_id)] for tenant_id, call_id in written]
+
+    async def delete_ended(self, before: datetime, limit: int) -> int:
+        """Deletes CDRs of calls that ended before a time, of the `limit` that were written first.
+
+        Returns:
+            How many; as many as `limit` when there may be more.
+        """
+        first = select(CdrRow.id, CdrRow.ended_at).order_by(CdrRow.id).limit(limit).subquery()
+        old = select(first.c.id).where(first.c.ended_at < before)
+        async with self._db.write() as connection:
+            result = await connection.execute(delete(CdrRow).where(CdrRow.id.in_(old)))
+        return result.rowcount
 
     async def get(self, tenant_id: TenantId, call_id: CallId) -> CallRecord:
         """Returns the CDR of a call.
@@ -116,16 +130,7 @@ class CdrRepository:
             InvalidValue: the cursor is not one of ours.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        place = tuple_(CdrRow.started_at, CdrRow.id)
-        query = (
-            select(CdrRow)
-            .where(CdrRow.tenant_id == tenant_id, *_conditions(criteria or CdrFilter()))
-            .order_by(CdrRow.started_at.desc(), CdrRow.id.desc())
-            .limit(limit + 1)
-        )
-        if cursor is not None:
-            position = _decode_cursor(cursor)
-            query = query.where(place < tuple_(position.started_at, position.id))
+        query = page_query(tenant_id, limit + 1, cursor, criteria or CdrFilter())
         async with self._db.read() as connection:
             rows = (await connection.execute(query)).all()
         more = len(rows) > limit
@@ -133,6 +138,41 @@ class CdrRepository:
             records=[_record(row) for row in rows[:limit]],
             next_cursor=_encode_cursor(rows[limit - 1]) if more else None,
         )
+
+
+def page_query(
+    tenant_id: TenantId, limit: int, cursor: str | None, criteria: CdrFilter
+) -> Select[Any]:
+    """Makes the query of a page: every part of it ends after `limit` rows of an index."""
+    conditions = [CdrRow.tenant_id == tenant_id, *_conditions(criteria)]
+    if cursor is not None:
+        position = _decode_cursor(cursor)
+        place = tuple_(CdrRow.started_at, CdrRow.id)
+        conditions.append(place < tuple_(position.started_at, position.id))
+    if criteria.party is None:
+        return _newest(select(CdrRow).where(*conditions), limit)
+    # An OR over three columns would read all calls of the tenant.
+    found = (
+        _newest(select(CdrRow.id).where(*conditions, *_is_party(column, criteria.party)), limit)
+        for column in (CdrRow.caller, CdrRow.callee, CdrRow.dialled)
+    )
+    ids = union_all(*(select(each.subquery().c.id) for each in found))
+    return _newest(select(CdrRow).where(CdrRow.id.in_(ids)), limit)
+
+
+def _newest(query: Select[Any], limit: int) -> Select[Any]:
+    return query.order_by(CdrRow.started_at.desc(), CdrRow.id.desc()).limit(limit)
+
+
+def _is_party(column: Any, party: str) -> list[Any]:
+    # Written out, not bound: PostgreSQL must see that it is the expression of the index.
+    start: Any = literal_column("1")
+    length: Any = literal_column(str(_INDEXED_CHARS))
+    conditions: list[Any] = [func.substr(column, start, length) == party[:_INDEXED_CHARS]]
+    if len(party) >= _INDEXED_CHARS:
+        # Only here, for SQLite would put the party into the expression and miss the index.
+        conditions.append(column == party)
+    return conditions
 
 
 def _conditions(criteria: CdrFilter) -> list[Any]:
@@ -143,9 +183,6 @@ def _conditions(criteria: CdrFilter) -> list[Any]:
         conditions.append(CdrRow.started_at < criteria.until)
     if criteria.result is not None:
         conditions.append(CdrRow.result == criteria.result.value)
-    if criteria.party is not None:
-        columns = (CdrRow.caller, CdrRow.callee, CdrRow.dialled)
-        conditions.append(or_(*(column == criteria.party for column in columns)))
     return conditions
 
 

@@ -10,7 +10,7 @@ repositories turn into domain errors.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,9 +26,11 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from parley.backing.db.migrate import MigrationError, upgrade
+from parley.backing.db.migrate import Migrated, MigrationError, check, upgrade
 from parley.backing.db.models import Base
 from parley.backing.db.postgresql import (
+    ONE_STATE,
+    WAIT_FOR_LOCK,
     AdvisoryLock,
     connect_options,
     driver_url,
@@ -44,17 +46,17 @@ from parley.sip.ids import Ids
 
 READ_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
-_MIGRATION_TIMEOUT_S = 300.0
+_MIGRATION_TIMEOUT_S = 3600.0
 _POOL_SIZE = 8
 _CLOSE_TIMEOUT_S = 0.5
 
-IsHeld: TypeAlias = Callable[[], bool]
+IsHeld: TypeAlias = Callable[[], Awaitable[bool]]
 
 _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 
 class CannotOpen(BackingUnavailable, StartError):
-    """The database cannot be opened or brought to this version's schema."""
+    """The database cannot be opened, or its schema does not serve this version."""
 
 
 class Database:
@@ -65,15 +67,33 @@ class Database:
         ids: makes ids and tokens.
         source: names this process in events.
         committed: set after every commit of this process; the outbox's publisher waits for it.
+        migrated: what `start` found and left as the schema's revision.
     """
 
     def __init__(
-        self, url: str, clock: Clock, ids: Ids | None = None, source: str = "parley"
+        self,
+        url: str,
+        clock: Clock,
+        ids: Ids | None = None,
+        source: str = "parley",
+        *,
+        migrates: bool = False,
     ) -> None:
+        """Takes the database's URL.
+
+        Args:
+            url: of SQLAlchemy, for SQLite or PostgreSQL.
+            clock: see above.
+            ids: see above.
+            source: see above.
+            migrates: brings a server's schema to this version's at the start, which takes the
+                right to change it; otherwise it is only checked. An embedded one always migrates.
+        """
         self.clock = clock
         self.ids: Ids = ids or RandomIds()
         self.source = source
         self.committed = asyncio.Event()
+        self.migrated = Migrated(None, None)
         self._url = _parsed(url)
         self._is_memory = self.is_sqlite and self._url.database in {None, "", ":memory:"}
         self._anchor: sqlite3.Connection | None = None
@@ -82,10 +102,12 @@ class Database:
             # takes its connection along, and must not take the data.
             name = f"file:/parley-{self.ids.token(8)}?vfs=memdb"
             self._url = self._url.set(database=name, query={})
+        self._migrates = migrates or self.is_sqlite
         self._connector = SqliteConnector(self._url.database or "") if self.is_sqlite else None
         self._engine: AsyncEngine | None = None
         self._writer = asyncio.Lock()
         self._exclusive: dict[int, asyncio.Lock] = {}
+        self._read_options = {READ_ONLY: True} if self.is_sqlite else ONE_STATE
 
     @property
     def is_sqlite(self) -> bool:
@@ -93,10 +115,10 @@ class Database:
         return self._url.get_backend_name() == "sqlite"
 
     async def start(self) -> None:
-        """Opens the database and migrates it.
+        """Opens the database and migrates it, or checks its schema.
 
         Raises:
-            CannotOpen: it cannot be reached, opened or migrated.
+            CannotOpen: it cannot be reached, opened or migrated, or its schema is too old or new.
         """
         try:
             if self._is_memory:
@@ -104,8 +126,12 @@ class Database:
             elif self.is_sqlite:
                 Path(self._url.database or "").parent.mkdir(parents=True, exist_ok=True)
             self._engine = self._make_engine()
-            async with self.write(_MIGRATION_TIMEOUT_S) as connection:
-                await connection.run_sync(upgrade)
+            if self._migrates:
+                async with self.write(_MIGRATION_TIMEOUT_S) as connection:
+                    self.migrated = await connection.run_sync(upgrade)
+            else:
+                async with self.read() as connection:
+                    self.migrated = await connection.run_sync(check)
         except (
             *(BackingUnavailable, OSError, ImportError, ArgumentError, MigrationError),
             TypeError,  # an option in the URL that the driver does not know
@@ -159,8 +185,8 @@ class Database:
         """Tries to be the only holder of a lock among all processes.
 
         Yields:
-            Says whether it is held still, which ends with the connection to the server; None when
-            another holds it.
+            Asks the server whether it is held still, at least every twenty seconds, or the server
+            ends it; None when another holds it.
 
         Raises:
             BackingUnavailable: no answer in time, or the connection broke.
@@ -171,7 +197,7 @@ class Database:
                 yield None
                 return
             async with lock:
-                yield lock.locked
+                yield _always
             return
         stack = AsyncExitStack()
         try:
@@ -183,6 +209,11 @@ class Database:
         finally:
             async with self._guarded(READ_TIMEOUT_S):
                 await stack.aclose()
+
+    async def take_turns(self, connection: AsyncConnection, lock_id: int) -> None:
+        """Waits until no other transaction has this lock, and has it to its end."""
+        if not self.is_sqlite:
+            await connection.execute(WAIT_FOR_LOCK, {"id": lock_id})
 
     def insert(self, table: type[Base]) -> SqliteInsert | PostgresInsert:
         """Begins an INSERT that can say ON CONFLICT."""
@@ -210,7 +241,7 @@ class Database:
             raise BackingUnavailable("the database is closed")
         async with self._engine.connect() as connection:
             if read_only:
-                await connection.execution_options(**{READ_ONLY: True})
+                await connection.execution_options(**self._read_options)
             try:
                 yield connection
             finally:
@@ -244,6 +275,10 @@ class Database:
         return engine
 
 
+async def _always() -> bool:
+    return True
+
+
 def _parsed(text: str) -> URL:
     try:
         url = make_url(text)
@@ -258,6 +293,13 @@ def _parsed(text: str) -> URL:
 
 def _unfit() -> InvalidValue:
     return InvalidValue("a value cannot be stored", error_id="value-invalid")
+
+
+def names_unknown_row(error: IntegrityError) -> bool:
+    """Says whether a foreign key was refused because the row that it names is not there."""
+    # 23503 is PostgreSQL's "foreign key violation"; SQLite has words only.
+    state = getattr(error.orig, "sqlstate", None)
+    return state == "23503" or "FOREIGN KEY" in str(error.orig)
 
 
 def _reason(error: DBAPIError | OSError) -> str:

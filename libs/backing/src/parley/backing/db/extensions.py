@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from parley.backing.db.engine import Database
+from parley.backing.db.changes import announce_config, check_version, lock_tenant
+from parley.backing.db.engine import Database, names_unknown_row
 from parley.backing.db.models import ExtensionRow, TenantDomainRow
-from parley.backing.db.outbox import announce_config
 from parley.model.errors import Conflict, InvalidValue, NotFound
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import ExtensionId, TenantId
@@ -76,6 +75,7 @@ class ExtensionRepository:
             InvalidValue: a number, auth name or password cannot be used.
         """
         async with self._db.write() as connection:
+            await lock_tenant(connection, tenant_id)
             domain = await _primary_domain(connection, tenant_id)
             created = await self.insert(connection, tenant_id, domain, new)
             await self._announce(connection, tenant_id, ConfigAction.CREATED, created)
@@ -88,15 +88,21 @@ class ExtensionRepository:
         domain: str,
         new: Sequence[NewExtension],
     ) -> list[Extension]:
-        """Writes extensions in the caller's transaction and announces nothing."""
+        """Writes extensions in the caller's transaction and announces nothing.
+
+        Raises:
+            NotFound, Conflict, InvalidValue: as `create_many`.
+        """
         created: list[Extension] = []
         now = self._db.clock.wall()
         for start in range(0, len(new), _CHUNK):
             chunk = [self._make(tenant_id, domain, entry) for entry in new[start : start + _CHUNK]]
-            rows = [_row(extension, now) | {"created_at": now} for extension in chunk]
+            rows = [_row(extension, now) for extension in chunk]
             try:
                 await connection.execute(insert(ExtensionRow), rows)
             except IntegrityError as error:
+                if names_unknown_row(error):
+                    raise _no_tenant(tenant_id) from error
                 raise _taken() from error
             created += chunk
             await asyncio.sleep(0)
@@ -150,40 +156,61 @@ class ExtensionRepository:
             return list(map(extension_from_row, (await connection.execute(query)).all()))
 
     async def update(
-        self, tenant_id: TenantId, extension_id: ExtensionId, change: ExtensionChange
+        self,
+        tenant_id: TenantId,
+        extension_id: ExtensionId,
+        change: ExtensionChange,
+        expected_version: int | None = None,
     ) -> Extension:
-        """Changes an extension.
+        """Changes what is given of an extension; nothing else is written.
 
         Raises:
             NotFound: the tenant has none with this id.
+            VersionMismatch: it is not at the expected version.
             Conflict: the number or auth name is taken.
             InvalidValue: a value cannot be used, or the auth name changes without a password
                 (the stored HA1 contains the old name).
         """
         async with self._db.write() as connection:
+            await lock_tenant(connection, tenant_id)
             old = await _get(connection, tenant_id, extension_id)
-            domain = await _primary_domain(connection, tenant_id)
-            new = _changed(old, change, domain)
+            check_version(old.version, expected_version)
+            values = _changed_values(old, change, await _primary_domain(connection, tenant_id))
+            if not values:
+                return old
+            now = self._db.clock.wall()
             statement = (
                 update(ExtensionRow)
                 .where(ExtensionRow.tenant_id == tenant_id, ExtensionRow.id == extension_id)
-                .values(_row(new, self._db.clock.wall()))
+                .values(**values, version=ExtensionRow.version + 1, updated_at=now)
+                .returning(*ExtensionRow.__table__.columns)
             )
             try:
-                await connection.execute(statement)
+                new = extension_from_row((await connection.execute(statement)).one())
             except IntegrityError as error:
                 raise _taken() from error
             await self._announce(connection, tenant_id, ConfigAction.UPDATED, [new])
         return new
 
-    async def delete(self, tenant_id: TenantId, extension_id: ExtensionId) -> bool:
-        """Removes an extension; False when the tenant has none with this id."""
+    async def delete(
+        self, tenant_id: TenantId, extension_id: ExtensionId, expected_version: int | None = None
+    ) -> bool:
+        """Removes an extension; False when the tenant has none with this id.
+
+        Raises:
+            VersionMismatch: it is not at the expected version.
+        """
         statement = delete(ExtensionRow).where(
             ExtensionRow.tenant_id == tenant_id, ExtensionRow.id == extension_id
         )
         async with self._db.write() as connection:
-            if not (await connection.execute(statement)).rowcount:
+            try:
+                await lock_tenant(connection, tenant_id)
+                old = await _get(connection, tenant_id, extension_id)
+            except NotFound:
                 return False
+            check_version(old.version, expected_version)
+            await connection.execute(statement)
             change = ConfigChange(
                 kind=ConfigKind.EXTENSION, action=ConfigAction.DELETED, ids=[extension_id]
             )
@@ -228,6 +255,7 @@ def extension_from_row(row: Row[Any]) -> Extension:
         ha1={"MD5": row.ha1_md5, "SHA-256": row.ha1_sha256},
         ring_timeout_s=row.ring_timeout_s,
         enabled=row.enabled,
+        version=row.version,
     )
 
 
@@ -242,27 +270,30 @@ def _row(extension: Extension, now: datetime) -> dict[str, Any]:
         "ha1_sha256": extension.ha1["SHA-256"],
         "ring_timeout_s": extension.ring_timeout_s,
         "enabled": extension.enabled,
+        "created_at": now,
         "updated_at": now,
     }
 
 
-def _changed(old: Extension, change: ExtensionChange, domain: str) -> Extension:
+def _changed_values(old: Extension, change: ExtensionChange, domain: str) -> dict[str, Any]:
+    """Returns the columns that the change sets."""
+    values: dict[str, Any] = {
+        name: value
+        for name in ("number", "auth_name", "display_name", "ring_timeout_s", "enabled")
+        if (value := getattr(change, name)) is not None
+    }
+    if change.number is not None:
+        _checked_number(change.number)
+    _checked_timeout(change.ring_timeout_s)
+    if change.clears_ring_timeout:
+        values["ring_timeout_s"] = None
     auth_name = old.auth_name if change.auth_name is None else change.auth_name
-    secrets = old.ha1
     if change.password is not None:
         secrets = dict(_secrets(_checked_auth_name(auth_name), domain, change.password))
+        values |= {"ha1_md5": secrets["MD5"], "ha1_sha256": secrets["SHA-256"]}
     elif auth_name != old.auth_name:
         raise InvalidValue("a new auth name needs a new password", error_id="password-missing")
-    timeout = old.ring_timeout_s if change.ring_timeout_s is None else change.ring_timeout_s
-    return replace(
-        old,
-        number=old.number if change.number is None else _checked_number(change.number),
-        auth_name=auth_name,
-        display_name=old.display_name if change.display_name is None else change.display_name,
-        ha1=secrets,
-        ring_timeout_s=None if change.clears_ring_timeout else _checked_timeout(timeout),
-        enabled=old.enabled if change.enabled is None else change.enabled,
-    )
+    return values
 
 
 def _secrets(auth_name: str, domain: str, password: str) -> Iterator[tuple[str, str]]:
@@ -290,6 +321,10 @@ def _checked_timeout(timeout_s: float | None) -> float | None:
     return timeout_s
 
 
+def _no_tenant(tenant_id: TenantId) -> NotFound:
+    return NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
+
+
 def _taken() -> Conflict:
     return Conflict("a number or auth name is taken", error_id="extension-exists")
 
@@ -314,5 +349,5 @@ async def _primary_domain(connection: AsyncConnection, tenant_id: TenantId) -> s
     )
     domain = await connection.scalar(query)
     if domain is None:
-        raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
+        raise _no_tenant(tenant_id)
     return domain

@@ -14,6 +14,7 @@ from sqlalchemy import (
     MetaData,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -38,7 +39,11 @@ class Base(DeclarativeBase):
 
 
 class TenantRow(Base):
-    """A tenant; `settings` is a `TenantSettings`."""
+    """A tenant; `settings` is a `TenantSettings`.
+
+    `version` counts the changes of the tenant itself; `config_version` those of anything that a
+    `TenantSnapshot` shows of it, its extensions included.
+    """
 
     __tablename__ = "tenants"
 
@@ -48,6 +53,8 @@ class TenantRow(Base):
     settings: Mapped[Any] = mapped_column(DOCUMENT)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column(BIG_ID, server_default="1")
+    config_version: Mapped[int] = mapped_column(BIG_ID, server_default="1")
 
 
 class TenantDomainRow(Base):
@@ -62,7 +69,10 @@ class TenantDomainRow(Base):
 
 
 class ExtensionRow(Base):
-    """An extension; the ha1 columns hold H(auth_name:primary domain:password) in hex."""
+    """An extension; the ha1 columns hold H(auth_name:primary domain:password) in hex.
+
+    `version` counts its changes.
+    """
 
     __tablename__ = "extensions"
     __table_args__ = (
@@ -82,6 +92,7 @@ class ExtensionRow(Base):
     enabled: Mapped[bool] = mapped_column(Boolean)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column(BIG_ID, server_default="1")
 
 
 class CdrRow(Base):
@@ -91,6 +102,13 @@ class CdrRow(Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "call_id"),
         Index(None, "tenant_id", "started_at", "id"),
+        # Only so many characters: an index row has its limit, what phones send has not.
+        *(
+            Index(
+                f"ix_cdrs_{party}", "tenant_id", text(f"substr({party}, 1, 64)"), "started_at", "id"
+            )
+            for party in ("caller", "callee", "dialled")
+        ),
     )
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True, autoincrement=True)
@@ -145,3 +163,11 @@ class OutboxRow(Base):
     key: Mapped[str] = mapped_column(_NAME)
     value: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SchemaRow(Base):
+    """The one row says which code the schema still serves: that of this revision and newer."""
+
+    __tablename__ = "schema_compatibility"
+
+    oldest_code: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -1,16 +1,20 @@
 """The outbox: what a change must tell others is written in the change's own transaction.
 
-`OutboxPublisher` moves the rows to the bus, in order per key, and deletes a row once the bus has it
-durably. A crash in between publishes a row twice with the same content (at least once, as the bus
-itself); a change that was rolled back is never published, one that was committed always is.
+`OutboxPublisher` moves the rows to the bus. The rows of a batch are submitted at once, in the order
+of their ids, and awaited together; of each key the rows that the bus has durably, up to the first
+that it has not, are deleted. A row behind a failed one may have got through: it is published again
+after it. So each row reaches the bus at least once (as with the bus itself), and the last copies of
+a key's rows are in order; a change that was rolled back is never published.
 
-Of several processes the one that holds the database's lock publishes. The lock ends with its
-holder's connection: the holder looks before each row, so at most the rows that are on their way at
-that moment, one per key, can reach the bus after their successors did, as repetitions.
+Ids are drawn before the commit. Where the order of a key matters its writers wait for each other
+(`changes.py`), so that the order of the ids is that of the commits.
+
+Of several processes the one that holds the database's lock publishes, until its connection ends;
+it makes sure of the lock before each batch. A holder that lost it at that moment may repeat one
+batch after its successor went on: readers take what a record names, not its place.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -20,15 +24,11 @@ from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.bus.base import Bus
-from parley.backing.db.engine import Database, IsHeld
+from parley.backing.db.engine import Database
 from parley.backing.db.models import OutboxRow
 from parley.backing.errors import BackingError, BackingUnavailable
-from parley.model.events import ConfigChange, ConfigChanged, encode_event
-from parley.model.ids import TenantId
 from parley.service.metrics import Metrics
 from parley.service.tasks import TaskOwner
-
-CONFIG_TOPIC = "config"
 
 _BATCH = 500
 _POLL_S = 1.0  # rows of other processes and of a run before this one
@@ -62,23 +62,6 @@ async def add_to_outbox(
         for topic, key, value in records
     ]
     await connection.execute(insert(OutboxRow), rows)
-
-
-async def announce_config(
-    db: Database, connection: AsyncConnection, tenant_id: TenantId, change: ConfigChange
-) -> None:
-    """Tells every cache what changed, in the transaction that changes it."""
-    event = ConfigChanged(
-        id=db.ids.token(16),
-        source=db.source,
-        time=db.clock.wall(),
-        subject=tenant_id,
-        tenantid=tenant_id,
-        data=change,
-    )
-    await add_to_outbox(
-        db, connection, [OutboxRecord(CONFIG_TOPIC, tenant_id, encode_event(event))]
-    )
 
 
 class OutboxPublisher:
@@ -135,7 +118,11 @@ class OutboxPublisher:
             if is_held is None:
                 return 0
             rows = await self._fetch()
-            done, error = await self._publish(rows, is_held)
+            if rows and not await is_held():
+                raise BackingUnavailable("another process may publish the outbox now")
+            done, error = await self._publish(rows)
+            # Also keeps the server from taking the lock's transaction for a forgotten one.
+            await is_held()
             if done:
                 async with self._db.write() as connection:
                     await connection.execute(delete(OutboxRow).where(OutboxRow.id.in_(done)))
@@ -195,32 +182,25 @@ class OutboxPublisher:
                 self._waiting.set(total or 0)
         return rows
 
-    async def _publish(
-        self, rows: Sequence[_Row], is_held: IsHeld
-    ) -> tuple[list[int], BackingError | None]:
-        chains: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
-        for row in rows:
-            chains[row.topic, row.key].append(row)
-        results = await asyncio.gather(
-            *(self._publish_chain(chain, is_held) for chain in chains.values())
-        )
-        done = [row_id for ids, _ in results for row_id in ids]
-        return done, next((error for _, error in results if error is not None), None)
-
-    async def _publish_chain(
-        self, rows: Sequence[_Row], is_held: IsHeld
-    ) -> tuple[list[int], BackingError | None]:
-        """Publishes the rows of one key one after the other, up to the first failure."""
+    async def _publish(self, rows: Sequence[_Row]) -> tuple[list[int], BackingError | None]:
+        """Publishes rows; returns which of them may be deleted, and the first error."""
+        # Tasks begin in the order in which they are made.
+        errors = await asyncio.gather(*map(self._publish_row, rows))
         done: list[int] = []
-        for row in rows:
-            if not is_held():
-                return done, BackingUnavailable("another process may publish the outbox now")
-            try:
-                async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
-                    await self._bus.publish_and_wait(row.topic, row.key, row.value)
-            except TimeoutError:
-                return done, BackingUnavailable("the bus did not answer in time")
-            except BackingError as error:
-                return done, error
-            done.append(row.id)
-        return done, None
+        failed: set[tuple[str, str]] = set()
+        for row, error in zip(rows, errors, strict=True):
+            if error is not None:
+                failed.add((row.topic, row.key))
+            elif (row.topic, row.key) not in failed:
+                done.append(row.id)
+        return done, next((error for error in errors if error is not None), None)
+
+    async def _publish_row(self, row: _Row) -> BackingError | None:
+        try:
+            async with asyncio.timeout(_PUBLISH_TIMEOUT_S):
+                await self._bus.publish_and_wait(row.topic, row.key, row.value)
+        except TimeoutError:
+            return BackingUnavailable("the bus did not answer in time")
+        except BackingError as error:
+            return error
+        return None

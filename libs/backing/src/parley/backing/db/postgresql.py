@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 CONNECT_TIMEOUT_S = 5.0
 _ROLLBACK_TIMEOUT_S = 1.0
+_ANSWER_TIMEOUT_S = 3.0
 
 _SERVER_SETTINGS = {
     "application_name": "parley",
@@ -25,6 +26,12 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10s",
 }
+
+ONE_STATE = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+"""Execution options of transactions that see one state of the database and change nothing."""
+
+WAIT_FOR_LOCK = text("SELECT pg_advisory_xact_lock(:id)")
+"""Takes a lock among all processes until the transaction ends, waiting for its holder."""
 
 
 def connect_options() -> dict[str, Any]:
@@ -62,20 +69,25 @@ async def end_transaction(connection: AsyncConnection) -> None:
 
 
 class AdvisoryLock:
-    """A lock among all processes, held by the transaction of one connection."""
+    """A lock among all processes, held by the transaction of one connection.
+
+    The server ends a transaction that is idle for half a minute: a process that froze loses it.
+    """
 
     def __init__(self, connection: AsyncConnection, lock_id: int) -> None:
         self._connection = connection
         self._lock_id = lock_id
-        self._driver: Any = None
 
     async def try_acquire(self) -> bool:
         """Takes the lock unless another process has it."""
-        raw = await self._connection.get_raw_connection()
-        self._driver = raw.driver_connection
         query = text("SELECT pg_try_advisory_xact_lock(:id)")
         return bool(await self._connection.scalar(query, {"id": self._lock_id}))
 
-    def is_held(self) -> bool:
-        """Says whether the connection, and so the lock, is still there as far as is known."""
-        return not self._driver.is_closed()
+    async def is_held(self) -> bool:
+        """Asks the server whether the transaction, and so the lock, is still there."""
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                await self._connection.execute(text("SELECT 1"))
+        except (TimeoutError, SQLAlchemyError, OSError):
+            return False
+        return True

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
+from parley.backing.db.changes import announce_config
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionRepository, NewExtension
-from parley.backing.db.outbox import announce_config
 from parley.backing.db.tenants import TenantRepository
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import TenantId
@@ -40,7 +40,7 @@ async def provision_tenant(db: Database, new: NewTenant) -> TenantSnapshot:
             connection, tenant.id, tenant.domains[0], new.extensions
         )
         change = ConfigChange(kind=ConfigKind.TENANT, action=ConfigAction.CREATED, ids=[tenant.id])
-        await announce_config(db, connection, tenant.id, change)
+        version = await announce_config(db, connection, tenant.id, change)
     return TenantSnapshot(
         id=tenant.id,
         name=tenant.name,
@@ -48,4 +48,5 @@ async def provision_tenant(db: Database, new: NewTenant) -> TenantSnapshot:
         domains=tenant.domains,
         settings=tenant.settings,
         extensions={extension.number: extension for extension in extensions},
+        version=version,
     )

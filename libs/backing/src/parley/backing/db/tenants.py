@@ -1,31 +1,46 @@
 """Tenants and their domains, and the snapshot that the call path works with."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from parley.backing.db.changes import announce_config, check_version, lock_tenant
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import extension_from_row
 from parley.backing.db.models import ExtensionRow, TenantDomainRow, TenantRow
-from parley.backing.db.outbox import announce_config
 from parley.model.errors import Conflict, InvalidValue, NotFound
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import TenantId
 from parley.model.tenant import TenantSettings, TenantSnapshot
 
+_IDS_PER_QUERY = 1000
+
 
 class Tenant(NamedTuple):
-    """A tenant without its extensions; the first domain is the primary one."""
+    """A tenant without its extensions.
+
+    Attributes:
+        domains: the first one is the primary one.
+        version: grows with each change of what is shown here.
+    """
 
     id: TenantId
     name: str
     domains: tuple[str, ...]
     settings: TenantSettings
     enabled: bool
+    version: int = 1
+
+
+class TenantVersions(NamedTuple):
+    """Versions of tenants by id, and a pair of numbers that any change of any tenant changes."""
+
+    of: dict[TenantId, int]
+    fingerprint: tuple[int, int]
 
 
 class TenantRepository:
@@ -76,6 +91,7 @@ class TenantRepository:
             "settings": tenant.settings,
             "created_at": now,
             "updated_at": now,
+            "config_version": 0,  # the announcement makes it 1
         }
         try:
             await connection.execute(insert(TenantRow), [row])
@@ -122,33 +138,46 @@ class TenantRepository:
         settings: TenantSettings | None = None,
         enabled: bool | None = None,
         further_domains: Sequence[str] | None = None,
+        expected_version: int | None = None,
     ) -> Tenant:
-        """Changes what is given. The primary domain stays: every HA1 of the tenant contains it.
+        """Changes what is given; nothing else is written.
+
+        The primary domain stays: every HA1 of the tenant contains it.
 
         Raises:
             NotFound: there is no such tenant.
+            VersionMismatch: it is not at the expected version.
             Conflict: a domain is taken.
         """
+        given: dict[str, Any] = {"name": name, "settings": settings, "enabled": enabled}
+        values = {column: value for column, value in given.items() if value is not None}
         async with self._db.write() as connection:
+            await lock_tenant(connection, tenant_id)
             old = await _get(connection, tenant_id)
-            tenant = old._replace(
-                name=old.name if name is None else name,
-                settings=settings or old.settings,
-                enabled=old.enabled if enabled is None else enabled,
-            )
+            check_version(old.version, expected_version)
+            domains = old.domains
             if further_domains is not None:
                 domains = _checked_domains([old.domains[0], *further_domains])
-                tenant = tenant._replace(domains=domains)
-            await self._write(connection, old, tenant)
+            if not values and domains == old.domains:
+                return old
+            tenant = old._replace(**values, domains=domains, version=old.version + 1)
+            await self._write(connection, old, tenant, values)
             await self._announce(connection, tenant_id, ConfigAction.UPDATED)
         return tenant
 
-    async def delete(self, tenant_id: TenantId) -> bool:
-        """Removes a tenant with its domains, extensions and tokens; its CDRs stay."""
+    async def delete(self, tenant_id: TenantId, expected_version: int | None = None) -> bool:
+        """Removes a tenant with its domains, extensions and tokens; its CDRs stay.
+
+        Raises:
+            VersionMismatch: it is not at the expected version.
+        """
         async with self._db.write() as connection:
-            result = await connection.execute(delete(TenantRow).where(TenantRow.id == tenant_id))
-            if not result.rowcount:
+            try:
+                await lock_tenant(connection, tenant_id)
+            except NotFound:
                 return False
+            check_version((await _get(connection, tenant_id)).version, expected_version)
+            await connection.execute(delete(TenantRow).where(TenantRow.id == tenant_id))
             await self._announce(connection, tenant_id, ConfigAction.DELETED)
         return True
 
@@ -163,16 +192,27 @@ class TenantRepository:
             tenant_id = await _owner(connection, domain)
             return None if tenant_id is None else await _snapshot(connection, tenant_id)
 
-    async def _write(self, connection: AsyncConnection, old: Tenant, new: Tenant) -> None:
+    async def load_versions(self, tenant_ids: Sequence[TenantId]) -> TenantVersions:
+        """Reads at which `TenantSnapshot.version` tenants are, and whether any tenant changed."""
+        found: dict[TenantId, int] = {}
+        columns = select(TenantRow.id, TenantRow.config_version)
+        total = select(func.count(), func.coalesce(func.sum(TenantRow.config_version), 0))
+        async with self._db.read() as connection:
+            count, changes = (await connection.execute(total.select_from(TenantRow))).one()
+            for start in range(0, len(tenant_ids), _IDS_PER_QUERY):
+                query = columns.where(TenantRow.id.in_(tenant_ids[start : start + _IDS_PER_QUERY]))
+                rows = (await connection.execute(query)).all()
+                found.update((TenantId(row.id), row.config_version) for row in rows)
+        return TenantVersions(found, (count, int(changes)))
+
+    async def _write(
+        self, connection: AsyncConnection, old: Tenant, new: Tenant, values: dict[str, Any]
+    ) -> None:
+        now = self._db.clock.wall()
         await connection.execute(
             update(TenantRow)
             .where(TenantRow.id == new.id)
-            .values(
-                name=new.name,
-                settings=new.settings,
-                enabled=new.enabled,
-                updated_at=self._db.clock.wall(),
-            )
+            .values(**values, version=TenantRow.version + 1, updated_at=now)
         )
         if new.domains != old.domains:
             await connection.execute(
@@ -228,10 +268,14 @@ async def _owner(connection: AsyncConnection, domain: str) -> TenantId | None:
 
 
 async def _get(connection: AsyncConnection, tenant_id: TenantId) -> Tenant:
-    row = (await connection.execute(select(TenantRow).where(TenantRow.id == tenant_id))).first()
+    row = await _row(connection, tenant_id)
     if row is None:
         raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
     return _tenant(row, (await _domains(connection, [tenant_id])).get(tenant_id, ()))
+
+
+async def _row(connection: AsyncConnection, tenant_id: TenantId) -> Row[Any] | None:
+    return (await connection.execute(select(TenantRow).where(TenantRow.id == tenant_id))).first()
 
 
 async def _domains(
@@ -248,22 +292,22 @@ async def _domains(
     return found
 
 
-def _tenant(row: object, domains: tuple[str, ...]) -> Tenant:
-    fields = row._mapping  # type: ignore[attr-defined]
+def _tenant(row: Row[Any], domains: tuple[str, ...]) -> Tenant:
     return Tenant(
-        id=TenantId(fields["id"]),
-        name=fields["name"],
+        id=TenantId(row.id),
+        name=row.name,
         domains=domains,
-        settings=msgspec.convert(fields["settings"], TenantSettings),
-        enabled=fields["enabled"],
+        settings=msgspec.convert(row.settings, TenantSettings),
+        enabled=row.enabled,
+        version=row.version,
     )
 
 
 async def _snapshot(connection: AsyncConnection, tenant_id: TenantId) -> TenantSnapshot | None:
-    try:
-        tenant = await _get(connection, tenant_id)
-    except NotFound:
+    row = await _row(connection, tenant_id)
+    if row is None:
         return None
+    tenant = _tenant(row, (await _domains(connection, [tenant_id]))[tenant_id])
     query = select(ExtensionRow).where(ExtensionRow.tenant_id == tenant_id)
     extensions = map(extension_from_row, (await connection.execute(query)).all())
     return TenantSnapshot(
@@ -274,4 +318,5 @@ async def _snapshot(connection: AsyncConnection, tenant_id: TenantId) -> TenantS
         settings=tenant.settings,
         enabled=tenant.enabled,
         extensions={extension.number: extension for extension in extensions},
+        version=row.config_version,
     )

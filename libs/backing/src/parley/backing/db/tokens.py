@@ -9,15 +9,17 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import Row, and_, delete, insert, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from parley.backing.db.engine import Database
+from parley.backing.db.engine import Database, names_unknown_row
 from parley.backing.db.models import ApiTokenRow
 from parley.model.errors import Conflict, InvalidValue, NotFound
 from parley.model.ids import TenantId
 
 _TOKEN_BYTES = 32
+_LOCK_ID = 0x746F6B656E73
 _PREFIX = "parley_"  # lets secret scanners recognise a leaked one
 
 
@@ -67,6 +69,48 @@ class TokenRepository:
             Conflict: this secret exists.
             NotFound: there is no such tenant.
         """
+        async with self._db.write() as connection:
+            return await self._insert(connection, name, tenant_id, expires_at, secret)
+
+    async def ensure(
+        self,
+        name: str,
+        tenant_id: TenantId | None = None,
+        expires_at: datetime | None = None,
+        secret: str | None = None,
+    ) -> tuple[str, ApiToken] | None:
+        """Creates a token unless a working one of this owner has the name already.
+
+        With a secret of the caller's own the working one must have that secret; one that has
+        another is replaced. Several that ask at once make one token.
+
+        Returns:
+            As `create`; None when nothing was missing.
+
+        Raises:
+            Conflict: this secret exists under another name or of another owner.
+            NotFound: there is no such tenant.
+        """
+        of_name = and_(ApiTokenRow.tenant_id == tenant_id, ApiTokenRow.name == name)
+        async with self._db.write() as connection:
+            await self._db.take_turns(connection, _LOCK_ID)
+            rows = (await connection.execute(select(ApiTokenRow).where(of_name))).all()
+            now = self._db.clock.wall()
+            working = [row for row in rows if row.expires_at is None or row.expires_at > now]
+            wanted = None if secret is None else _hash(secret)
+            if any(wanted in {None, row.token_sha256} for row in working):
+                return None
+            await connection.execute(delete(ApiTokenRow).where(of_name))
+            return await self._insert(connection, name, tenant_id, expires_at, secret)
+
+    async def _insert(
+        self,
+        connection: AsyncConnection,
+        name: str,
+        tenant_id: TenantId | None,
+        expires_at: datetime | None,
+        secret: str | None,
+    ) -> tuple[str, ApiToken]:
         text = secret or _PREFIX + self._db.ids.token(_TOKEN_BYTES)
         if len(text) < _TOKEN_BYTES:
             raise InvalidValue("a token has at least 32 characters", error_id="token-too-short")
@@ -80,10 +124,9 @@ class TokenRepository:
         )
         row = token._asdict() | {"role": token.role.value, "token_sha256": _hash(text)}
         try:
-            async with self._db.write() as connection:
-                await connection.execute(insert(ApiTokenRow), [row])
+            await connection.execute(insert(ApiTokenRow), [row])
         except IntegrityError as error:
-            if "FOREIGN" in str(error.orig).upper():
+            if names_unknown_row(error):
                 raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found") from error
             raise Conflict("this token exists", error_id="token-exists") from error
         return text, token

@@ -26,11 +26,6 @@ def upgrade() -> None:
     )
 
 
-def downgrade() -> None:
-    for table in ("outbox", "api_tokens", "cdrs", "extensions", "tenant_domains", "tenants"):
-        op.drop_table(table)
-
-
 def _tenant_id(*, nullable: bool = False) -> sa.Column[str]:
     reference = sa.ForeignKey("tenants.id", ondelete="CASCADE")
     return sa.Column("tenant_id", sa.String(64), reference, nullable=nullable)

@@ -1,0 +1,1 @@
+"""The command line of an installation's administrator: `parley migrate`, `parley token`."""
