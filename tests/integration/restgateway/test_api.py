@@ -158,7 +158,9 @@ async def test_live_calls_come_from_the_snapshots_of_the_tenant(api: Api) -> Non
         started_at=NOW,
         owner=InstanceId("callmanager-1"),
     )
-    snapshot = msgspec.msgpack.encode(LiveCall(state="ringing", progress=progress))
+    snapshot = msgspec.msgpack.encode(
+        LiveCall(state="ringing", progress=progress, tenant_id=TenantId("acme"))
+    )
     await api.backing.state.put("call:{c1}", snapshot)
     await api.backing.state.set_add("calls:{acme}", "c1", 1.0)
 
