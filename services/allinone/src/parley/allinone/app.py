@@ -64,6 +64,7 @@ class Platform:
             settings.host,
             settings.health_port,
             name="The health port",
+            setting="PARLEY_HEALTH_PORT",
         )
         return (*parts, health, _DemoSetUp(self))
 
@@ -75,7 +76,7 @@ class Platform:
             sip_tls=f"{settings.host}:{settings.sip_tls_port}",
             edges=[f"{host}:{settings.sip_port}" for host in self._edge_hosts],
             api_url=f"http://{settings.host}:{settings.api_port}",
-            wsi_url=f"ws://{settings.host}:{settings.wsi_port}/v1/events",
+            wsi_url=settings.events_url,
         )
         self.demo = await prepare(self._backing.db, settings.data / "demo.json", addresses)
 
@@ -101,7 +102,17 @@ class Platform:
             self._registry,
         )
         yield create_restgateway(
-            RestGatewaySettings.load(host=host, port=settings.api_port), backing, clock
+            RestGatewaySettings.load(
+                host=host,
+                port=settings.api_port,
+                lame_duck_s=0.0,
+                events_url=settings.events_url,
+                health_url=f"http://{host}:{settings.health_port}",
+            ),
+            backing,
+            clock,
+            self._registry,
+            "PARLEY_API_PORT",
         )
         yield create_wsigateway(
             WsiGatewaySettings.load(host=host, port=settings.wsi_port),

@@ -19,7 +19,7 @@ async def _serve(settings: RestGatewaySettings, backing_settings: BackingSetting
     clock, registry = SystemClock(), Registry()
     backing = create_backing(backing_settings, clock, registry)
     outbox = OutboxPublisher(backing.db, backing.bus, Metrics(registry, "restgateway"))
-    api = create_app(settings, backing, clock)
+    api = create_app(settings, backing, clock, registry)
     health = HttpServer(
         HealthApp((backing, api), registry),
         settings.host,
