@@ -115,10 +115,11 @@ class Platform:
             "PARLEY_API_PORT",
         )
         yield create_wsigateway(
-            WsiGatewaySettings.load(host=host, port=settings.wsi_port),
+            WsiGatewaySettings.load(host=host, port=settings.wsi_port, lame_duck_s=0.0),
             backing,
             clock,
             self._registry,
+            "PARLEY_WSI_PORT",
         )
         yield from self._edges(secrets)
 
