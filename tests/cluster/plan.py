@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 from tests.cluster.settings import ClusterSettings
-from tests.cluster.topology import HEALTH, SERVICES, ServiceSpec
+from tests.cluster.topology import HEALTH, HEALTH_HOST, SERVICES, ServiceSpec
 
 from parley.allinone.data_folder import Secrets
 from parley.service.settings import PortRange
@@ -102,21 +102,23 @@ def _process(
         known = _KNOWN_FIRST.get(spec.service) if number == 1 and port == "port" else None
         ports[port] = getattr(settings, known) if known else free_port()
     values = {
-        "host": settings.host,
         "log_level": settings.log_level,
         "drain_timeout_s": str(settings.drain_s),
         **dict(spec.fixed),
         **{port: str(value) for port, value in ports.items()},
     }
+    if spec.has_listener:
+        values["host"] = settings.host
     if spec.is_named:
         values |= {"name": name, "zone": f"zone-{string.ascii_lowercase[number - 1]}"}
     values |= dict(_own_settings(spec, number, settings, secrets))
+    host = values[HEALTH_HOST] = values.get("host", settings.host)
     environment = {spec.key(setting): value for setting, value in values.items()}
     return ProcessPlan(
         name=name,
         spec=spec,
         number=number,
-        host=values["host"],
+        host=host,
         ports=ports,
         # Of its own: what waits for Kafka is journalled there.
         environment={

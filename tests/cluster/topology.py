@@ -46,6 +46,11 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
         """What `python -m` runs."""
         return f"parley.{self.service}"
 
+    @property
+    def has_listener(self) -> bool:
+        """Whether it listens for others than the operator, thus has the setting `host`."""
+        return bool(self.shared_ports) or self.ports != (HEALTH,)
+
     def key(self, setting: str) -> str:
         """The environment variable of a setting."""
         return f"PARLEY_{self.service}_{setting}".upper()
@@ -53,6 +58,8 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
 
 HEALTH: Final = "health_port"
 """Every service answers `/healthz`, `/readyz` and `/metrics` there."""
+HEALTH_HOST: Final = "health_host"
+"""Its address, apart from those that others than the operator reach."""
 _ALL: Final = frozenset(("bus", "state", "discovery", "database", "blobs"))
 
 SERVICES: Final = (

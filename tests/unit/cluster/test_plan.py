@@ -100,6 +100,19 @@ def test_further_edges_stand_alone_on_their_address() -> None:
     assert hosts == ["127.0.0.1", "127.0.0.1", "127.0.0.2"]
 
 
+@pytest.mark.parametrize("spec", SERVICES, ids=lambda spec: spec.service)
+def test_health_and_control_listen_apart_from_what_is_public(spec: ServiceSpec) -> None:
+    settings = _settings_class(spec)
+    public = {"host": "127.0.0.2"} if spec.has_listener else {}
+    inside = {
+        name: value
+        for name, value in settings.load(**public).model_dump().items()
+        if name.endswith("_host") and "advertised" not in name
+    }
+    assert "health_host" in inside
+    assert set(inside.values()) == {"127.0.0.1"}
+
+
 def test_processes_start_stage_by_stage() -> None:
     stages = [each.spec.stage for each in _plans()]
     assert stages == sorted(stages)

@@ -51,7 +51,10 @@ async def _serve() -> int:
         return Exit.FAILED
     parts = (_BackingService(backing), create_app(settings, backing, clock, registry))
     health = HttpServer(
-        HealthApp(parts, registry), settings.host, settings.health_port, name="The health port"
+        HealthApp(parts, registry),
+        settings.health_host,
+        settings.health_port,
+        name="The health port",
     )
     return await run((*parts, health), drain_timeout_s=settings.drain_timeout_s)
 

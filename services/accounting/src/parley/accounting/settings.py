@@ -10,7 +10,7 @@ class AccountingSettings(Settings):
     """How CDRs are written; the environment prefix is `PARLEY_ACCOUNTING_`.
 
     Attributes:
-        host: IP address of the health port.
+        health_host: address of the health port; not to be reached from outside.
         health_port: TCP port of /healthz, /readyz and /metrics; 0 picks one.
         log_level: debug, info, warning, error or critical.
         drain_timeout_s: seconds that CDRs in progress get at the end.
@@ -20,7 +20,7 @@ class AccountingSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_ACCOUNTING_")
 
-    host: str = "127.0.0.1"
+    health_host: str = "127.0.0.1"
     health_port: int = Field(default=9090, ge=0, le=65535)
     log_level: LogLevel = "info"
     drain_timeout_s: float = Field(default=30.0, gt=0)

@@ -61,7 +61,7 @@ class Platform:
         parts = (folder, *self._parts(folder.open(names, self._clock.wall())))
         health = HttpServer(
             HealthApp(parts, self._registry),
-            settings.host,
+            settings.health_host,
             settings.health_port,
             name="The health port",
             setting="PARLEY_HEALTH_PORT",

@@ -55,12 +55,13 @@ class AllInOneSettings(Settings):
     """Where the platform listens and keeps its data.
 
     Attributes:
-        host: IP address of every listener.
+        host: IP address of every listener but the health port.
         sip_port: SIP over UDP and TCP.
         sip_tls_port: SIP over TLS.
         edge_hosts: IP addresses of further edge proxies, each on the same ports as the first.
         api_port: REST API.
         wsi_port: WebSocket events.
+        health_host: address of the health port; not to be reached from outside.
         health_port: `/healthz`, `/readyz` and `/metrics`.
         rtp_ports: media ports, first to last.
         media_relays: `host:port` of media relays that run as processes of their own; empty: inside.
@@ -89,6 +90,7 @@ class AllInOneSettings(Settings):
     edge_hosts: Addresses = ()
     api_port: Port = 8080
     wsi_port: Port = 8081
+    health_host: str = "127.0.0.1"
     health_port: Port = 9090
     rtp_ports: Ports = PortRange(20000, 29999)
     media_relays: Relays = ()

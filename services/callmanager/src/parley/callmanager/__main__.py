@@ -36,7 +36,7 @@ async def _serve(settings: CallManagerSettings, backing_settings: BackingSetting
         manager = create_app(settings, backing, directory, media, clock, ids, registry=registry)
         health = HttpServer(
             HealthApp((manager,), registry),
-            settings.host,
+            settings.health_host,
             settings.health_port,
             name="The call manager's health port",
         )

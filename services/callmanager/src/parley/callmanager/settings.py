@@ -17,6 +17,7 @@ class CallManagerSettings(Settings):
         host: local address of the TCP listener for edges; must not be reachable from outside.
         advertised_host: what edges call us by when that is not `host`.
         port: of that listener; 0 picks one. In one process with the edges there is no listener.
+        health_host: address of the health port; not to be reached from outside.
         health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
         media_relays: `host:port` of media relays that do not register in discovery.
         max_calls: calls it owns at most; further ones get 503 and the edge picks another.
@@ -37,6 +38,7 @@ class CallManagerSettings(Settings):
     host: str = "127.0.0.1"
     advertised_host: str = ""
     port: int = Field(5080, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
     health_port: int = Field(9092, ge=0, le=65535)
     media_relays: CommaList = ()
     max_calls: int = Field(20_000, ge=1)

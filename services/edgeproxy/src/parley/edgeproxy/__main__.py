@@ -27,7 +27,7 @@ async def _serve(settings: EdgeSettings, backing_settings: BackingSettings) -> i
         edge = create_app(settings, backing, directory, clock, RandomIds(), registry=registry)
         health = HttpServer(
             HealthApp((edge,), registry),
-            settings.host,
+            settings.health_host,
             settings.health_port,
             name="The edge proxy's health port",
         )

@@ -51,6 +51,7 @@ class EdgeSettings(Settings):
         inside_host: local address of the inside TCP listener; not to be reached from outside.
         inside_advertised_host: what call managers call us by when that is not `inside_host`.
         inside_port: its port; in one process with the call manager there is no such listener.
+        health_host: address of the health port; not to be reached from outside.
         health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
         secret: signs tokens and nonces; the same at all edges. Random when empty: fine for one
             edge, whose calls and registrations then end with it.
@@ -93,6 +94,7 @@ class EdgeSettings(Settings):
     inside_host: str = "127.0.0.1"
     inside_advertised_host: str = ""
     inside_port: int = Field(5070, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
     health_port: int = Field(9091, ge=0, le=65535)
     secret: SecretStr = SecretStr("")
     nonce_life_s: float = Field(300.0, gt=0)

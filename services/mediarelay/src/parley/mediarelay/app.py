@@ -229,7 +229,7 @@ def create_app(
         announcers.append(Announcer(backing.discovery, backing.state, clock, front.report))
     health = HttpServer(
         HealthApp((core, front), registry),
-        settings.host,
+        settings.health_host,
         settings.health_port,
         name="The media relay's health port",
     )

@@ -24,6 +24,7 @@ class MediaRelaySettings(Settings):
         quarantine_s: how long a port pair is not used again after a call.
         dscp: DiffServ code point of the packets sent, 0 for none.
         grpc_port: where call managers connect; 0 picks one.
+        health_host: address of the health port; not to be reached from outside.
         health_port: `/healthz`, `/readyz`, `/metrics`; 0 picks one.
         orphan_timeout_s: sessions of a call manager that is away, and silent, for longer are
             closed.
@@ -44,6 +45,7 @@ class MediaRelaySettings(Settings):
     quarantine_s: float = Field(5.0, ge=0, le=3600)
     dscp: int = Field(46, ge=0, le=63)
     grpc_port: int = Field(7100, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
     health_port: int = Field(9107, ge=0, le=65535)
     orphan_timeout_s: float = Field(300.0, gt=0)
     heartbeat_s: float = Field(0.2, gt=0, le=60)

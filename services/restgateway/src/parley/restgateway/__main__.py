@@ -22,7 +22,7 @@ async def _serve(settings: RestGatewaySettings, backing_settings: BackingSetting
     api = create_app(settings, backing, clock, registry)
     health = HttpServer(
         HealthApp((backing, api), registry),
-        settings.host,
+        settings.health_host,
         settings.health_port,
         name="The REST gateway's health port",
     )

@@ -12,6 +12,7 @@ class RestGatewaySettings(Settings):
     Attributes:
         host: IP address of the listener.
         port: TCP port; 0 picks one.
+        health_host: address of the health port; not to be reached from outside.
         health_port: TCP port of /healthz, /readyz and /metrics; 0 picks one.
         drain_timeout_s: seconds that requests under way get at the end.
         lame_duck_s: seconds of these in which new requests are still served while /readyz says no
@@ -30,6 +31,7 @@ class RestGatewaySettings(Settings):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
     health_port: int = Field(9093, ge=0, le=65535)
     drain_timeout_s: float = Field(default=30.0, gt=0)
     lame_duck_s: float = Field(default=3.0, ge=0, le=600)

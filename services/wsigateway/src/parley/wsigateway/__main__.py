@@ -22,7 +22,10 @@ async def _serve() -> int:
     backing = create_backing(backing_settings, clock, registry)
     parts = (backing, create_app(settings, backing, clock, registry))
     health = HttpServer(
-        HealthApp(parts, registry), settings.host, settings.health_port, name="The health port"
+        HealthApp(parts, registry),
+        settings.health_host,
+        settings.health_port,
+        name="The health port",
     )
     return await run((*parts, health), drain_timeout_s=settings.drain_timeout_s)
 

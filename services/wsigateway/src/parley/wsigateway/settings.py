@@ -12,6 +12,7 @@ class WsiGatewaySettings(Settings):
     Attributes:
         host: IP address of the listener.
         port: TCP port; 0 picks one.
+        health_host: address of the health port; not to be reached from outside.
         health_port: TCP port of /healthz, /readyz and /metrics when run as a process of its own.
         log_level: debug, info, warning, error or critical.
         drain_timeout_s: seconds that clients get to close at the end.
@@ -36,6 +37,7 @@ class WsiGatewaySettings(Settings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8081, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
     health_port: int = Field(default=9090, ge=0, le=65535)
     log_level: LogLevel = "info"
     drain_timeout_s: float = Field(default=10.0, gt=0)
