@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from parley.accounting.app import create_app as create_accounting
 from parley.accounting.settings import AccountingSettings
 from parley.allinone.data_folder import DataFolder, Secrets
-from parley.allinone.demo import DOMAIN, Addresses, Demo, prepare
-from parley.allinone.foundation import Foundation
+from parley.allinone.demo import DEMO_FILE, DOMAIN, Addresses, Demo, prepare
 from parley.allinone.media_link import InnerRelay, OuterRelays
 from parley.allinone.settings import AllInOneSettings
 from parley.backing.directory import TenantDirectory
@@ -21,11 +20,10 @@ from parley.mediarelay.settings import MediaRelaySettings
 from parley.restgateway.app import create_app as create_restgateway
 from parley.restgateway.settings import RestGatewaySettings
 from parley.service.clock import Clock
-from parley.service.health import HealthApp
-from parley.service.http import HttpServer
 from parley.service.ids import RandomIds
 from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
+from parley.service.process import Resources
 from parley.siptransport.local import LocalNetwork
 from parley.wsigateway.app import create_app as create_wsigateway
 from parley.wsigateway.settings import WsiGatewaySettings
@@ -38,12 +36,12 @@ class Platform:
         demo: the demo tenant; known once the services have started.
     """
 
-    def __init__(self, settings: AllInOneSettings, clock: Clock) -> None:
+    def __init__(self, settings: AllInOneSettings, clock: Clock, registry: Registry) -> None:
         self.demo: Demo | None = None
         self._settings = settings
         self._clock = clock
         self._ids = RandomIds()
-        self._registry = Registry()
+        self._registry = registry
         self._network = LocalNetwork()
         self._backing = create_backing(BackingSettings.load(data=settings.data), clock)
         self._directory = TenantDirectory(self._backing.db, self._backing.bus)
@@ -58,15 +56,8 @@ class Platform:
         settings = self._settings
         folder = DataFolder(settings.data)
         names = [DOMAIN, "localhost", *self._edge_hosts]
-        parts = (folder, *self._parts(folder.open(names, self._clock.wall())))
-        health = HttpServer(
-            HealthApp(parts, self._registry),
-            settings.health_host,
-            settings.health_port,
-            name="The health port",
-            setting="PARLEY_HEALTH_PORT",
-        )
-        return (*parts, health, _DemoSetUp(self))
+        secrets = folder.open(names, self._clock.wall())
+        return (folder, *self._parts(secrets), _DemoSetUp(self))
 
     async def prepare_demo(self) -> None:
         """Makes the demo tenant and writes `demo.json`."""
@@ -78,7 +69,7 @@ class Platform:
             api_url=f"http://{settings.host}:{settings.api_port}",
             wsi_url=settings.events_url,
         )
-        self.demo = await prepare(self._backing.db, settings.data / "demo.json", addresses)
+        self.demo = await prepare(self._backing.db, settings.data / DEMO_FILE, addresses)
 
     @property
     def _edge_hosts(self) -> tuple[str, ...]:
@@ -87,7 +78,7 @@ class Platform:
     def _parts(self, secrets: Secrets) -> Iterator[Service]:
         settings, backing, clock = self._settings, self._backing, self._clock
         host = settings.host
-        yield Foundation(backing, self._directory)
+        yield Resources("backing", backing, self._directory)
         yield create_accounting(AccountingSettings.load(), backing, clock, self._registry)
         media = self._media()
         yield media

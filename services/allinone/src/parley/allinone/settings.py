@@ -100,6 +100,11 @@ class AllInOneSettings(Settings):
     log_level: LogLevel = "info"
 
     @property
+    def drain_timeout_s(self) -> float:
+        """The same, by the name that every process has for it."""
+        return self.drain_s
+
+    @property
     def events_url(self) -> str:
         """URL of the event stream."""
         return f"ws://{self.host}:{self.wsi_port}/v1/events"

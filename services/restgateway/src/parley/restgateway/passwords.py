@@ -17,7 +17,7 @@ _RANDOM_BYTES: Final = 12
 
 
 def make_password() -> str:
-    """Returns a random password, 96 bits in 16 characters."""
+    """Returns a random password of 96 bits."""
     return RandomIds().token(_RANDOM_BYTES)
 
 
