@@ -151,6 +151,22 @@ async def test_a_message_in_endless_fragments_is_refused(serve: Serve) -> None:
         assert client.close_code == 1009
 
 
+async def test_what_comes_before_the_upgrade_is_answered_harms_nothing(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await serve(max_message_bytes=4096, max_head_bytes=2048)
+    handshake = (
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection(_HOST, server.port)
+    writer.write(handshake + b"\x81\xff" + b"x" * 20_000)
+
+    assert b"101" in await asyncio.wait_for(reader.readline(), _WAIT_S)
+    assert caplog.records == []
+    await _closed(writer)
+
+
 async def test_a_server_without_websockets_takes_none(serve: Serve) -> None:
     server = await serve()
     handshake = _GET.replace(b"Connection: close", b"Connection: upgrade\r\nUpgrade: websocket")

@@ -123,6 +123,7 @@ class LimitedHttp(H11Protocol):
         self._open = config.open_connections
         self._deadline: asyncio.TimerHandle | None = None
         self._begun: object = None
+        self._is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Waits for the request's head, if there is room for one more."""
@@ -145,7 +146,8 @@ class LimitedHttp(H11Protocol):
         # The parser bounds what is incomplete; a head that comes in one piece would pass it.
         size = self._limits.max_head_bytes
         for start in range(0, len(data), size):
-            if not self.transport.is_closing():
+            # A client that says more before its upgrade is answered is not listened to.
+            if not (self._is_upgraded or self.transport.is_closing()):
                 super().data_received(data[start : start + size])
 
     def handle_events(self) -> None:
@@ -164,6 +166,7 @@ class LimitedHttp(H11Protocol):
         """Hands the connection over; from here on the application bounds it."""
         self._disarm()
         self._open.forget(self)
+        self._is_upgraded = True
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
