@@ -44,7 +44,7 @@ class _Slow:
 
 async def test_health_answers_until_everything_else_has_ended() -> None:
     slow, stop, started = _Slow(), asyncio.Event(), asyncio.Event()
-    health = HealthServer([slow], Registry(), _HOST, 0, "")
+    health = HealthServer([slow], Registry(), _HOST, 0)
     running = asyncio.ensure_future(run((health, slow), stop=stop, on_ready=started.set))
     await asyncio.wait_for(started.wait(), _WAIT_S)
     async with httpx2.AsyncClient(base_url=f"http://{_HOST}:{health.port}") as client:

@@ -8,11 +8,8 @@ class StartError(Exception):
 class PortInUse(StartError):
     """Another process, or another part of this one, listens on the port."""
 
-    def __init__(self, host: str, port: int, what: str, setting: str = "") -> None:
-        remedy = f"; {setting} chooses another" if setting else ""
-        super().__init__(
-            f"{what} cannot listen on {host}:{port}: the port is already in use{remedy}."
-        )
+    def __init__(self, host: str, port: int, what: str) -> None:
+        super().__init__(f"{what} cannot listen on {host}:{port}: the port is already in use.")
         self.host = host
         self.port = port
 

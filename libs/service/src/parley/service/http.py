@@ -63,7 +63,7 @@ class HttpServer:
         port: the port that is listened on; known after `start` when 0 was asked for.
     """
 
-    def __init__(  # noqa: PLR0913 - where, for whom, within which bounds
+    def __init__(
         self,
         app: Any,
         host: str,
@@ -72,7 +72,6 @@ class HttpServer:
         name: str,
         limits: HttpLimits | None = None,
         lame_duck_s: float = 0.0,
-        setting: str = "",
     ) -> None:
         """Listens nowhere yet.
 
@@ -83,7 +82,6 @@ class HttpServer:
             name: of the service, and of the server in errors.
             limits: what unknown clients may cost.
             lame_duck_s: how long a drain goes on serving, unready, until all have heard of it.
-            setting: names the port in errors, `PARLEY_API_PORT` for one.
         """
         self.name = name
         self.host = host
@@ -91,7 +89,6 @@ class HttpServer:
         self._app = app
         self._limits = limits or HttpLimits()
         self._lame_duck_s = lame_duck_s
-        self._setting = setting
         self._is_leaving = False
         self._tasks = TaskOwner()
         self._server: _EmbeddedServer | None = None
@@ -104,7 +101,7 @@ class HttpServer:
             PortInUse: someone else listens there.
             StartError: the address is not ours, or the server ended at once.
         """
-        listener = listen_tcp(self.host, self.port, what=self.name, setting=self._setting)
+        listener = listen_tcp(self.host, self.port, what=self.name)
         self.port = listener.getsockname()[1]
         config = LimitedConfig(
             self._app,
@@ -180,14 +177,13 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
-def listen_tcp(host: str, port: int, *, what: str, setting: str = "") -> socket.socket:
+def listen_tcp(host: str, port: int, *, what: str) -> socket.socket:
     """Opens a listening TCP socket.
 
     Args:
         host: IP address, version 4 or 6.
         port: 0 picks a free one.
         what: names the listener in the error, `The REST API` for one.
-        setting: that chooses another port; the error names it.
 
     Raises:
         PortInUse: someone else listens there.
@@ -202,7 +198,7 @@ def listen_tcp(host: str, port: int, *, what: str, setting: str = "") -> socket.
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(host, port, what, setting) from error
+            raise PortInUse(host, port, what) from error
         reason = error.strerror or str(error)
         raise StartError(f"{what} cannot listen on {host}:{port}: {reason}.") from error
     listener.setblocking(False)

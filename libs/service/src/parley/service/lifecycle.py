@@ -69,6 +69,7 @@ async def run(
     drain_timeout_s: float = DRAIN_TIMEOUT_S,
     on_ready: Callable[[], None] | None = None,
     on_drain: Callable[[float], None] | None = None,
+    explain: Callable[[StartError], str] = str,
     stop: asyncio.Event | None = None,
 ) -> int:
     """Runs services until a signal (or `stop`) ends them.
@@ -78,6 +79,7 @@ async def run(
         drain_timeout_s: how long work in progress may take to end.
         on_ready: called once when all have started.
         on_drain: called once when the drain begins, with the seconds that it takes at most.
+        explain: makes the sentence for the operator of an error that kept it from starting.
         stop: ends the run as a signal does when it is set.
 
     Returns:
@@ -99,8 +101,9 @@ async def run(
             on_drain(drain_timeout_s)
         await _drain_all(started, drain_timeout_s, signals)
     except StartError as error:
-        _logger.error("start failed", reason=str(error))
-        sys.stderr.write(f"{error}\n")
+        sentence = explain(error)
+        _logger.error("start failed", reason=sentence)
+        sys.stderr.write(f"{sentence}\n")
         return Exit.FAILED
     except Exception:
         _logger.exception("start failed")

@@ -16,14 +16,14 @@ from msgspec import Struct
 from pydantic_settings import SettingsConfigDict
 
 from parley.service.clock import Clock, SystemClock
-from parley.service.errors import SettingsError
+from parley.service.errors import PortInUse, SettingsError, StartError
 from parley.service.health import HealthApp
 from parley.service.http import HttpServer
 from parley.service.ids import RandomIds
 from parley.service.lifecycle import SIGNALS, Service, main, run
 from parley.service.log import configure_logging
 from parley.service.metrics import Registry
-from parley.service.settings import refuse
+from parley.service.settings import Settings, refuse
 
 
 class ProcessSettings(Protocol):
@@ -117,10 +117,10 @@ class HealthServer(HttpServer):
     """The health port: it answers to the last moment, and says no from the first of a drain."""
 
     def __init__(
-        self, services: Sequence[Service], registry: Registry, host: str, port: int, setting: str
+        self, services: Sequence[Service], registry: Registry, host: str, port: int
     ) -> None:
         self._health = HealthApp(services, registry)
-        super().__init__(self._health, host, port, name="The health port", setting=setting)
+        super().__init__(self._health, host, port, name="The health port")
 
     async def drain(self, timeout_s: float) -> None:
         """Answers on; not ready any more, whatever the services say."""
@@ -146,7 +146,6 @@ def serve(
     """
     settings = settings_class.load_or_exit()
     configure_logging(settings.log_level, open_log(settings))
-    prefix = settings_class.model_config.get("env_prefix", "")
 
     async def run_all() -> int:
         # A signal that comes while the services are made is heard when they would start.
@@ -159,18 +158,29 @@ def serve(
         except SettingsError as error:
             refuse(error)
         health = HealthServer(
-            services,
-            process.registry,
-            settings.health_host,
-            settings.health_port,
-            f"{prefix}HEALTH_PORT",
+            services, process.registry, settings.health_host, settings.health_port
         )
         return await run(
             (health, *services),
             drain_timeout_s=settings.drain_timeout_s,
             on_ready=lambda: on_ready(settings),
             on_drain=on_drain,
+            explain=lambda error: _explained(settings, error),
             stop=stop,
         )
 
     return main(run_all)
+
+
+def _explained(settings: ProcessSettings, error: StartError) -> str:
+    """Adds to a taken port the settings that choose another one."""
+    if not isinstance(error, PortInUse) or not isinstance(settings, Settings):
+        return str(error)
+    prefix = settings.model_config.get("env_prefix", "")
+    keys = [
+        f"{prefix}{name}".upper()
+        for name in type(settings).model_fields
+        if name.endswith("port") and getattr(settings, name) == error.port
+    ]
+    remedy = f"; {' or '.join(keys)} chooses another" if keys else ""
+    return f"{str(error).rstrip('.')}{remedy}."

@@ -103,14 +103,12 @@ class Platform:
             backing,
             clock,
             self._registry,
-            "PARLEY_API_PORT",
         )
         yield create_wsigateway(
             WsiGatewaySettings.load(host=host, port=settings.wsi_port, lame_duck_s=0.0),
             backing,
             clock,
             self._registry,
-            "PARLEY_WSI_PORT",
         )
         yield from self._edges(secrets)
 

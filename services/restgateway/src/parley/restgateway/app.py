@@ -46,7 +46,6 @@ class RestGateway:
         backing: Backing,
         clock: Clock,
         registry: Registry,
-        port_setting: str,
     ) -> None:
         self._store = Store(backing, clock)
         self._tasks = TaskOwner()
@@ -61,7 +60,6 @@ class RestGateway:
                 request_timeout_s=settings.request_timeout_s,
             ),
             lame_duck_s=settings.lame_duck_s,
-            setting=port_setting,
         )
 
     async def start(self) -> None:
@@ -153,7 +151,6 @@ def create_app(
     backing: Backing,
     clock: Clock,
     registry: Registry | None = None,
-    port_setting: str = "PARLEY_RESTGATEWAY_PORT",
 ) -> RestGateway:
-    """Makes the service: the API on its port, named in errors by the setting that chooses it."""
-    return RestGateway(settings, backing, clock, registry or Registry(), port_setting)
+    """Makes the service: the API on its port."""
+    return RestGateway(settings, backing, clock, registry or Registry())

@@ -29,7 +29,6 @@ class WsiGateway:
         backing: Backing,
         clock: Clock,
         registry: Registry,
-        port_setting: str,
     ) -> None:
         metrics = WsiGatewayMetrics(registry)
         self._hub = EventHub(backing.bus, metrics)
@@ -49,7 +48,6 @@ class WsiGateway:
                 request_timeout_s=settings.auth_timeout_s,
                 max_message_bytes=settings.max_message_bytes,
             ),
-            setting=port_setting,
         )
 
     async def start(self) -> None:
@@ -83,10 +81,6 @@ def create_app(
     backing: Backing,
     clock: Clock,
     registry: Registry | None = None,
-    port_setting: str = "PARLEY_WSIGATEWAY_PORT",
 ) -> WsiGateway:
-    """Makes the service; it starts after the backing and closes before it.
-
-    Its port is named in errors by the setting that chooses it.
-    """
-    return WsiGateway(settings, backing, clock, registry or Registry(), port_setting)
+    """Makes the service; it starts after the backing and closes before it."""
+    return WsiGateway(settings, backing, clock, registry or Registry())
