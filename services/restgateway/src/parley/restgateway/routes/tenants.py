@@ -64,6 +64,7 @@ async def update_tenant(
     settings = None
     if body.settings is not None:
         settings = body.settings.record((await store.tenants.get(tenant_id)).settings)
+        await store.check_service_numbers(tenant_id, settings)
     tenant = await store.tenants.update(
         tenant_id,
         name=body.name,
