@@ -90,7 +90,7 @@ async def test_closing_takes_one_sum_however_many_hang(monkeypatch: pytest.Monke
     assert loop.time() - began < 4 * 0.5
 
 
-async def test_resources_close_what_they_opened_in_reverse() -> None:
+async def test_resources_close_in_reverse_even_if_one_fails() -> None:
     journal: list[str] = []
 
     class Part:
@@ -102,12 +102,15 @@ async def test_resources_close_what_they_opened_in_reverse() -> None:
 
         async def aclose(self) -> None:
             journal.append(f"-{self.name}")
+            if self.name == "b":
+                raise ValueError("stuck")
 
     both = Resources("both", Part("a"), Part("b"))
     assert not both.is_ready()
     await both.start()
     assert both.is_ready()
-    await both.aclose()
+    with pytest.raises(ValueError, match="stuck"):
+        await both.aclose()
 
     assert journal == ["+a", "+b", "-b", "-a"]
 

@@ -10,6 +10,7 @@ into Kubernetes' `terminationGracePeriodSeconds`.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import ClassVar, Protocol, Self, TextIO, TypeVar
 
 from msgspec import Struct
@@ -91,10 +92,11 @@ class Resources:
         """Does nothing: the others need them to the end."""
 
     async def aclose(self) -> None:
-        """Closes them, the last first; what never was opened takes that, too."""
+        """Closes all of them, the last first, whatever one says to it."""
         self._is_open = False
-        for part in reversed(self._parts):
-            await part.aclose()
+        async with AsyncExitStack() as closing:
+            for part in self._parts:
+                closing.push_async_callback(part.aclose)
 
     def is_ready(self) -> bool:
         """Says whether all are open."""
