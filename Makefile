@@ -16,6 +16,8 @@ MARK = $(VENV)/.installed
 MEDIA_MARK = $(VENV)/.mediaengine
 MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
+HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine is built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
+
 .PHONY: help install cargo-check run test check lint format types imports layout proto-check unit contract \
 	integration fuzz e2e chaos phones servers cluster bench lock proto settings rust ci clean
 
@@ -28,7 +30,7 @@ install: cargo-check $(MARK) $(MEDIA_MARK) ## Set up .venv with all dependencies
 
 # First of all: minutes of installing are a bad time to learn what is missing.
 cargo-check:
-	@test -e $(MEDIA_MARK) || command -v cargo >/dev/null || { echo "Parley's media engine is built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
+	@test -e $(MEDIA_MARK) || $(HAS_CARGO)
 
 $(UV):
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "Parley needs pip for $(PYTHON): install the package python3-pip."; exit 1; }
@@ -46,6 +48,7 @@ $(MARK): requirements.lock $(MEMBERS:%=%/pyproject.toml) | $(VENV)/bin/python
 	@touch $@
 
 $(MEDIA_MARK): $(MEDIA_FILES) | $(MARK)
+	@$(HAS_CARGO)
 	@echo "Building the media engine"
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps ./libs/mediaengine
 	@touch $@
