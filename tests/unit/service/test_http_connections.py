@@ -83,7 +83,7 @@ async def test_a_request_that_does_not_come_is_given_up(serve: Serve, begun: byt
 
 
 async def test_a_response_that_is_not_read_is_given_up(serve: Serve) -> None:
-    server = await serve(request_timeout_s=0.2)
+    server = await serve(request_timeout_s=1.0)
     size = 50_000_000
     reader, writer = await asyncio.open_connection(_HOST, server.port, limit=1024)
     writer.write(b"GET /?%d HTTP/1.1\r\nHost: a\r\n\r\n" % size)

@@ -60,15 +60,24 @@ async def test_health_answers_until_everything_else_has_ended() -> None:
 
 
 async def test_a_lame_duck_serves_on_and_is_ready_no_more() -> None:
-    server = HttpServer(HealthApp([], Registry()), _HOST, 0, name="duck", lame_duck_s=0.4)
+    server = HttpServer(HealthApp([], Registry()), _HOST, 0, name="duck", lame_duck_s=60.0)
     await server.start()
-    draining = asyncio.ensure_future(server.drain(5.0))
+    draining = asyncio.ensure_future(server.drain(60.0))
     async with httpx2.AsyncClient(base_url=f"http://{_HOST}:{server.port}") as client:
         await settled(lambda: not server.is_ready(), _WAIT_S)
         assert (await client.get("/healthz")).status_code == 200
-        await draining
+        assert not draining.done()
+    draining.cancel()
+    await server.aclose()
+
+
+async def test_a_drained_server_listens_no_more() -> None:
+    server = HttpServer(HealthApp([], Registry()), _HOST, 0, name="duck", lame_duck_s=0.01)
+    await server.start()
+    await server.drain(_WAIT_S)
+    async with httpx2.AsyncClient() as client:
         with pytest.raises(httpx2.ConnectError):
-            await httpx2.AsyncClient().get(f"http://{_HOST}:{server.port}/healthz")
+            await client.get(f"http://{_HOST}:{server.port}/healthz")
     await server.aclose()
 
 

@@ -8,6 +8,8 @@ Web pages may connect from this very host and from the origins that are configur
 `Origin` a client is no browser, and whatever it sends it was told by itself.
 """
 
+import asyncio
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -49,6 +51,9 @@ class EventsEndpoint:
         )
         self._closes_at: float | None = None
         self._is_closed = False
+        self._served = 0
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
 
     def announce_end(self, closes_in_s: float) -> None:
         """Tells clients, those to come too, that they will be sent away."""
@@ -56,11 +61,14 @@ class EventsEndpoint:
         for connection in self._hub:
             connection.tell_end(closes_in_s)
 
-    def close(self) -> None:
-        """Refuses new clients and sends those that are there away."""
+    async def close(self, timeout_s: float) -> None:
+        """Refuses new clients, sends those that are there away and waits until they are told."""
         self._is_closed = True
         for connection in (*self._hub, *self._waiting):
             connection.end(CloseCode.GOING_AWAY, "this instance stops; connect again")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._is_empty.wait()
 
     async def serve(self, socket: WebSocket) -> None:
         """Runs one client."""
@@ -72,6 +80,8 @@ class EventsEndpoint:
         if self._is_closed:
             connection.end(CloseCode.GOING_AWAY, "this instance stops; connect again")
         self._join_waiting(connection, socket)
+        self._served += 1
+        self._is_empty.clear()
         try:
             code = await connection.serve(_token_of(socket))
         except WebSocketDisconnect:
@@ -79,6 +89,9 @@ class EventsEndpoint:
         finally:
             self._leave_waiting(connection)
             self._hub.leave(connection)
+            self._served -= 1
+            if not self._served:
+                self._is_empty.set()
         if code is not None:
             self._metrics.closed.labels(str(int(code))).inc()
 

@@ -13,6 +13,8 @@ from parley.wsigateway.metrics import WsiGatewayMetrics
 from parley.wsigateway.settings import WsiGatewaySettings
 from parley.wsigateway.store import WsiStore
 
+_LAST_CLOSES_S = 1.0
+
 
 class WsiGateway:
     """Serves events to WebSocket clients.
@@ -35,6 +37,7 @@ class WsiGateway:
         self._store = WsiStore(backing.db)
         self._endpoint = EventsEndpoint(self._hub, self._store, settings, clock, metrics)
         self._lame_duck_s = settings.lame_duck_s
+        self._close_timeout_s = settings.close_timeout_s
         self._is_leaving = False
         self.server = HttpServer(
             create_api(self._endpoint),
@@ -65,12 +68,14 @@ class WsiGateway:
         waited_s = min(self._lame_duck_s, timeout_s)
         self._endpoint.announce_end(waited_s)
         await asyncio.sleep(waited_s)
-        self._endpoint.close()
-        await self.server.drain(timeout_s - waited_s)
+        # Half of what is left for clients that take long to be told, the rest for the server.
+        left_s = timeout_s - waited_s
+        await self._endpoint.close(min(self._close_timeout_s, left_s / 2))
+        await self.server.drain(left_s / 2)
 
     async def aclose(self) -> None:
         """Ends every connection and frees the port."""
-        self._endpoint.close()
+        await self._endpoint.close(min(self._close_timeout_s, _LAST_CLOSES_S))
         await self.server.aclose()
         await self._hub.aclose()
         await self._store.aclose()
