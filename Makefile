@@ -16,7 +16,9 @@ MARK = $(VENV)/.installed
 MEDIA_MARK = $(VENV)/.mediaengine
 MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: help install run test check lint format types imports layout proto-check unit contract \
+HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine is built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
+
+.PHONY: help install cargo-check run test check lint format types imports layout proto-check unit contract \
 	integration fuzz e2e chaos phones servers cluster bench lock proto settings rust ci clean
 
 help: ## Show this list
@@ -24,11 +26,15 @@ help: ## Show this list
 
 # ---- set-up -----------------------------------------------------------------------------------
 
-install: $(MARK) $(MEDIA_MARK) ## Set up .venv with all dependencies and the project (needs python3 >= 3.11 and cargo)
+install: cargo-check $(MARK) $(MEDIA_MARK) ## Set up .venv with all dependencies and the project (needs python3 >= 3.11 and cargo)
+
+# First of all: minutes of installing are a bad time to learn what is missing.
+cargo-check:
+	@test -e $(MEDIA_MARK) || $(HAS_CARGO)
 
 $(UV):
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "Parley needs pip for $(PYTHON): install the package python3-pip."; exit 1; }
-	@$(PYTHON) -m pip install --quiet --target .tools/uv uv==$(UV_VERSION)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools/uv uv==$(UV_VERSION)
 
 $(VENV)/bin/python: | $(UV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Parley needs Python 3.11 or newer; PYTHON=... names another interpreter."; exit 1; }
@@ -42,7 +48,7 @@ $(MARK): requirements.lock $(MEMBERS:%=%/pyproject.toml) | $(VENV)/bin/python
 	@touch $@
 
 $(MEDIA_MARK): $(MEDIA_FILES) | $(MARK)
-	@command -v cargo >/dev/null || { echo "Parley's media engine is built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
+	@$(HAS_CARGO)
 	@echo "Building the media engine"
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps ./libs/mediaengine
 	@touch $@

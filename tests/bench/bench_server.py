@@ -25,6 +25,7 @@ from parley.backing.settings import BackingSettings
 from parley.service.clock import SystemClock
 from parley.service.lifecycle import Service, main, run
 from parley.service.log import configure_logging
+from parley.service.metrics import Registry
 from parley.service.settings import PortRange
 from parley.sip.digest import authorization, choose_challenge
 from parley.sip.message import Request, Response, parse_message
@@ -128,7 +129,7 @@ def _services(data: Path) -> Sequence[Service]:
         data=data,
         trusted_peers=(f"{HOST}:{CALLER_PORT}={DOMAIN}",),
     )
-    return (*Platform(settings, SystemClock()).services(), CalleePhone())
+    return (*Platform(settings, SystemClock(), Registry()).services(), CalleePhone())
 
 
 async def _serve(data: Path) -> int:

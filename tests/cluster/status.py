@@ -21,13 +21,12 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, OWNERS_KEY, lease_key, owned_key
 from parley.model.load import Load
 from parley.model.relay_load import RELAY_LOAD_KEY, RelayLoad
 from parley.service.clock import Clock, SystemClock
 from parley.service.errors import StartError
 
-CALL_LOAD_KEY: Final = "load:{callmanager}"
-OWNERS_KEY: Final = "owners:{callmanager}"
 _TIMEOUT_S: Final = 5.0
 _VIEW_S: Final = 2.0
 _POLL_S: Final = 0.05
@@ -147,10 +146,10 @@ async def call_managers(state: State, clock: Clock) -> list[CallManagerStatus]:
     Raises:
         BackingUnavailable: shared state does not answer.
     """
-    reports = await state.hash_get_all(CALL_LOAD_KEY)
+    reports = await state.hash_get_all(CALLMANAGER_LOADS_KEY)
     owners = [member for member, _ in await state.set_range(OWNERS_KEY)]
     names = sorted({*reports, *owners})
-    leases = await state.get_many([f"lease:{{{name}}}" for name in names])
+    leases = await state.get_many([lease_key(name) for name in names])
     found = []
     for name, lease in zip(names, leases, strict=True):
         report = reports.get(name)
@@ -163,7 +162,7 @@ async def call_managers(state: State, clock: Clock) -> list[CallManagerStatus]:
                 age_s=None if load is None else round(clock.wall_s() - load.at, 1),
                 is_draining=load is not None and load.draining,
                 has_lease=lease is not None,
-                owned=len(await state.set_range(f"owned:{{{name}}}")),
+                owned=len(await state.set_range(owned_key(name))),
             )
         )
     return found

@@ -82,12 +82,16 @@ SERVICES: Final = (
         stops=2,
         ports=("port", HEALTH),
         uses=_ALL,
+        # Nobody balances load here.
+        fixed=(("lame_duck_s", "0"),),
     ),
     ServiceSpec(
         service="wsigateway",
         stops=2,
         ports=("port", HEALTH),
         uses=_ALL,
+        # Nobody balances load here.
+        fixed=(("lame_duck_s", "0"),),
     ),
     ServiceSpec(
         service="callmanager",

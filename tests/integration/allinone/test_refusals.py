@@ -51,7 +51,7 @@ def test_a_taken_port_is_told(
     assert status == FAILED
     assert_one_sentence(text)
     assert f"127.0.0.1:{port}" in text
-    assert "in use" in text
+    assert f"in use; {setting} chooses another." in text
 
 
 def test_a_second_process_on_the_same_folder_is_refused(

@@ -13,10 +13,9 @@ from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
 from parley.backing.factory import Backing, create_backing
 from parley.backing.settings import BackingSettings
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, binding_key
 from parley.edgeproxy.app import EdgeProxy, create_app
-from parley.edgeproxy.callmanagers import LOAD_KEY
 from parley.edgeproxy.settings import EdgeSettings
-from parley.edgeproxy.store import binding_key
 from parley.model.events import Event, decode_event
 from parley.model.ids import InstanceId, TenantId
 from parley.model.load import Load
@@ -140,7 +139,9 @@ class CallManager:
             at=self._world.clock.wall_s(),
             draining=is_draining,
         )
-        await self._world.backing.state.hash_put(LOAD_KEY, self.name, msgspec.json.encode(load))
+        await self._world.backing.state.hash_put(
+            CALLMANAGER_LOADS_KEY, self.name, msgspec.json.encode(load)
+        )
 
     def answer(
         self, transaction: ServerTransaction, status: int, tag: str = "cm-tag", body: bytes = b""

@@ -1,58 +1,16 @@
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import httpx2
 import msgspec
-import pytest
+from tests.integration.restgateway.conftest import Api
 
 from parley.backing.db.cdrs import CdrRepository
-from parley.backing.db.provisioning import NewTenant, provision_tenant
-from parley.backing.db.tokens import TokenRepository
-from parley.backing.factory import Backing, create_backing
-from parley.backing.settings import BackingSettings
 from parley.model.call import CallRecord, CallResult, EndedBy, Termination
 from parley.model.events import CallProgress
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.model.live_call import LiveCall
 from parley.model.registration import Binding
-from parley.restgateway.app import create_api
-from parley.restgateway.store import Store
-from parley.service.clock import SystemClock
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-
-@dataclass
-class Api:
-    """The API with a platform token and tokens of two tenants."""
-
-    client: httpx2.AsyncClient
-    backing: Backing
-    platform: dict[str, str]
-    acme: dict[str, str]
-    other: dict[str, str]
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    clock = SystemClock()
-    backing = create_backing(BackingSettings(data=tmp_path), clock)
-    await backing.start()
-    tokens = TokenRepository(backing.db)
-    headers = []
-    for tenant in ("", "acme", "other"):
-        if tenant:
-            new = NewTenant(name=tenant, domains=[f"{tenant}.example"], id=TenantId(tenant))
-            await provision_tenant(backing.db, new)
-        secret, _ = await tokens.create("test", TenantId(tenant) if tenant else None)
-        headers.append({"Authorization": f"Bearer {secret}"})
-    app = create_api(Store(backing, clock))
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
-        yield Api(client, backing, *headers)
-    await backing.aclose()
 
 
 async def test_a_request_without_a_token_is_challenged(api: Api) -> None:
@@ -115,7 +73,7 @@ async def test_a_taken_domain_is_a_conflict(api: Api) -> None:
 async def test_extensions_are_created_listed_by_pages_changed_and_removed(api: Api) -> None:
     place = "/v1/tenants/acme/extensions"
     for number in ("102", "101", "103"):
-        body = {"number": number, "password": "secret"}
+        body = {"number": number, "password": "a-good-one"}
         assert (await api.client.post(place, json=body, headers=api.acme)).status_code == 201
 
     first = (await api.client.get(place, params={"limit": 2}, headers=api.acme)).json()
@@ -135,7 +93,7 @@ async def test_extensions_are_created_listed_by_pages_changed_and_removed(api: A
 
 
 async def test_a_body_with_an_unknown_field_is_refused_by_its_name(api: Api) -> None:
-    body = {"number": "101", "password": "secret", "colour": "red"}
+    body = {"number": "101", "password": "a-good-one", "colour": "red"}
     reply = await api.client.post("/v1/tenants/acme/extensions", json=body, headers=api.acme)
 
     assert reply.status_code == 422
@@ -143,7 +101,7 @@ async def test_a_body_with_an_unknown_field_is_refused_by_its_name(api: Api) -> 
 
 
 async def test_text_that_could_become_a_header_line_is_refused(api: Api) -> None:
-    body = {"number": "101", "password": "secret", "display_name": "x\r\nX-Evil: 1"}
+    body = {"number": "101", "password": "a-good-one", "display_name": "x\r\nX-Evil: 1"}
     reply = await api.client.post("/v1/tenants/acme/extensions", json=body, headers=api.acme)
 
     assert reply.status_code == 422
@@ -158,7 +116,9 @@ async def test_live_calls_come_from_the_snapshots_of_the_tenant(api: Api) -> Non
         started_at=NOW,
         owner=InstanceId("callmanager-1"),
     )
-    snapshot = msgspec.msgpack.encode(LiveCall(state="ringing", progress=progress))
+    snapshot = msgspec.msgpack.encode(
+        LiveCall(state="ringing", progress=progress, tenant_id=TenantId("acme"))
+    )
     await api.backing.state.put("call:{c1}", snapshot)
     await api.backing.state.set_add("calls:{acme}", "c1", 1.0)
 
@@ -226,12 +186,6 @@ async def test_cdrs_are_listed_newest_first_and_by_party(api: Api) -> None:
         "result": "busy", "reason": "busy", "sip_status": 486, "by": "callee",
     }  # fmt: skip
     assert foreign.status_code == 404
-
-
-async def test_a_cursor_that_is_not_ours_is_refused(api: Api) -> None:
-    reply = await api.client.get("/v1/tenants/acme/cdrs", params={"after": "!!"}, headers=api.acme)
-
-    assert reply.status_code == 422
 
 
 async def test_the_description_page_needs_no_other_server(api: Api) -> None:

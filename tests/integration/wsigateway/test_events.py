@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from parley.backing.db.provisioning import NewTenant, provision_tenant
 from parley.backing.db.tokens import TokenRepository
 from parley.backing.factory import Backing, create_backing
 from parley.backing.settings import BackingSettings
-from parley.model.ids import TenantId
+from parley.model.events import CallProgress, CallUpdated, RegistrationAdded, encode_event
+from parley.model.ids import CallId, InstanceId, TenantId
+from parley.model.registration import Binding
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry
 from parley.testkit.contracts.arms import settled
@@ -26,6 +29,8 @@ from parley.wsigateway.app import WsiGateway, create_app
 from parley.wsigateway.settings import WsiGatewaySettings
 
 _WAIT_S = 5.0
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+SOURCE = InstanceId("callmanager-1")
 
 
 @dataclass
@@ -41,9 +46,20 @@ class Stream:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.gateway.server.port}/v1/events"
 
-    def publish(self, tenant: str, number: int, topic: str = "call", **more: object) -> None:
-        event = {"type": f"{topic}.x", "tenantid": tenant, "sequence": number, **more}
-        self.backing.bus.publish(topic, f"{tenant}-key", json.dumps(event).encode())
+    def publish(self, tenant: str, number: int, caller: str = "101") -> None:
+        progress = CallProgress(
+            call_id=CallId("c1"), caller=caller, dialled="102", started_at=NOW, owner=SOURCE
+        )
+        event = CallUpdated(
+            id=str(number),
+            source=SOURCE,
+            time=NOW,
+            subject="c1",
+            tenantid=TenantId(tenant),
+            sequence=number,
+            data=progress,
+        )
+        self.backing.bus.publish("call", f"{tenant}-key", encode_event(event))
 
     @asynccontextmanager
     async def client(self, token: str, *topics: str) -> AsyncIterator[ClientConnection]:
@@ -103,7 +119,7 @@ async def open_stream(tmp_path: Path) -> AsyncIterator[Open]:
 
 @pytest.fixture
 async def stream(open_stream: Open) -> Stream:
-    return await open_stream()
+    return await open_stream(lame_duck_s=0.0)
 
 
 async def test_a_tenant_gets_its_own_events_in_order(stream: Stream) -> None:
@@ -116,11 +132,38 @@ async def test_a_tenant_gets_its_own_events_in_order(stream: Stream) -> None:
         assert {event["tenantid"] for event in events} == {"acme"}
 
 
-async def test_an_event_arrives_as_it_was_on_the_bus(stream: Stream) -> None:
+async def test_an_event_shows_nothing_of_our_own(stream: Stream) -> None:
+    binding = Binding(
+        aor="sip:101@acme.example",
+        contact="sip:ü@192.0.2.1",
+        path=["<sip:token@edge-7.internal;lr>"],
+        expires_at=NOW.timestamp(),
+        call_id="c",
+        cseq=1,
+        edge=InstanceId("edge-7"),
+        source="192.0.2.1",
+    )
+    event = RegistrationAdded(
+        id="e1",
+        source="edge-7",
+        time=NOW,
+        subject=binding.aor,
+        tenantid=TenantId("acme"),
+        data=binding,
+    )
     async with stream.client("acme", "registration") as client:
-        value = '{"tenantid":"acme",  "data":{"contact":"sip:ü@h"}, "type":"registration.added"}'
-        stream.backing.bus.publish("registration", "k", value.encode())
-        assert await asyncio.wait_for(client.recv(), _WAIT_S) == value
+        stream.backing.bus.publish("registration", "k", encode_event(event))
+        text = await asyncio.wait_for(client.recv(), _WAIT_S)
+
+    assert "edge-7" not in str(text)
+    assert "token" not in str(text)
+    assert json.loads(text)["data"] == {
+        "aor": "sip:101@acme.example",
+        "contact": "sip:ü@192.0.2.1",
+        "expires_at": "2026-11-01T12:00:00Z",
+        "user_agent": "",
+        "source": "192.0.2.1",
+    }
 
 
 async def test_the_answers_name_what_is_subscribed(stream: Stream) -> None:
@@ -171,18 +214,23 @@ async def test_a_message_that_is_not_understood_is_an_error_and_no_end(
         assert await _ask(client, action="ping") == {"action": "pong"}
 
 
-async def test_a_token_may_come_in_the_query_or_the_first_message(stream: Stream) -> None:
+async def test_a_token_in_the_url_counts_for_nothing(open_stream: Open) -> None:
+    stream = await open_stream(auth_timeout_s=0.05)
+    async with connect(f"{stream.url}?token={stream.secrets['acme']}", proxy=None) as client:
+        assert await _close_code(client) == 1008
+
+
+async def test_a_token_may_come_in_the_first_message(stream: Stream) -> None:
     secret = stream.secrets["acme"]
-    async with connect(f"{stream.url}?token={secret}", proxy=None) as client:
-        assert await _next(client) == {"action": "authenticated", "tenant": "acme"}
     async with connect(stream.url, proxy=None) as client:
         reply = await _ask(client, action="auth", token=secret)
         assert reply == {"action": "authenticated", "tenant": "acme"}
 
 
 async def test_a_client_without_a_good_token_is_closed(open_stream: Open) -> None:
-    stream = await open_stream(auth_timeout_s=0.02)
-    async with connect(f"{stream.url}?token=wrong", proxy=None) as client:
+    stream = await open_stream(auth_timeout_s=0.1)
+    wrong = {"Authorization": "Bearer wrong"}
+    async with connect(stream.url, additional_headers=wrong, proxy=None) as client:
         assert await _close_code(client) == 1008
     async with connect(stream.url, proxy=None) as client:
         await client.send('{"action":"subscribe","topics":["call"]}')
@@ -199,7 +247,8 @@ async def test_a_revoked_token_ends_the_connection(open_stream: Open) -> None:
     tokens = TokenRepository(stream.backing.db)
     soon = datetime.now(UTC) + timedelta(hours=1)  # noqa: TID251 - the database's clock is real
     secret, token = await tokens.create("t", TenantId("acme"), expires_at=soon)
-    async with connect(f"{stream.url}?token={secret}", proxy=None) as client:
+    headers = {"Authorization": f"Bearer {secret}"}
+    async with connect(stream.url, additional_headers=headers, proxy=None) as client:
         await _next(client)
         await tokens.revoke(TenantId("acme"), token.id)
         assert await _close_code(client) == 1008
@@ -225,16 +274,18 @@ async def test_a_client_that_reads_too_slowly_is_closed_with_1013(open_stream: O
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.connect(("127.0.0.1", stream.gateway.server.port))
     slow.setblocking(False)
-    url = f"{stream.url}?token={stream.secrets['acme']}"
+    headers = {"Authorization": f"Bearer {stream.secrets['acme']}"}
     async with (
         stream.client("acme", "call") as quick,
-        connect(url, sock=slow, proxy=None, max_queue=1, compression=None) as client,
+        connect(
+            stream.url, sock=slow, proxy=None, max_queue=1, additional_headers=headers
+        ) as client,
     ):
         await _next(client)
         await _ask(client, action="subscribe", topics=["call"])
         closed = {"code": "1013"}
         for number in range(400):
-            stream.publish("acme", number, filler="x" * 20_000)
+            stream.publish("acme", number, caller="x" * 20_000)
             assert (await _next(quick))["sequence"] == number
         assert await _close_code(client) == 1013
         await settled(lambda: stream.registry.value("parley_wsigateway_closed_total", closed) == 1)
@@ -244,7 +295,11 @@ async def test_a_client_that_reads_too_slowly_is_closed_with_1013(open_stream: O
 
 async def test_further_connections_are_told_to_come_later(open_stream: Open) -> None:
     stream = await open_stream(max_connections=1)
-    async with stream.client("acme"), connect(stream.url, proxy=None) as second:
+    headers = {"Authorization": f"Bearer {stream.secrets['other']}"}
+    async with (
+        stream.client("acme"),
+        connect(stream.url, additional_headers=headers, proxy=None) as second,
+    ):
         assert await _close_code(second) == 1013
     await settled(lambda: stream.registry.value("parley_wsigateway_connections") == 0)
     async with stream.client("acme"):
@@ -263,6 +318,69 @@ async def test_a_record_that_is_no_event_harms_nobody(stream: Stream) -> None:
 async def test_draining_sends_clients_to_another_instance(stream: Stream) -> None:
     async with stream.client("acme", "call") as client:
         draining = asyncio.ensure_future(stream.gateway.drain(_WAIT_S))
-        assert await _close_code(client) == 1012
+        assert await _close_code(client) == 1001
         await draining
     assert not stream.gateway.is_ready()
+
+
+async def test_a_draining_instance_serves_on_and_tells_clients_to_go(open_stream: Open) -> None:
+    stream = await open_stream(lame_duck_s=60.0)
+    async with stream.client("acme", "call") as early:
+        draining = asyncio.ensure_future(stream.gateway.drain(60.0))
+        assert (await _next(early))["action"] == "going-away"
+        assert not stream.gateway.is_ready()
+        async with stream.client("acme") as late:
+            told = await _next(late)
+            assert (told["action"], 0 < told["closes_in_s"] <= 60) == ("going-away", True)
+            await _ask(late, action="subscribe", topics=["call"])
+            stream.publish("acme", 5)
+            assert (await _next(early))["sequence"] == (await _next(late))["sequence"] == 5
+            draining.cancel()
+            closing = asyncio.ensure_future(stream.gateway.aclose())
+            assert await _close_code(late) == await _close_code(early) == 1001
+            await closing
+
+
+async def test_whoever_opens_sockets_and_says_nothing_closes_his_own(open_stream: Open) -> None:
+    stream = await open_stream(max_waiting=3, max_waiting_per_source=2)
+    async with (
+        connect(stream.url, proxy=None) as first,
+        connect(stream.url, proxy=None),
+        connect(stream.url, proxy=None, local_addr=("127.0.0.2", 0)) as another,
+        connect(stream.url, proxy=None),
+        stream.client("acme") as known,
+    ):
+        assert await _close_code(first) == 1013
+        assert await _ask(known, action="ping") == {"action": "pong"}
+        reply = await _ask(another, action="auth", token=stream.secrets["other"])
+        assert reply["action"] == "authenticated"
+        await settled(lambda: stream.registry.value("parley_wsigateway_waiting") <= 2)
+
+
+async def test_a_tenant_that_does_not_exist_cannot_be_subscribed_to(stream: Stream) -> None:
+    async with stream.client("platform") as client:
+        reply = await _ask(client, action="subscribe", topics=["call"], tenant="nobody")
+        assert (reply["action"], reply["error"]) == ("error", "tenant-not-found")
+
+
+async def test_pages_of_unknown_origin_are_refused(open_stream: Open) -> None:
+    stream = await open_stream(origins=("https://console.example",))
+    own = f"http://127.0.0.1:{stream.gateway.server.port}"
+    for origin in ("https://console.example", own):
+        async with connect(stream.url, origin=Origin(origin), proxy=None):
+            pass
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(stream.url, origin=Origin("https://evil.example"), proxy=None)
+    assert caught.value.response.status_code == 403
+
+
+async def test_an_event_that_two_subscriptions_want_arrives_once(stream: Stream) -> None:
+    async with stream.client("platform", "call") as client:
+        await _ask(client, action="subscribe", topics=["call"], tenant="acme")
+        stream.publish("acme", 1)
+        stream.publish("acme", 2)
+        assert [(await _next(client))["sequence"] for _ in range(2)] == [1, 2]
+        await _ask(client, action="unsubscribe", topics=["call"])
+        stream.publish("other", 3)
+        stream.publish("acme", 4)
+        assert (await _next(client))["sequence"] == 4

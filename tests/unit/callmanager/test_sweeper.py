@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parley.callmanager.lease_keeper import OWNERS_KEY, lease_key
+from parley.backing.state.keys import OWNERS_KEY, lease_key
 from parley.callmanager.ownership import Answer
 from parley.callmanager.sweeper import CHECK_S, OVERDUE_S, SETTLE_S, Sweeper
 from parley.model.ids import CallId, InstanceId

@@ -5,8 +5,6 @@ import io
 import msgspec
 from rich.console import Console
 from tests.cluster.status import (
-    CALL_LOAD_KEY,
-    OWNERS_KEY,
     ClusterStatus,
     InstanceStatus,
     ProcessStatus,
@@ -17,7 +15,7 @@ from tests.cluster.status import (
 from tests.cluster.status_tables import tables
 
 from parley.backing.state.embedded import EmbeddedState
-from parley.edgeproxy.callmanagers import LOAD_KEY
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, OWNERS_KEY
 from parley.model.ids import InstanceId
 from parley.model.load import Load
 from parley.model.relay_load import RELAY_LOAD_KEY, RelayLoad
@@ -35,7 +33,7 @@ async def test_a_dead_call_manager_still_shows_the_calls_that_it_owned() -> None
         cpu=0.25,
         at=clock.wall_s() - 2.0,
     )
-    await state.hash_put(CALL_LOAD_KEY, "one", msgspec.json.encode(load))
+    await state.hash_put(CALLMANAGER_LOADS_KEY, "one", msgspec.json.encode(load))
     await state.put("lease:{one}", b"1")
     for name in ("one", "two"):
         await state.set_add(OWNERS_KEY, name, 1.0)
@@ -63,10 +61,6 @@ async def test_relays_report_their_sessions() -> None:
     [relay] = await media_relays(state, clock)
     assert (relay.sessions, relay.capacity, relay.zone) == (3, 10, "zone-a")
     await state.aclose()
-
-
-def test_the_key_of_loads_is_the_one_that_edges_read() -> None:
-    assert CALL_LOAD_KEY == LOAD_KEY
 
 
 def test_tables_tell_what_is_down() -> None:

@@ -6,8 +6,9 @@ import msgspec
 
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.state.embedded import EmbeddedState
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
 from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.callmanagers import LOAD_KEY, CallManagers
+from parley.edgeproxy.callmanagers import CallManagers
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding
 from parley.edgeproxy.hidden_vias import HiddenVias
@@ -139,7 +140,7 @@ class Bench:
                 cpu=0.0,
                 at=self.clock.wall_s(),
             )
-            await self.state.hash_put(LOAD_KEY, name, msgspec.json.encode(load))
+            await self.state.hash_put(CALLMANAGER_LOADS_KEY, name, msgspec.json.encode(load))
         await self.callmanagers.refresh(self.clock.now(), self.clock.wall_s())
 
     def server(self, method: str = "INVITE") -> ServerTransaction:

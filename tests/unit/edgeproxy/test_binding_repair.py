@@ -7,12 +7,13 @@ import pytest
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.base import Versioned
 from parley.backing.state.embedded import EmbeddedState
+from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.binding_memory import BindingMemory, merged
 from parley.edgeproxy.binding_repair import BindingRepair
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.register_request import ContactRequest, RegisterRequest
 from parley.edgeproxy.registrar import Accepted, RegistrarLimits, StoredBinding, decide
-from parley.edgeproxy.store import TENANTS_KEY, Registrations, binding_key, index_key
+from parley.edgeproxy.store import Registrations
 from parley.model.ids import InstanceId, TenantId
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
@@ -84,7 +85,7 @@ class Desk:
         return outcome is not None
 
     async def forget(self, aor: str = AOR) -> None:
-        await self.state.delete(binding_key(aor), index_key(TENANT), TENANTS_KEY)
+        await self.state.delete(binding_key(aor), registrations_key(TENANT), LISTED_TENANTS_KEY)
 
     async def contacts(self, aor: str = AOR) -> dict[str, float]:
         return {one.contact: one.expires_at for one in await self.registrations.load(aor)}

@@ -9,7 +9,8 @@ from parley.backing.discovery.base import Instance, InstanceState, Registration
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.embedded import EmbeddedState
-from parley.edgeproxy.callmanagers import LOAD_KEY, REPORT_LIFE_S, CallManagers
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
+from parley.edgeproxy.callmanagers import REPORT_LIFE_S, CallManagers
 from parley.model.ids import InstanceId
 from parley.model.load import Load
 from parley.testkit.clock import FakeClock
@@ -33,7 +34,7 @@ class Fleet:
             at=self.clock.wall_s(),
             draining=draining,
         )
-        await self.state.hash_put(LOAD_KEY, name, msgspec.json.encode(load))
+        await self.state.hash_put(CALLMANAGER_LOADS_KEY, name, msgspec.json.encode(load))
 
     async def refresh(self) -> None:
         await self.view.refresh(self.clock.now(), self.clock.wall_s())
@@ -168,7 +169,7 @@ async def test_instance_is_found_by_its_address(fleet: Fleet) -> None:
 
 
 async def test_unreadable_report_is_skipped(fleet: Fleet) -> None:
-    await fleet.state.hash_put(LOAD_KEY, "bad", b"{not json")
+    await fleet.state.hash_put(CALLMANAGER_LOADS_KEY, "bad", b"{not json")
     await fleet.report("cm1")
 
     await fleet.refresh()
@@ -281,7 +282,7 @@ async def test_after_an_outage_everybody_gets_time_to_report_again(zoned: ZonedF
     zoned.away.is_away = False
     await zoned.refresh()
     assert zoned.choose("c") == "near"
-    await zoned.state.delete(LOAD_KEY)
+    await zoned.state.delete(CALLMANAGER_LOADS_KEY)
     zoned.clock.advance(REPORT_LIFE_S / 2)
     await zoned.refresh()
     assert zoned.choose("c") == "near"

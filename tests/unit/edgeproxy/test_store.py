@@ -10,13 +10,14 @@ from parley.backing.bus.base import Record
 from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Backing, create_backing
 from parley.backing.settings import BackingSettings
+from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.events import TOPIC, RegistrationEvents
 from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.register_request import ContactRequest, Refused, RegisterRequest
 from parley.edgeproxy.registrar import Accepted, RegistrarLimits, StoredBinding, decide
-from parley.edgeproxy.store import TENANTS_KEY, Registrations, binding_key, index_key
+from parley.edgeproxy.store import Registrations
 from parley.model.events import RegistrationExpired, decode_event
 from parley.model.ids import InstanceId, TenantId
 from parley.service.metrics import Registry
@@ -60,7 +61,7 @@ class Desk:
         return outcome
 
     async def indexed(self) -> list[str]:
-        return [aor for aor, _ in await self.backing.state.set_range(index_key(TENANT))]
+        return [aor for aor, _ in await self.backing.state.set_range(registrations_key(TENANT))]
 
 
 @pytest.fixture
@@ -149,13 +150,13 @@ async def test_index_tells_the_first_expiry_when_a_slower_edge_had_a_later_one(d
         desk.backing.state.put_if_version = write  # type: ignore[method-assign]
         await desk.register("sip:a@theirs", 60)
         # What this edge had listed arrives after what the faster one did.
-        await desk.backing.state.set_add(index_key(TENANT), AOR, desk.clock.wall_s() + 600)
+        await desk.backing.state.set_add(registrations_key(TENANT), AOR, desk.clock.wall_s() + 600)
         return await write(*args)
 
     desk.backing.state.put_if_version = write_slowly  # type: ignore[method-assign,assignment]
     await desk.register("sip:a@mine", 600, "mine")
 
-    ((_, due),) = await desk.backing.state.set_range(index_key(TENANT))
+    ((_, due),) = await desk.backing.state.set_range(registrations_key(TENANT))
     assert due == desk.clock.wall_s() + 60
 
 
@@ -188,7 +189,7 @@ async def test_sweep_tells_once_what_ran_out(desk: Desk) -> None:
     assert isinstance(event, RegistrationExpired)
     assert event.data.contact == "sip:a@h1"
     assert [one.contact for one in await desk.registrations.load(AOR)] == ["sip:a@h2"]
-    ((_, due),) = await desk.backing.state.set_range(index_key(TENANT))
+    ((_, due),) = await desk.backing.state.set_range(registrations_key(TENANT))
     assert due == (await desk.registrations.load(AOR))[0].expires_at
     await subscription.aclose()
     await desk.backing.aclose()
@@ -196,21 +197,21 @@ async def test_sweep_tells_once_what_ran_out(desk: Desk) -> None:
 
 async def test_refresh_leaves_the_index_alone_until_the_sweep_corrects_it(desk: Desk) -> None:
     await desk.register("sip:a@h1", 60)
-    first = await desk.backing.state.set_range(index_key(TENANT))
+    first = await desk.backing.state.set_range(registrations_key(TENANT))
     desk.clock.advance(30)
     await desk.register("sip:a@h1", 600, "other")
-    assert await desk.backing.state.set_range(index_key(TENANT)) == first
+    assert await desk.backing.state.set_range(registrations_key(TENANT)) == first
     desk.clock.advance(40)
 
     assert await desk.sweep.run_round() == 0
 
-    ((_, due),) = await desk.backing.state.set_range(index_key(TENANT))
+    ((_, due),) = await desk.backing.state.set_range(registrations_key(TENANT))
     assert due > desk.clock.wall_s()
 
 
 async def test_index_entry_of_nothing_is_removed(desk: Desk) -> None:
-    await desk.backing.state.set_add(index_key(TENANT), AOR, 1.0)
-    await desk.backing.state.set_add(TENANTS_KEY, TENANT, 0.0)
+    await desk.backing.state.set_add(registrations_key(TENANT), AOR, 1.0)
+    await desk.backing.state.set_add(LISTED_TENANTS_KEY, TENANT, 0.0)
 
     await desk.sweep.run_round()
 

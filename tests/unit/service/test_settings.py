@@ -76,6 +76,28 @@ def test_keys_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _DemoSettings.load().port == 5060
 
 
+def test_service_links_of_kubernetes_are_as_if_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "tcp://10.0.0.7:5060"
+    for name in ("PARLEY_DEMO", "PARLEY_DEMO_INSIDE", "PARLEY_DEMO_SIP_TCP"):
+        monkeypatch.setenv(f"{name}_SERVICE_HOST", "10.0.0.7")
+        monkeypatch.setenv(f"{name}_SERVICE_PORT", "5060")
+        monkeypatch.setenv(f"{name}_SERVICE_PORT_SIP_UDP", "5060")
+        monkeypatch.setenv(f"{name}_PORT", address)
+        monkeypatch.setenv(f"{name}_PORT_5060_TCP", address)
+        monkeypatch.setenv(f"{name}_PORT_5060_TCP_PROTO", "tcp")
+        monkeypatch.setenv(f"{name}_PORT_5060_UDP_ADDR", "10.0.0.7")
+
+    assert _DemoSettings.load().port == 5060
+
+
+@pytest.mark.parametrize("key", ["PORTS", "SERVICE", "PORT_TCP", "EDGE_PORT"])
+def test_a_misspelt_key_is_no_service_link(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv(f"PARLEY_DEMO_{key}", "5070")
+
+    with pytest.raises(SettingsError, match="is not a setting"):
+        _DemoSettings.load()
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [

@@ -1,7 +1,7 @@
 """The public head of a call's snapshot: what others may read of a call that goes on.
 
 The snapshot in shared state (`call:{<call_id>}`) belongs to the call manager and changes with it.
-It is one msgpack map whose first keys are these; readers ignore the rest.
+It is one msgpack map with these keys; readers ignore the rest.
 """
 
 import msgspec
@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from parley.model.errors import InvalidValue
 from parley.model.events import CallProgress
+from parley.model.ids import TenantId
 
 
 class LiveCall(Struct, frozen=True, kw_only=True):
@@ -16,10 +17,12 @@ class LiveCall(Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: the call manager's word for where the call is (`ringing`, `answered`).
+        tenant_id: whose call it is.
     """
 
     state: str
     progress: CallProgress
+    tenant_id: TenantId
 
 
 _DECODER = msgspec.msgpack.Decoder(LiveCall)

@@ -54,6 +54,11 @@ class TenantSettings(Struct, frozen=True, kw_only=True):
     media_timeout_s: float = 60.0
     max_bindings: int = 10
 
+    @property
+    def service_numbers(self) -> frozenset[str]:
+        """Numbers that the platform answers itself; no extension can have one."""
+        return frozenset((self.echo_number,))
+
 
 class TenantSnapshot(Struct, frozen=True, kw_only=True):
     """Everything the call path needs of a tenant.

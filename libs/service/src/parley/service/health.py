@@ -1,7 +1,8 @@
 """Health of a process for Kubernetes and Prometheus, as one tiny ASGI application.
 
 `/healthz` answers 200 while the event loop turns, `/readyz` 200 while every service of the process
-takes work (503 names those that do not), `/metrics` renders the registry.
+takes work (503 names those that do not, and says so from the first moment of a drain), `/metrics`
+renders the registry.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -32,11 +33,16 @@ class Readiness(Protocol):
 
 
 class HealthApp:
-    """ASGI application of the health port."""
+    """ASGI application of the health port.
+
+    Attributes:
+        is_draining: the process will end; nothing of it is ready any more.
+    """
 
     def __init__(self, services: Iterable[Readiness], registry: Registry) -> None:
         self._services = tuple(services)
         self._registry = registry
+        self.is_draining = False
         self._routes: dict[str, Callable[[], _Reply]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -60,7 +66,8 @@ class HealthApp:
         return (200, "text/plain", b"ok\n")
 
     def _readyz(self) -> _Reply:
-        states = {service.name: service.is_ready() for service in self._services}
+        is_staying = not self.is_draining
+        states = {service.name: is_staying and service.is_ready() for service in self._services}
         return (
             200 if all(states.values()) else 503,
             "application/json",

@@ -2,7 +2,8 @@
 
 uvicorn is built to own its process: it takes the signals, exits on failure and polls. `HttpServer`
 takes that away, so that REST, WSI and health are services like any other: started in order, drained
-and closed by `parley.service.lifecycle`.
+and closed by `parley.service.lifecycle`. What unknown clients may cost is bounded in
+`http_connections`.
 """
 
 import asyncio
@@ -15,17 +16,21 @@ from typing import Any
 import uvicorn
 
 from parley.service.errors import PortInUse, StartError
+from parley.service.http_connections import HttpLimits, LimitedConfig
 from parley.service.tasks import TaskOwner
 
 _TICK_S = 1.0  # how often uvicorn renews its Date header
 _BACKLOG = 1024
 _START_TIMEOUT_S = 30.0
+_CLOSE_S = 5.0
 
 
 class _EmbeddedServer(uvicorn.Server):
     """uvicorn without signals, without `sys.exit` and without its ten wake-ups a second."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    config: LimitedConfig
+
+    def __init__(self, config: LimitedConfig) -> None:
         super().__init__(config)
         self.is_up = asyncio.Event()
         self._is_stopping = asyncio.Event()
@@ -45,7 +50,8 @@ class _EmbeddedServer(uvicorn.Server):
             except TimeoutError:
                 continue
 
-    def stop(self) -> None:
+    def stop(self, within_s: float) -> None:
+        self.config.timeout_graceful_shutdown = max(1, round(within_s))
         self.should_exit = True
         self._is_stopping.set()
 
@@ -57,12 +63,33 @@ class HttpServer:
         port: the port that is listened on; known after `start` when 0 was asked for.
     """
 
-    def __init__(self, app: Any, host: str, port: int, *, name: str, drain_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        app: Any,
+        host: str,
+        port: int,
+        *,
+        name: str,
+        limits: HttpLimits | None = None,
+        lame_duck_s: float = 0.0,
+    ) -> None:
+        """Listens nowhere yet.
+
+        Args:
+            app: the ASGI application.
+            host: IP address of the listener.
+            port: 0 picks a free one.
+            name: of the service, and of the server in errors.
+            limits: what unknown clients may cost.
+            lame_duck_s: how long a drain goes on serving, unready, until all have heard of it.
+        """
         self.name = name
         self.host = host
         self.port = port
         self._app = app
-        self._drain_s = drain_s
+        self._limits = limits or HttpLimits()
+        self._lame_duck_s = lame_duck_s
+        self._is_leaving = False
         self._tasks = TaskOwner()
         self._server: _EmbeddedServer | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -76,17 +103,17 @@ class HttpServer:
         """
         listener = listen_tcp(self.host, self.port, what=self.name)
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(
+        config = LimitedConfig(
             self._app,
+            self._limits,
             log_config=None,
             # Applications start and end with the services that own them.
             lifespan="off",
             access_log=False,
             server_header=False,
-            ws="websockets-sansio",
             backlog=_BACKLOG,
-            timeout_graceful_shutdown=max(1, round(self._drain_s)),
         )
+        self._is_leaving = False
         self._tasks = TaskOwner()
         self._server = _EmbeddedServer(config)
         self._serving = self._tasks.spawn(self._server.serve([listener]), name=f"http {self.name}")
@@ -98,28 +125,40 @@ class HttpServer:
             raise
 
     def is_ready(self) -> bool:
-        """Says whether requests are served."""
+        """Says whether requests are served, and will be."""
         return (
-            self._server is not None
+            not self._is_leaving
+            and self._server is not None
             and self._server.is_up.is_set()
             and not self._server.should_exit
             and self._serving is not None
             and not self._serving.done()
         )
 
+    @property
+    def connections(self) -> int:
+        """How many HTTP connections are open."""
+        return 0 if self._server is None else len(self._server.config.open_connections)
+
     async def drain(self, timeout_s: float) -> None:
-        """Takes no new connections and lets running requests end, for at most this long."""
+        """Serves on for the lame duck's time, then takes no new connections and lets requests end.
+
+        All of it takes at most `timeout_s`.
+        """
         if self._server is None or self._serving is None:
             return
-        self._server.stop()
-        await asyncio.wait([self._serving], timeout=timeout_s)
+        self._is_leaving = True
+        waited_s = min(self._lame_duck_s, timeout_s)
+        await asyncio.wait([self._serving], timeout=waited_s)
+        self._server.stop(timeout_s - waited_s)
+        await asyncio.wait([self._serving], timeout=timeout_s - waited_s)
 
     async def aclose(self) -> None:
         """Ends every connection and frees the port."""
         if self._server is not None and self._serving is not None:
             self._server.force_exit = True
-            self._server.stop()
-            await asyncio.wait([self._serving], timeout=self._drain_s + 1.0)
+            self._server.stop(_CLOSE_S)
+            await asyncio.wait([self._serving], timeout=_CLOSE_S)
         await self._tasks.aclose()
         self._server = None
         self._serving = None

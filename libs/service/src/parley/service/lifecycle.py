@@ -1,7 +1,8 @@
 """The life of a process: start in order, serve, drain on a signal, close in reverse.
 
 SIGTERM and SIGINT ask every service to drain at the same time, each within the time-out, and then
-close them from the last to the first. A second signal skips what is left of the draining.
+close them from the last to the first, all within `CLOSE_TIMEOUT_S`. A second signal skips what is
+left of the draining. A stop thus takes the drain time-out, a second and the close time-out at most.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 import uvloop
@@ -19,11 +20,14 @@ import uvloop
 from parley.service.errors import StartError
 
 DRAIN_TIMEOUT_S = 30.0
-_CLOSE_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 10.0
+"""How long all services together may take to close."""
+_CLOSE_RESERVE_S = 0.5
+_DRAIN_GRACE_S = 1.0
 # Python's own value is 700: a busy edge makes as many objects in a few milliseconds, nearly all of
 # which live as long as their transaction, so the collector would walk the living again and again.
 _OBJECTS_PER_COLLECTION = 50_000
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -64,6 +68,8 @@ async def run(
     *,
     drain_timeout_s: float = DRAIN_TIMEOUT_S,
     on_ready: Callable[[], None] | None = None,
+    on_drain: Callable[[float], None] | None = None,
+    explain: Callable[[StartError], str] = str,
     stop: asyncio.Event | None = None,
 ) -> int:
     """Runs services until a signal (or `stop`) ends them.
@@ -72,6 +78,8 @@ async def run(
         services: in the order of their start; what others need comes first.
         drain_timeout_s: how long work in progress may take to end.
         on_ready: called once when all have started.
+        on_drain: called once when the drain begins, with the seconds that it takes at most.
+        explain: makes the sentence for the operator of an error that kept it from starting.
         stop: ends the run as a signal does when it is set.
 
     Returns:
@@ -89,10 +97,13 @@ async def run(
         with _rare_collections():
             await signals.first.wait()
         _logger.info("draining", timeout_s=drain_timeout_s)
+        if on_drain is not None:
+            on_drain(drain_timeout_s)
         await _drain_all(started, drain_timeout_s, signals)
     except StartError as error:
-        _logger.error("start failed", reason=str(error))
-        sys.stderr.write(f"{error}\n")
+        sentence = explain(error)
+        _logger.error("start failed", reason=sentence)
+        sys.stderr.write(f"{sentence}\n")
         return Exit.FAILED
     except Exception:
         _logger.exception("start failed")
@@ -148,12 +159,12 @@ class _Signals:
 
     def install(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in SIGNALS:
             loop.add_signal_handler(number, self._received)
 
     def remove(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in SIGNALS:
             loop.remove_signal_handler(number)
 
     def _received(self) -> None:
@@ -180,7 +191,7 @@ async def _drain_all(services: Sequence[Service], timeout_s: float, signals: _Si
 
 async def _drain(service: Service, timeout_s: float) -> None:
     try:
-        async with asyncio.timeout(timeout_s + 1.0):
+        async with asyncio.timeout(timeout_s + _DRAIN_GRACE_S):
             await service.drain(timeout_s)
     except TimeoutError:
         _logger.warning("drain timed out", service=service.name)
@@ -189,9 +200,11 @@ async def _drain(service: Service, timeout_s: float) -> None:
 
 
 async def _close_all(services: Sequence[Service]) -> None:
-    for service in reversed(services):
+    deadline = asyncio.get_running_loop().time() + CLOSE_TIMEOUT_S
+    for others, service in reversed(list(enumerate(services))):
         try:
-            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            # Whoever hangs leaves time for those that come after it.
+            async with asyncio.timeout_at(deadline - others * _CLOSE_RESERVE_S):
                 await service.aclose()
         except TimeoutError:
             _logger.warning("close timed out", service=service.name)

@@ -3,22 +3,34 @@
 A service subclasses `Settings` with its own `env_prefix` (`PARLEY_EDGE_`). A misspelt key under
 that prefix, a malformed value or a contradiction stops the start with one sentence. A secret may
 come from a file instead: `PARLEY_X_TOKEN_FILE` names the file that holds `PARLEY_X_TOKEN`.
+
+Kubernetes tells each pod of the services around it by variables such as
+`PARLEY_RESTGATEWAY_PORT=tcp://10.0.0.7:8080`, named like settings of ours. They are told apart by
+their shape and are as if they were not there.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, Self, get_args
 
 from pydantic import BeforeValidator, SecretBytes, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from parley.service.errors import SettingsError
 from parley.service.log import LEVELS
 
 _FILE_SUFFIX = "_FILE"
 _MAX_SECRET_BYTES = 64 * 1024
+_LINK_KEY = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)")
+_LINK_PORT = re.compile(r"(tcp|udp|sctp)://.*", re.IGNORECASE)
 
 
 class PortRange(NamedTuple):
@@ -74,6 +86,24 @@ class Settings(BaseSettings):
     foreign_prefixes: ClassVar[tuple[str, ...]] = ("PARLEY_TEST_",)
 
     @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads what code gives and the environment without Kubernetes' service links."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        env_settings.env_vars = {
+            key: value
+            for key, value in env_settings.env_vars.items()
+            if not _is_service_link(key.upper(), value or "")
+        }
+        return init_settings, env_settings
+
+    @classmethod
     def load(cls, **values: Any) -> Self:
         """Reads the environment; `values` given by code win over it.
 
@@ -113,10 +143,11 @@ class Settings(BaseSettings):
         known.update(cls._key(name) + _FILE_SUFFIX for name in cls._secret_fields())
         unknown = sorted(
             key
-            for key in os.environ
+            for key, value in os.environ.items()
             if key.startswith(prefix)
             and key not in known
             and not key.startswith(cls.foreign_prefixes)
+            and not _is_service_link(key, value)
         )
         if unknown:
             noun = "is not a setting" if len(unknown) == 1 else "are not settings"
@@ -144,6 +175,13 @@ class Settings(BaseSettings):
         text = text.rstrip(".")
         place = problem["loc"]
         return f"{cls._key(str(place[0]))}: {text[:1].lower()}{text[1:]}" if place else text
+
+
+def _is_service_link(key: str, value: str) -> bool:
+    """Tells a variable by which Kubernetes describes a service of the namespace."""
+    if _LINK_KEY.fullmatch(key):
+        return True
+    return key.endswith("_PORT") and _LINK_PORT.fullmatch(value) is not None
 
 
 def refuse(error: SettingsError) -> NoReturn:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from parley.accounting.app import create_app as create_accounting
 from parley.accounting.settings import AccountingSettings
 from parley.allinone.data_folder import DataFolder, Secrets
-from parley.allinone.demo import DOMAIN, Addresses, Demo, prepare
-from parley.allinone.foundation import Foundation
+from parley.allinone.demo import DEMO_FILE, DOMAIN, Addresses, Demo, prepare
 from parley.allinone.media_link import InnerRelay, OuterRelays
 from parley.allinone.settings import AllInOneSettings
 from parley.backing.directory import TenantDirectory
@@ -21,11 +20,10 @@ from parley.mediarelay.settings import MediaRelaySettings
 from parley.restgateway.app import create_app as create_restgateway
 from parley.restgateway.settings import RestGatewaySettings
 from parley.service.clock import Clock
-from parley.service.health import HealthApp
-from parley.service.http import HttpServer
 from parley.service.ids import RandomIds
 from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
+from parley.service.process import Resources
 from parley.siptransport.local import LocalNetwork
 from parley.wsigateway.app import create_app as create_wsigateway
 from parley.wsigateway.settings import WsiGatewaySettings
@@ -38,12 +36,12 @@ class Platform:
         demo: the demo tenant; known once the services have started.
     """
 
-    def __init__(self, settings: AllInOneSettings, clock: Clock) -> None:
+    def __init__(self, settings: AllInOneSettings, clock: Clock, registry: Registry) -> None:
         self.demo: Demo | None = None
         self._settings = settings
         self._clock = clock
         self._ids = RandomIds()
-        self._registry = Registry()
+        self._registry = registry
         self._network = LocalNetwork()
         backing_settings = BackingSettings.load(data=settings.data)
         self._backing = create_backing(backing_settings, clock, self._registry, migrates=True)
@@ -61,14 +59,8 @@ class Platform:
         settings = self._settings
         folder = DataFolder(settings.data)
         names = [DOMAIN, "localhost", *self._edge_hosts]
-        parts = (folder, *self._parts(folder.open(names, self._clock.wall())))
-        health = HttpServer(
-            HealthApp(parts, self._registry),
-            settings.health_host,
-            settings.health_port,
-            name="The health port",
-        )
-        return (*parts, health, _DemoSetUp(self))
+        secrets = folder.open(names, self._clock.wall())
+        return (folder, *self._parts(secrets), _DemoSetUp(self))
 
     async def prepare_demo(self) -> None:
         """Makes the demo tenant and writes `demo.json`."""
@@ -78,9 +70,9 @@ class Platform:
             sip_tls=f"{settings.host}:{settings.sip_tls_port}",
             edges=[f"{host}:{settings.sip_port}" for host in self._edge_hosts],
             api_url=f"http://{settings.host}:{settings.api_port}",
-            wsi_url=f"ws://{settings.host}:{settings.wsi_port}/v1/events",
+            wsi_url=settings.events_url,
         )
-        self.demo = await prepare(self._backing.db, settings.data / "demo.json", addresses)
+        self.demo = await prepare(self._backing.db, settings.data / DEMO_FILE, addresses)
 
     @property
     def _edge_hosts(self) -> tuple[str, ...]:
@@ -89,7 +81,7 @@ class Platform:
     def _parts(self, secrets: Secrets) -> Iterator[Service]:
         settings, backing, clock = self._settings, self._backing, self._clock
         host = settings.host
-        yield Foundation(backing, self._directory)
+        yield Resources("backing", backing, self._directory)
         yield create_accounting(AccountingSettings.load(), backing, clock, self._registry)
         media = self._media()
         yield media
@@ -104,10 +96,19 @@ class Platform:
             self._registry,
         )
         yield create_restgateway(
-            RestGatewaySettings.load(host=host, port=settings.api_port), backing, clock
+            RestGatewaySettings.load(
+                host=host,
+                port=settings.api_port,
+                lame_duck_s=0.0,
+                events_url=settings.events_url,
+                health_url=f"http://{host}:{settings.health_port}",
+            ),
+            backing,
+            clock,
+            self._registry,
         )
         yield create_wsigateway(
-            WsiGatewaySettings.load(host=host, port=settings.wsi_port),
+            WsiGatewaySettings.load(host=host, port=settings.wsi_port, lame_duck_s=0.0),
             backing,
             clock,
             self._registry,

@@ -19,6 +19,7 @@ from parley.backing.db.tokens import TokenRepository
 from parley.model.ids import TenantId
 from parley.sip.digest import ha1
 
+DEMO_FILE = "demo.json"
 DOMAIN = "demo.localhost"
 NUMBERS = tuple(str(number) for number in range(1001, 1011))
 ECHO_NUMBER = "999"
@@ -79,7 +80,7 @@ async def prepare(db: Database, path: Path, addresses: Addresses) -> Demo:
         path: the file, replaced whole and readable by its owner alone.
         addresses: where the platform listens this time.
     """
-    known = _read(path)
+    known = read_demo(path)
     passwords = {entry.number: entry.password for entry in known.extensions} if known else {}
     extensions = [
         DemoExtension(number, passwords.get(number) or db.ids.token(_PASSWORD_BYTES))
@@ -154,7 +155,8 @@ async def _working_token(db: Database, known: Demo | None) -> str:
     return secret
 
 
-def _read(path: Path) -> Demo | None:
+def read_demo(path: Path) -> Demo | None:
+    """Reads the file; None when it is not there or broken."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Demo)
     except (OSError, msgspec.DecodeError):

@@ -99,6 +99,16 @@ class AllInOneSettings(Settings):
     drain_s: float = Field(10.0, ge=0, le=_MAX_DRAIN_S)
     log_level: LogLevel = "info"
 
+    @property
+    def drain_timeout_s(self) -> float:
+        """The same, by the name that every process has for it."""
+        return self.drain_s
+
+    @property
+    def events_url(self) -> str:
+        """URL of the event stream."""
+        return f"ws://{self.host}:{self.wsi_port}/v1/events"
+
     @model_validator(mode="after")
     def _check(self) -> "AllInOneSettings":
         for complaint in self._contradictions():

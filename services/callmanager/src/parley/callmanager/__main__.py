@@ -1,6 +1,7 @@
-"""Runs one call manager as a process of its own."""
+"""Runs one call manager as a process of its own: `python -m parley.callmanager`."""
 
 import sys
+from collections.abc import Sequence
 
 from parley.backing.directory import TenantDirectory
 from parley.backing.factory import create_backing
@@ -9,19 +10,15 @@ from parley.backing.media.relay_view import RelayView
 from parley.backing.settings import BackingSettings
 from parley.callmanager.app import create_app
 from parley.callmanager.settings import CallManagerSettings
-from parley.service.clock import SystemClock
-from parley.service.health import HealthApp
-from parley.service.http import HttpServer
-from parley.service.ids import RandomIds
-from parley.service.lifecycle import main, run
-from parley.service.log import configure_logging
-from parley.service.metrics import Metrics, Registry
+from parley.service.lifecycle import Service
+from parley.service.metrics import Metrics
+from parley.service.process import Process, Resources, serve
 
 
-async def _serve(settings: CallManagerSettings, backing_settings: BackingSettings) -> int:
-    clock, ids, registry = SystemClock(), RandomIds(), Registry()
+def _services(settings: CallManagerSettings, process: Process) -> Sequence[Service]:
+    clock, ids, registry = process.clock, process.ids, process.registry
+    backing_settings = BackingSettings.load()
     backing = create_backing(backing_settings, clock, registry)
-    await backing.start()
     directory = TenantDirectory(backing.db, backing.bus, backing_settings.tenant_cache_extensions)
     media = GrpcMediaControl(
         settings.media_relays,
@@ -30,29 +27,14 @@ async def _serve(settings: CallManagerSettings, backing_settings: BackingSetting
         zone=settings.zone,
     )
     media.traffic.show(Metrics(registry, "callmanager"))
-    try:
-        await directory.start()
-        await media.start()
-        manager = create_app(settings, backing, directory, media, clock, ids, registry=registry)
-        health = HttpServer(
-            HealthApp((manager,), registry),
-            settings.health_host,
-            settings.health_port,
-            name="The call manager's health port",
-        )
-        return await run((manager, health), drain_timeout_s=settings.drain_timeout_s)
-    finally:
-        await media.aclose()
-        await directory.aclose()
-        await backing.aclose()
-
-
-def _entry() -> int:
-    settings = CallManagerSettings.load_or_exit()
-    backing_settings = BackingSettings.load_or_exit()
-    configure_logging(settings.log_level)
-    return main(lambda: _serve(settings, backing_settings))
+    manager = create_app(settings, backing, directory, media, clock, ids, registry=registry)
+    return (
+        backing,
+        Resources("tenant directory", directory),
+        Resources("media relays", media),
+        manager,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(_entry())
+    sys.exit(serve(CallManagerSettings, _services))

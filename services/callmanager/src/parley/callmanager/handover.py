@@ -13,11 +13,11 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
+from parley.backing.state.keys import owned_key
 from parley.callmanager.calls import Calls
 from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.peers import Peers
-from parley.callmanager.store import owned_key
 from parley.callmanager.takeover import Takeovers
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock

@@ -13,6 +13,7 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
+from parley.backing.state.keys import OWNERS_KEY, lease_key
 from parley.callmanager.lease import Lease, LeaseTimes
 from parley.callmanager.ownership import Answer, Verdict, verdict
 from parley.callmanager.peers import Peers
@@ -20,7 +21,6 @@ from parley.callmanager.store import CallStore
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
 
-OWNERS_KEY: Final = "owners:{callmanager}"
 VERDICT_LIFE_S: Final = 0.5
 PATIENCE_S: Final = 1.0
 """State that was started again is reached by one call manager before the other."""
@@ -241,8 +241,3 @@ class LeaseKeeper:
         self._store.forget()
         self.lease.forget()
         self._wake.set()
-
-
-def lease_key(instance: str) -> str:
-    """Key of an instance's lease."""
-    return f"lease:{{{instance}}}"

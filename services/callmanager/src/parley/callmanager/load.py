@@ -9,13 +9,13 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
 from parley.callmanager.calls import Calls
 from parley.model.ids import InstanceId
 from parley.model.load import Load
 from parley.service.clock import Clock
 from parley.sip.hop import Hop
 
-LOAD_KEY: Final = "load:{callmanager}"
 TIMEOUT_S: Final = 2.0
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -74,7 +74,7 @@ class LoadReporter:
             draining=self.is_draining,
         )
         async with asyncio.timeout(TIMEOUT_S):
-            await self._state.hash_put(LOAD_KEY, self._instance, _encode(load))
+            await self._state.hash_put(CALLMANAGER_LOADS_KEY, self._instance, _encode(load))
 
     async def aclose(self) -> None:
         """Takes the report back."""
@@ -83,7 +83,7 @@ class LoadReporter:
         self._hop = None
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._state.hash_delete(LOAD_KEY, self._instance)
+                await self._state.hash_delete(CALLMANAGER_LOADS_KEY, self._instance)
         except (BackingError, TimeoutError) as error:
             _logger.warning("load report stays until it is stale", reason=repr(error))
 

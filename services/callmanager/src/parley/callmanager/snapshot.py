@@ -1,7 +1,7 @@
 """The snapshot of a call in shared state: the only module that encodes and decodes it.
 
-One msgpack map. Its first keys are public (`parley.model.live_call`), the rest is ours and carries
-a version; a reader refuses a version that it does not know. It holds all that a successor needs:
+One msgpack map. Some of its keys are public (`parley.model.live_call`), the rest is ours and has a
+version; a reader refuses a version that it does not know. It holds all that a successor needs:
 both sides' dialogs and descriptions, what was asked and not answered either way, the relay session,
 what the call waits for (as wall time) and the events that the bus may not have. `restore.py` makes
 the call of it again. Version 1 is version 2 without what was added there.
@@ -59,7 +59,7 @@ _NOT_KEPT: Final = frozenset((Purpose.CANCEL, Purpose.SILENCE))
 
 
 class Snapshot(Struct, frozen=True, omit_defaults=True):
-    """A whole call; `state` and `progress` are the public head and stay first.
+    """A whole call; `state`, `progress` and `tenant_id` are public and stay as they are.
 
     Attributes:
         invite: the needed headers of the caller's INVITE, in order; `invite_uri` its Request-URI.

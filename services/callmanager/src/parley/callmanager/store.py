@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import Claimed, Owned, State, in_one_turn
+from parley.backing.state.keys import binding_key, call_key, calls_key, owned_key
 from parley.callmanager.bindings_cache import BindingsCache, read_bindings
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId, InstanceId, TenantId
@@ -107,7 +108,7 @@ class CallStore:
         if known is None or not self.is_away():
             timeout_s = TIMEOUT_S if known is None else BINDINGS_TIMEOUT_S
             try:
-                data = await self._bounded(self._state.get(f"reg:{{{aor}}}"), timeout_s)
+                data = await self._bounded(self._state.get(binding_key(aor)), timeout_s)
             except (BackingError, TimeoutError):
                 if known is None:
                     raise
@@ -257,7 +258,7 @@ class CallStore:
 
     async def _indexed(self, stored: Stored, writing: Coroutine[Any, Any, _T]) -> _T:
         state, call_id = self._state, stored.call_id
-        by_tenant = state.set_add(_calls_key(stored.tenant_id), call_id, stored.started_s)
+        by_tenant = state.set_add(calls_key(stored.tenant_id), call_id, stored.started_s)
         by_owner = state.set_add(self._owned, call_id, stored.started_s)
         written: _T = (await in_one_turn(by_tenant, by_owner, writing))[2]
         return written
@@ -270,7 +271,7 @@ class CallStore:
     async def _delete(self, stored: Stored) -> bool:
         state, call_id = self._state, stored.call_id
         ending = state.end_owned(_key(stored), self._owner, stored.epoch, ENDED_S)
-        by_tenant = state.set_remove(_calls_key(stored.tenant_id), call_id)
+        by_tenant = state.set_remove(calls_key(stored.tenant_id), call_id)
         by_owner = state.set_remove(self._owned, call_id)
         is_ended: bool = (await in_one_turn(ending, by_tenant, by_owner))[0]
         return is_ended
@@ -284,19 +285,5 @@ class CallStore:
             return await operation
 
 
-def call_key(call_id: str) -> str:
-    """Key of a call's record."""
-    return f"call:{{{call_id}}}"
-
-
-def owned_key(instance: str) -> str:
-    """Key of the index of an instance's calls."""
-    return f"owned:{{{instance}}}"
-
-
 def _key(stored: Stored) -> str:
     return call_key(stored.call_id)
-
-
-def _calls_key(tenant_id: TenantId) -> str:
-    return f"calls:{{{tenant_id}}}"

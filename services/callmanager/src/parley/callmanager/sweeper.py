@@ -18,12 +18,12 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.callmanager.lease_keeper import OWNERS_KEY, LeaseKeeper, lease_key
-from parley.callmanager.load import LOAD_KEY
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, OWNERS_KEY, lease_key, owned_key
+from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.ownership import Answer, census, is_cold, share
 from parley.callmanager.peers import Peers
 from parley.callmanager.restorer import NEVER
-from parley.callmanager.store import CallStore, owned_key
+from parley.callmanager.store import CallStore
 from parley.callmanager.takeover import Takeovers
 from parley.model.ids import CallId, InstanceId
 from parley.model.load import Load
@@ -154,7 +154,7 @@ class Sweeper:
         if not index:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._state.set_remove(OWNERS_KEY, dead)
-                await self._state.hash_delete(LOAD_KEY, dead)
+                await self._state.hash_delete(CALLMANAGER_LOADS_KEY, dead)
             return
         last_seen_s = await self._last_seen(dead)
         starts = dict(index)
@@ -206,7 +206,7 @@ class Sweeper:
         if dead in self._seen:
             return NEVER
         async with asyncio.timeout(TIMEOUT_S):
-            fields = await self._state.hash_get_all(LOAD_KEY)
+            fields = await self._state.hash_get_all(CALLMANAGER_LOADS_KEY)
         wall_s = self._clock.wall_s()
         last_s = _reported_at(fields.get(dead), wall_s)
         silent_s = wall_s - last_s

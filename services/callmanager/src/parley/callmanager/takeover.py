@@ -15,8 +15,8 @@ from msgspec import Struct, structs
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
+from parley.backing.state.keys import lease_key
 from parley.callmanager.call_services import CallServices
-from parley.callmanager.lease_keeper import lease_key
 from parley.callmanager.ownership import (
     Answer,
     Claim,

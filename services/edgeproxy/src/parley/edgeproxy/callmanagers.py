@@ -25,12 +25,12 @@ import msgspec
 from parley.backing.discovery.base import Discovery, Instance, InstanceState
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
+from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
 from parley.model import rendezvous
 from parley.model.ids import InstanceId
 from parley.model.load import Load
 from parley.sip.hop import Hop
 
-LOAD_KEY: Final = "load:{callmanager}"
 SERVICE_NAME: Final = "callmanager"
 REPORT_LIFE_S: Final = 3.0
 SUSPECT_S: Final = 2.0
@@ -100,7 +100,7 @@ class CallManagers:
         """
         before = frozenset(self._live)
         try:
-            reports = await self._state.hash_get_all(LOAD_KEY)
+            reports = await self._state.hash_get_all(CALLMANAGER_LOADS_KEY)
         except BackingError:
             self._is_silent = True
             self._view(self._without_reports())

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from parley.backing.state.base import State, in_one_turn
+from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.binding_memory import BindingMemory, merged
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.register_request import Refused
@@ -22,7 +23,6 @@ from parley.model.errors import TemporaryError
 from parley.model.ids import TenantId
 
 MAX_ATTEMPTS: Final = 8
-TENANTS_KEY: Final = "registrations:{*}"
 GRACE_S: Final = 600.0
 """How long bindings outlive their expiry in state, for the sweep to tell of it."""
 
@@ -30,16 +30,6 @@ Change = Callable[[Sequence[StoredBinding]], Accepted | Refused]
 
 _decode = msgspec.json.Decoder(list[StoredBinding]).decode
 _encode = msgspec.json.Encoder().encode
-
-
-def binding_key(aor: str) -> str:
-    """Returns the key of an AOR's bindings."""
-    return f"reg:{{{aor}}}"
-
-
-def index_key(tenant: TenantId) -> str:
-    """Returns the key of a tenant's index of AORs."""
-    return f"registrations:{{{tenant}}}"
 
 
 class Registrations:
@@ -121,12 +111,12 @@ class Registrations:
 
     async def tenants(self) -> list[TenantId]:
         """Lists tenants that may have registrations."""
-        return [TenantId(name) for name, _ in await self._state.set_range(TENANTS_KEY)]
+        return [TenantId(name) for name, _ in await self._state.set_range(LISTED_TENANTS_KEY)]
 
     async def due(self, tenants: Sequence[TenantId], wall_s: float, limit: int) -> list[list[str]]:
         """Lists for each tenant AORs in which something may have expired, the oldest first."""
         found = await in_one_turn(
-            *[self._state.set_range(index_key(tenant), wall_s, limit) for tenant in tenants]
+            *[self._state.set_range(registrations_key(tenant), wall_s, limit) for tenant in tenants]
         )
         return [[aor for aor, _ in one] for one in found]
 
@@ -135,7 +125,7 @@ class Registrations:
     ) -> None:
         """Corrects an AOR's place in the index after the sweep looked at it."""
         if bindings:
-            await self._state.set_add(index_key(tenant), aor, _next_expiry(bindings))
+            await self._state.set_add(registrations_key(tenant), aor, _next_expiry(bindings))
         else:
             await self._unlist(tenant, aor)
 
@@ -165,13 +155,13 @@ class Registrations:
         return True
 
     async def _list(self, tenant: TenantId, aor: str, due_s: float) -> None:
-        await self._state.set_add(index_key(tenant), aor, due_s)
+        await self._state.set_add(registrations_key(tenant), aor, due_s)
         if tenant not in self._listed_tenants:
-            await self._state.set_add(TENANTS_KEY, tenant, 0.0)
+            await self._state.set_add(LISTED_TENANTS_KEY, tenant, 0.0)
             self._listed_tenants.add(tenant)
 
     async def _unlist(self, tenant: TenantId, aor: str) -> None:
-        await self._state.set_remove(index_key(tenant), aor)
+        await self._state.set_remove(registrations_key(tenant), aor)
         # A REGISTER may have come between the write and the removal: then the AOR belongs there.
         bindings = await self.load(aor)
         if bindings:

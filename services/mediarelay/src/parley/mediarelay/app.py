@@ -23,8 +23,7 @@ from parley.model.relay_load import RelayLoad
 from parley.rpc.media.v1.media_pb2_grpc import add_MediaRelayServicer_to_server
 from parley.service.clock import Clock
 from parley.service.errors import StartError
-from parley.service.health import HealthApp
-from parley.service.http import HttpServer, listen_tcp
+from parley.service.http import listen_tcp
 from parley.service.ids import RandomIds
 from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
@@ -177,6 +176,7 @@ class GrpcFront:
         await server.start()
         self._server = server
         self._api.start()
+        _logger.info("media relay listens", host=self.host, port=self.port)
 
     async def drain(self, timeout_s: float) -> None:
         """Tells the call managers, once the core drains, to look elsewhere."""
@@ -246,13 +246,7 @@ def create_app(
     if backing is not None:
         _warn_of_loopback(settings)
         announcers.append(Announcer(backing.discovery, backing.state, clock, front.report))
-    health = HttpServer(
-        HealthApp((core, front), registry),
-        settings.health_host,
-        settings.health_port,
-        name="The media relay's health port",
-    )
-    return [core, front, *announcers, health]
+    return [core, front, *announcers]
 
 
 def _warn_of_loopback(settings: MediaRelaySettings) -> None:

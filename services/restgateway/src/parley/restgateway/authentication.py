@@ -24,6 +24,7 @@ StoreDependency = Annotated[Store, Depends(get_store)]
 
 
 async def authenticate(
+    request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     store: StoreDependency,
 ) -> ApiToken:
@@ -37,6 +38,7 @@ async def authenticate(
     token = await store.verify_token(credentials.credentials)
     if token is None:
         raise Unauthenticated("the token is unknown or has expired")
+    request.scope["request_info"].token_id = token.id
     return token
 
 

@@ -3,15 +3,41 @@
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
+from parley.backing.errors import BackingError
 from parley.model.errors import DomainError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+"""When a client may try again what could not be done now."""
+
+# The phrases of RFC 9110, the same whichever Python runs.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+_FIELDS = {
+    "number-invalid": "body.number",
+    "number-reserved": "body.number",
+    "auth-name-invalid": "body.auth_name",
+    "password-invalid": "body.password",
+    "password-weak": "body.password",
+    "password-missing": "body.password",
+    "ring-timeout-invalid": "body.ring_timeout_s",
+    "domain-invalid": "body.domain",
+    "domain-taken": "body.domain",
+    "echo-number-taken": "body.settings.echo_number",
+    "cursor-invalid": "query.after",
+    "range-invalid": "query.since",
+}
+"""The field that an error of the domain is about."""
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 class InvalidField(BaseModel):
@@ -25,84 +51,117 @@ class Problem(BaseModel):
     """The body of every error response."""
 
     type: str = Field("about:blank", description="Stable URN of the kind of error.")
-    title: str
+    title: str = ""
     status: int
     detail: str = ""
+    request_id: str = Field("", description="Finds the request in the log of the service.")
     errors: list[InvalidField] = Field(default_factory=list)
 
 
-def _response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem_response(
+    scope: Scope, problem: Problem, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Makes the response, with the title of its status and the id of the request."""
+    status = problem.status
+    problem.title = _TITLES.get(status) or HTTPStatus(status).phrase
+    info = scope.get("request_info")
+    problem.request_id = "" if info is None else info.id
     return JSONResponse(
-        problem.model_dump(),
-        status_code=problem.status,
-        headers=headers,
-        media_type=PROBLEM_MEDIA_TYPE,
+        problem.model_dump(), status_code=status, headers=headers, media_type=PROBLEM_MEDIA_TYPE
     )
 
 
-async def _domain_error(_request: Request, error: Exception) -> JSONResponse:
+async def _domain_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DomainError)
-    challenge = {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else None
-    return _response(
-        Problem(
-            type=f"urn:parley:error:{error.error_id}",
-            title=HTTPStatus(error.http_status).phrase,
-            status=error.http_status,
-            detail=str(error),
-        ),
-        challenge,
+    problem = Problem(
+        type=f"urn:parley:error:{error.error_id}", status=error.http_status, detail=str(error)
     )
+    field = _FIELDS.get(error.error_id)
+    if field is not None:
+        problem.errors.append(InvalidField(field=field, message=str(error)))
+    return problem_response(request.scope, problem, _headers(error.http_status))
 
 
-async def _invalid_request(_request: Request, error: Exception) -> JSONResponse:
+def _headers(status: int) -> dict[str, str] | None:
+    match status:
+        case 401:
+            return {"WWW-Authenticate": "Bearer"}
+        case 503:
+            return {"Retry-After": str(RETRY_AFTER_S)}
+        case _:
+            return None
+
+
+async def _backing_away(request: Request, error: Exception) -> JSONResponse:
+    _logger.warning("backing service away", reason=repr(error))
+    problem = Problem(
+        type="urn:parley:error:temporarily-unavailable",
+        status=503,
+        detail="A backing service does not answer; try again later.",
+    )
+    return problem_response(request.scope, problem, _headers(503))
+
+
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    broken = [item for item in error.errors() if item["type"] == "json_invalid"]
+    if broken:
+        problem = Problem(
+            type="urn:parley:error:malformed-json", status=400, detail=f"No JSON: {_why(broken[0])}"
+        )
+        return problem_response(request.scope, problem)
     fields = [
         InvalidField(field=".".join(str(part) for part in item["loc"]), message=item["msg"])
         for item in error.errors()
     ]
-    return _response(
-        Problem(
-            type="urn:parley:error:invalid-value",
-            title="Unprocessable Content",
-            status=422,
-            detail="The request is not what this resource takes.",
-            errors=fields,
-        )
+    problem = Problem(
+        type="urn:parley:error:invalid-value",
+        status=422,
+        detail="The request is not what this resource takes.",
+        errors=fields,
     )
+    return problem_response(request.scope, problem)
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+def _why(broken: dict[str, Any]) -> str:
+    reason = broken.get("ctx", {}).get("error", broken["msg"])
+    return f"{reason} at character {broken['loc'][-1]}."
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _response(
-        Problem(
-            title=HTTPStatus(error.status_code).phrase,
-            status=error.status_code,
-            detail=str(error.detail),
-        ),
-        dict(error.headers) if error.headers else None,
-    )
+    problem = Problem(status=error.status_code, detail=str(error.detail))
+    headers = dict(error.headers) if error.headers else {}
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # A route knows its own method alone; the path may have others.
+        headers["Allow"] = request.app.state.allow(request.scope["path"])
+    return problem_response(request.scope, problem, headers)
 
 
-async def _internal_error(_request: Request, _error: Exception) -> JSONResponse:
-    return _response(
-        Problem(
-            type="urn:parley:error:internal",
-            title="Internal Server Error",
-            status=500,
-            detail="The request failed; the log of the service says why.",
-        )
+async def _internal_error(request: Request, _error: Exception) -> JSONResponse:
+    problem = Problem(
+        type="urn:parley:error:internal",
+        status=500,
+        detail="The request failed; the log of the service says why.",
     )
+    return problem_response(request.scope, problem)
 
 
 def install(app: FastAPI) -> None:
     """Makes `app` answer every error as a problem."""
     app.add_exception_handler(DomainError, _domain_error)
+    app.add_exception_handler(BackingError, _backing_away)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
 
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "The request was refused; the body says why."}
+    "default": {
+        "description": "The request was refused or failed; the body says why.",
+        "content": {
+            PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}},
+        },
+    }
 }
 """For `responses=` of every router, so that the OpenAPI document describes errors too."""

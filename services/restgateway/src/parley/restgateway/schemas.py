@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Generic, Self, TypeVar
 
+from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field
 
 from parley.backing.db.extensions import ExtensionChange, NewExtension
@@ -11,12 +12,23 @@ from parley.model.call import CallResult, EndedBy
 from parley.model.live_call import LiveCall
 from parley.model.registration import Binding
 from parley.model.tenant import Extension, TenantSettings
+from parley.restgateway.passwords import MIN_CHARS
 
 T = TypeVar("T")
 
 Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 DisplayName = Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Number = Annotated[str, Field(pattern=r"^[0-9A-Za-z*#+._-]{1,64}$")]
+AuthName = Annotated[str, Field(pattern=r"^[!#-9;-\[\]-~]{1,255}$")]
+NewPassword = Annotated[str, Field(min_length=MIN_CHARS, max_length=255)]
 RingTimeout = Annotated[float, Field(ge=1, le=3600, description="Seconds.")]
+MediaTimeout = Annotated[
+    float, Field(ge=5, le=3600, description="Seconds of silence that end a call.")
+]
+EchoNumber = Annotated[
+    str, Field(pattern=r"^[0-9*#]{1,32}$", description="Service number of the echo test.")
+]
+MaxBindings = Annotated[int, Field(ge=1, le=100, description="Contacts of one extension.")]
 
 
 class Body(BaseModel):
@@ -32,27 +44,40 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
+class PlatformView(BaseModel):
+    """What is where."""
+
+    name: str = "Parley"
+    version: str
+    api: str = "/v1"
+    documentation: str = "/docs"
+    openapi: str = "/openapi.json"
+    events: str | None = Field(description="URL of the event stream (WebSocket), if it is known.")
+    health: str | None = Field(description="URL of the health port, if it is known.")
+
+
 class TenantSettingsBody(Body):
-    """What a tenant may tune."""
+    """What a tenant may tune; what is absent stays, or is the default in a new tenant."""
 
-    ring_timeout_s: RingTimeout = 60.0
-    echo_number: Annotated[str, Field(pattern=r"^[0-9*#]{1,32}$")] = "999"
-    media_timeout_s: Annotated[float, Field(ge=5, le=86400)] = 60.0
-    max_bindings: Annotated[int, Field(ge=1, le=100)] = 10
+    ring_timeout_s: RingTimeout | None = None
+    echo_number: EchoNumber | None = None
+    media_timeout_s: MediaTimeout | None = None
+    max_bindings: MaxBindings | None = None
 
-    @classmethod
-    def of(cls, settings: TenantSettings) -> Self:
-        """Shows the settings of the record."""
-        return cls(
-            ring_timeout_s=settings.ring_timeout_s,
-            echo_number=settings.echo_number,
-            media_timeout_s=settings.media_timeout_s,
-            max_bindings=settings.max_bindings,
-        )
+    def record(self, old: TenantSettings) -> TenantSettings:
+        """Returns the settings with what is given in place of the old."""
+        return structs.replace(old, **self.model_dump(exclude_none=True))
 
-    def record(self) -> TenantSettings:
-        """Returns the record with these settings."""
-        return TenantSettings(**self.model_dump())
+
+class TenantSettingsView(BaseModel):
+    """What a tenant may tune, as it is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    ring_timeout_s: float
+    echo_number: str
+    media_timeout_s: float
+    max_bindings: int
 
 
 class TenantCreate(Body):
@@ -80,7 +105,7 @@ class TenantView(BaseModel):
     name: str
     domain: str
     further_domains: list[str]
-    settings: TenantSettingsBody
+    settings: TenantSettingsView
     enabled: bool
 
     @classmethod
@@ -91,7 +116,7 @@ class TenantView(BaseModel):
             name=tenant.name,
             domain=tenant.domains[0],
             further_domains=list(tenant.domains[1:]),
-            settings=TenantSettingsBody.of(tenant.settings),
+            settings=TenantSettingsView.model_validate(tenant.settings),
             enabled=tenant.enabled,
         )
 
@@ -99,24 +124,26 @@ class TenantView(BaseModel):
 class ExtensionCreate(Body):
     """An extension to create; `auth_name` is the number unless given."""
 
-    number: str
-    password: str = Field(description="Kept only as the digest that phones prove.")
-    auth_name: str | None = None
+    number: Number
+    password: NewPassword | None = Field(
+        None, description="Kept only as the digest that phones prove; made unless given."
+    )
+    auth_name: AuthName | None = None
     display_name: DisplayName = ""
     ring_timeout_s: RingTimeout | None = None
     enabled: bool = True
 
-    def record(self) -> NewExtension:
-        """Returns what the repository takes."""
-        return NewExtension(**self.model_dump())
+    def record(self, made_password: str | None) -> NewExtension:
+        """Returns what the repository takes, with a password made for it or the body's own."""
+        return NewExtension(**(self.model_dump() | {"password": made_password or self.password}))
 
 
 class ExtensionUpdate(Body):
     """What to change of an extension; `ring_timeout_s: null` returns to the tenant's."""
 
-    number: str | None = None
-    password: str | None = None
-    auth_name: str | None = None
+    number: Number | None = None
+    password: NewPassword | None = None
+    auth_name: AuthName | None = None
     display_name: DisplayName | None = None
     ring_timeout_s: RingTimeout | None = None
     enabled: bool | None = None
@@ -148,6 +175,19 @@ class ExtensionView(BaseModel):
             ring_timeout_s=extension.ring_timeout_s,
             enabled=extension.enabled,
         )
+
+
+class ExtensionCreated(ExtensionView):
+    """A new extension."""
+
+    password: str | None = Field(
+        None, description="The password that was made for it; it cannot be had again."
+    )
+
+    @classmethod
+    def with_password(cls, extension: Extension, made: str | None) -> Self:
+        """Shows an extension and the password that was made for it."""
+        return cls(**ExtensionView.of(extension).model_dump(), password=made)
 
 
 class RegistrationView(BaseModel):

@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from parley.service.settings import LogLevel, Settings
+from parley.service.settings import CommaList, LogLevel, Settings
 
 
 class RestGatewaySettings(Settings):
@@ -15,7 +15,16 @@ class RestGatewaySettings(Settings):
         health_host: address of the health port; not to be reached from outside.
         health_port: TCP port of /healthz, /readyz and /metrics; 0 picks one.
         drain_timeout_s: seconds that requests under way get at the end.
+        lame_duck_s: seconds of these in which new requests are still served while /readyz says no
+            already, for load balancers to hear of it.
         log_level: debug, info, warning, error or critical.
+        max_body_bytes: largest request body.
+        max_connections: open connections; further ones take the place of those that wait.
+        request_timeout_s: seconds that a request may take, its response included.
+        cors_origins: origins of web pages that may use the API, https://console.example for one,
+            or * for any; none unless given.
+        events_url: URL of the event stream, shown at `/`.
+        health_url: URL of the health port, shown at `/`.
     """
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_RESTGATEWAY_")
@@ -25,4 +34,11 @@ class RestGatewaySettings(Settings):
     health_host: str = "127.0.0.1"
     health_port: int = Field(9093, ge=0, le=65535)
     drain_timeout_s: float = Field(default=30.0, gt=0)
+    lame_duck_s: float = Field(default=3.0, ge=0, le=600)
     log_level: LogLevel = "info"
+    max_body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
+    max_connections: int = Field(default=1000, ge=1)
+    request_timeout_s: float = Field(default=30.0, gt=0)
+    cors_origins: CommaList = ()
+    events_url: str | None = None
+    health_url: str | None = None

@@ -1,10 +1,12 @@
 """What the API reads and writes, in the API's own words, over the backing ports."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 
 import msgspec
+from msgspec import Struct
 
 from parley.backing.db.cdrs import CdrRepository
 from parley.backing.db.extensions import ExtensionRepository
@@ -12,13 +14,31 @@ from parley.backing.db.tenants import TenantRepository
 from parley.backing.db.tokens import ApiToken, TokenRepository
 from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
-from parley.model.errors import TemporaryError
+from parley.backing.state.keys import binding_key, call_key, calls_key, registrations_key
+from parley.model.errors import Conflict, InvalidValue, TemporaryError
 from parley.model.ids import TenantId
+from parley.model.live_call import LiveCall, decode_live_call
 from parley.model.registration import Binding
+from parley.model.tenant import TenantSettings
+from parley.restgateway.cursors import CallPlace, RegistrationPlace
 from parley.service.clock import Clock
 
 _STATE_TIMEOUT_S = 5.0
 _BINDINGS = msgspec.json.Decoder(list[Binding])
+
+
+class CallPage(Struct, frozen=True):
+    """Some calls, and where the page ended; None: there are no more."""
+
+    calls: list[LiveCall]
+    end: CallPlace | None
+
+
+class BindingPage(Struct, frozen=True):
+    """Some registered contacts, and where the page ended; None: there are no more."""
+
+    bindings: list[Binding]
+    end: RegistrationPlace | None
 
 
 class Store:
@@ -36,35 +56,134 @@ class Store:
         self._state = backing.state
         self._clock = clock
 
+    async def wait_answered(self) -> None:
+        """Asks the database what every request asks it.
+
+        Raises:
+            BackingError: it does not answer.
+        """
+        await self._tokens.verify("")
+
     async def verify_token(self, text: str) -> ApiToken | None:
         """Returns the token with this secret, unless it has expired."""
         return await self._tokens.verify(text)
 
-    async def live_call_ids(self, tenant_id: TenantId) -> list[str]:
-        """Lists the ids of a tenant's calls, oldest first."""
-        async with _bounded():
-            return [call_id for call_id, _ in await self._state.set_range(f"calls:{{{tenant_id}}}")]
+    async def check_number(self, tenant_id: TenantId, number: str) -> None:
+        """Lets a number pass that an extension may have.
 
-    async def snapshots(self, call_ids: list[str]) -> list[bytes]:
-        """Returns the snapshots of those calls that are still there."""
-        async with _bounded():
-            found = await self._state.get_many([f"call:{{{call_id}}}" for call_id in call_ids])
-        return [snapshot for snapshot in found if snapshot is not None]
+        Raises:
+            NotFound: there is no such tenant.
+            Conflict: the platform answers this number itself.
+        """
+        settings = (await self.tenants.get(tenant_id)).settings
+        if number in settings.service_numbers:
+            raise Conflict(f"{number} is a service number", error_id="number-reserved")
 
-    async def bindings(self, tenant_id: TenantId, limit: int) -> list[Binding]:
-        """Lists a tenant's registered contacts, by their expiry."""
+    async def check_service_numbers(self, tenant_id: TenantId, settings: TenantSettings) -> None:
+        """Lets settings pass whose service numbers are nobody's extension.
+
+        Raises:
+            Conflict: one of them is.
+        """
+        for number in settings.service_numbers:
+            named = await self.extensions.find_named(tenant_id, number)
+            if any(extension.number == number for extension in named):
+                raise Conflict(f"{number} is an extension", error_id="echo-number-taken")
+
+    async def calls(self, tenant_id: TenantId, limit: int, after: CallPlace | None) -> CallPage:
+        """Lists a tenant's calls, the oldest first; at most `limit` are read."""
+        place = None if after is None else (after.call_id, after.started_s)
         async with _bounded():
-            entries = await self._state.set_range(f"registrations:{{{tenant_id}}}", limit=limit)
-            keys = [f"reg:{{{aor}}}" for aor, _ in entries]
+            found = await self._state.set_range(calls_key(tenant_id), limit=limit + 1, after=place)
+            shown = found[:limit]
+            values = await self._state.get_many([call_key(call_id) for call_id, _ in shown])
+        end = CallPlace(shown[-1][1], shown[-1][0]) if len(found) > limit else None
+        return CallPage(list(_of_tenant(tenant_id, values)), end)
+
+    async def call(self, tenant_id: TenantId, call_id: str) -> LiveCall | None:
+        """Returns a call of the tenant that goes on; None when there is none."""
+        async with _bounded():
+            value = await self._state.get(call_key(call_id))
+        return next(_of_tenant(tenant_id, [value]), None)
+
+    async def bindings(
+        self, tenant_id: TenantId, limit: int, after: RegistrationPlace | None
+    ) -> BindingPage:
+        """Lists a tenant's registered contacts, roughly by their expiry.
+
+        At most `limit` AORs are read. A phone that registers between two pages may move, so that
+        its contact is listed twice or not at all; one that stays is listed once.
+        """
+        async with _bounded():
+            found = await self._aors(tenant_id, limit, after)
+            keys = [binding_key(aor) for aor, _ in found[:limit]]
             values = await self._state.get_many(keys)
+        contacts = list(islice(self._contacts(found, values, after), limit + 1))
+        shown = contacts[:limit]
+        if len(contacts) > limit:
+            return BindingPage([one for one, _ in shown], shown[-1][1])
+        end = None
+        if len(found) > limit:
+            aor, due_s = found[limit - 1]
+            end = RegistrationPlace(due_s, aor, _LAST)
+        return BindingPage([one for one, _ in shown], end)
+
+    async def _aors(
+        self, tenant_id: TenantId, limit: int, after: RegistrationPlace | None
+    ) -> list[tuple[str, float]]:
+        """Reads one AOR more than wanted; the one in which a page ended comes first again."""
+        key = registrations_key(tenant_id)
+        if after is None:
+            return await self._state.set_range(key, limit=limit + 1)
+        place = (after.aor, after.due_s)
+        following = await self._state.set_range(key, limit=limit + 1, after=place)
+        return following if after.contact == _LAST else [place, *following]
+
+    def _contacts(
+        self,
+        aors: Sequence[tuple[str, float]],
+        values: Sequence[bytes | None],
+        after: RegistrationPlace | None,
+    ) -> Iterator[tuple[Binding, RegistrationPlace]]:
         now = self._clock.wall_s()
-        return [
-            binding
-            for value in values
-            if value is not None
-            for binding in _BINDINGS.decode(value)
-            if binding.expires_at > now
-        ]
+        for (aor, due_s), value in zip(aors, values, strict=False):
+            for binding in sorted(_bindings(value), key=_contact):
+                is_shown = (
+                    after is not None and aor == after.aor and binding.contact <= after.contact
+                )
+                if binding.expires_at > now and not is_shown:
+                    yield binding, RegistrationPlace(due_s, aor, binding.contact)
+
+
+_LAST = ""
+"""In a place: every contact of the AOR was shown."""
+
+
+def _bindings(value: bytes | None) -> list[Binding]:
+    if value is None:
+        return []
+    try:
+        return _BINDINGS.decode(value)
+    except msgspec.MsgspecError:
+        # Of no use to anyone; the phones register again.
+        return []
+
+
+def _contact(binding: Binding) -> str:
+    return binding.contact
+
+
+def _of_tenant(tenant_id: TenantId, snapshots: Iterable[bytes | None]) -> Iterator[LiveCall]:
+    """Yields the calls of the tenant; what cannot be read is nobody's, rather than all's error."""
+    for snapshot in snapshots:
+        if snapshot is None:
+            continue
+        try:
+            call = decode_live_call(snapshot)
+        except InvalidValue:
+            continue
+        if call.tenant_id == tenant_id:
+            yield call
 
 
 @asynccontextmanager

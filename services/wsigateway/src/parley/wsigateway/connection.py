@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from functools import partial
+from typing import Protocol
 
 import structlog
 from msgspec import DecodeError
@@ -25,6 +26,7 @@ from parley.wsigateway.messages import (
     Authenticated,
     ClientMessage,
     Error,
+    GoingAway,
     Ping,
     Pong,
     Subscribe,
@@ -34,21 +36,43 @@ from parley.wsigateway.messages import (
     encode_message,
 )
 from parley.wsigateway.settings import WsiGatewaySettings
-from parley.wsigateway.subscriptions import Subscriptions
+from parley.wsigateway.subscriptions import Subscription, Subscriptions
 
 _logger = structlog.stdlib.get_logger(__name__)
-
-Verify = Callable[[str], Awaitable[ApiToken | None]]
 
 
 class CloseCode(IntEnum):
     """Close codes we use (RFC 6455 7.4.1 and the IANA registry)."""
 
+    GOING_AWAY = 1001
     UNSUPPORTED_DATA = 1003
     POLICY_VIOLATION = 1008
     MESSAGE_TOO_BIG = 1009
-    SERVICE_RESTART = 1012
     TRY_AGAIN_LATER = 1013
+
+
+class Gate(Protocol):
+    """What a connection needs of the service."""
+
+    async def verify(self, token: str) -> ApiToken | None:
+        """Returns the token with this secret, if it is good."""
+        ...
+
+    async def check_tenant(self, tenant_id: str) -> None:
+        """Raises `NotFound` when there is no such tenant."""
+        ...
+
+    def authenticated(self, connection: "Connection") -> bool:
+        """Counts a client among the known ones; False when there are too many."""
+        ...
+
+    def subscribed(self, connection: "Connection", wanted: set[Subscription]) -> None:
+        """Sends events of these to a client from now on."""
+        ...
+
+    def unsubscribed(self, connection: "Connection", unwanted: set[Subscription]) -> None:
+        """Sends events of these no more."""
+        ...
 
 
 class ConnectionEnded(Exception):
@@ -61,25 +85,25 @@ class ConnectionEnded(Exception):
 
 
 class Connection:
-    """A client from its handshake to its end; `serve` is all of it."""
+    """A client from its handshake to its end; `serve` is all of it.
+
+    Attributes:
+        subscriptions: what the client asked for; nothing until it has authenticated.
+    """
 
     def __init__(
-        self, socket: WebSocket, verify: Verify, settings: WsiGatewaySettings, clock: Clock
+        self, socket: WebSocket, gate: Gate, settings: WsiGatewaySettings, clock: Clock
     ) -> None:
+        self.subscriptions = Subscriptions(None, 0)
         self._socket = socket
-        self._verify = verify
+        self._gate = gate
         self._settings = settings
         self._clock = clock
-        self._subscriptions: Subscriptions | None = None
         self._queue: deque[str] = deque()
         self._has_items = asyncio.Event()
         self._ended: asyncio.Future[ConnectionEnded] = asyncio.get_running_loop().create_future()
         self._second = 0
         self._messages = 0
-
-    def wants(self, topic: str, tenant: str) -> bool:
-        """Says whether the client subscribed to this and may see it."""
-        return self._subscriptions is not None and self._subscriptions.wants(topic, tenant)
 
     def offer(self, text: str) -> None:
         """Queues an event; a full queue ends the connection."""
@@ -90,6 +114,10 @@ class Connection:
             return
         self._queue.append(text)
         self._has_items.set()
+
+    def tell_end(self, closes_in_s: float) -> None:
+        """Tells the client that this instance will send it away."""
+        self.offer(encode_message(GoingAway(round(closes_in_s, 1))))
 
     def end(self, code: int | None, reason: str = "") -> None:
         """Asks the connection to close; the first one who asks is heard."""
@@ -143,7 +171,7 @@ class Connection:
         tasks.spawn(self._ending(self._write), name="wsi writer")
         tasks.spawn(self._ending(partial(self._recheck, token)), name="wsi token check")
         while True:
-            self._answer(await self._receive())
+            await self._answer(await self._receive())
 
     async def _authenticate(self, token: str | None) -> str:
         if token is None:
@@ -156,13 +184,15 @@ class Connection:
                 raise ConnectionEnded(CloseCode.POLICY_VIOLATION, "authenticate first")
             token = message.token
         try:
-            found = await self._verify(token)
+            found = await self._gate.verify(token)
         except BackingUnavailable as error:
             raise ConnectionEnded(CloseCode.TRY_AGAIN_LATER, "cannot authenticate now") from error
         if found is None:
             raise ConnectionEnded(CloseCode.POLICY_VIOLATION, "the token is unknown or expired")
-        self._subscriptions = Subscriptions(found.tenant_id, self._settings.max_subscriptions)
+        self.subscriptions = Subscriptions(found.tenant_id, self._settings.max_subscriptions)
         self.offer(encode_message(Authenticated(found.tenant_id)))
+        if not self._gate.authenticated(self):
+            raise ConnectionEnded(CloseCode.TRY_AGAIN_LATER, "too many connections")
         return token
 
     async def _receive(self) -> ClientMessage | DecodeError:
@@ -191,26 +221,38 @@ class Connection:
         if self._messages > self._settings.max_messages_per_s:
             raise ConnectionEnded(CloseCode.POLICY_VIOLATION, "too many messages")
 
-    def _answer(self, message: ClientMessage | DecodeError) -> None:
-        assert self._subscriptions is not None
+    async def _answer(self, message: ClientMessage | DecodeError) -> None:
         try:
             match message:
                 case Subscribe(topics, tenant):
-                    reply = Subscribed(self._subscriptions.add(topics, tenant), tenant)
+                    await self._subscribe(topics, tenant)
                 case Unsubscribe(topics, tenant):
-                    reply = Subscribed(self._subscriptions.remove(topics, tenant), tenant)
+                    self._gate.unsubscribed(self, self.subscriptions.remove(topics, tenant))
+                    self._confirm(tenant)
                 case Ping():
                     self.offer(encode_message(Pong()))
-                    return
                 case Auth():
                     raise ConnectionEnded(CloseCode.POLICY_VIOLATION, "authenticated already")
                 case DecodeError():
-                    self.offer(encode_message(Error("malformed-message", str(message))))
-                    return
+                    self._refuse("malformed-message", str(message))
         except DomainError as error:
-            self.offer(encode_message(Error(error.error_id, str(error))))
-            return
+            self._refuse(error.error_id, str(error))
+        except BackingUnavailable:
+            self._refuse("temporarily-unavailable", "cannot look the tenant up now")
+
+    async def _subscribe(self, topics: list[str], tenant: str | None) -> None:
+        self.subscriptions.checked(topics, tenant)
+        if tenant is not None:
+            await self._gate.check_tenant(tenant)
+        self._gate.subscribed(self, self.subscriptions.add(topics, tenant))
+        self._confirm(tenant)
+
+    def _confirm(self, tenant: str | None) -> None:
+        reply = Subscribed(self.subscriptions.topics_of(tenant), tenant)
         self.offer(encode_message(reply))
+
+    def _refuse(self, error: str, detail: str) -> None:
+        self.offer(encode_message(Error(error, detail)))
 
     # -- what the client is told -------------------------------------------------------------
 
@@ -226,7 +268,7 @@ class Connection:
         while True:
             await asyncio.sleep(self._settings.recheck_s)
             try:
-                found = await self._verify(token)
+                found = await self._gate.verify(token)
             except BackingUnavailable:
                 continue
             if found is None:

@@ -1,17 +1,22 @@
-"""From the bus to the connections: one tail per topic, each event offered to who wants it."""
+"""From the bus to the connections: one tail per topic, each event to those who asked for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
 from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
-from parley.backing.bus.base import Bus, Record, Subscription
+from parley.backing.bus.base import Bus, Record
+from parley.backing.bus.base import Subscription as Tail
+from parley.model.errors import MalformedEvent
+from parley.model.public_events import encode_public_event
 from parley.wsigateway.connection import Connection
 from parley.wsigateway.metrics import WsiGatewayMetrics
-from parley.wsigateway.subscriptions import TOPICS
+from parley.wsigateway.subscriptions import TOPICS, Subscription
 
 _logger = structlog.stdlib.get_logger(__name__)
+
+_NOBODY: frozenset[Connection] = frozenset()
 
 
 class _Addressed(Struct):
@@ -24,13 +29,14 @@ _DECODER = Decoder(_Addressed)
 
 
 class EventHub:
-    """All open connections, and what feeds them."""
+    """All authenticated connections, what they asked for, and what feeds them."""
 
     def __init__(self, bus: Bus, metrics: WsiGatewayMetrics) -> None:
         self._bus = bus
         self._metrics = metrics
-        self._tails: list[Subscription] = []
+        self._tails: list[Tail] = []
         self._connections: set[Connection] = set()
+        self._followers: dict[Subscription, set[Connection]] = {}
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -51,27 +57,48 @@ class EventHub:
         self._metrics.connections.inc()
 
     def leave(self, connection: Connection) -> None:
-        """Removes a connection."""
-        self._connections.remove(connection)
-        self._metrics.connections.dec()
+        """Removes a connection and what it asked for; safe to call twice."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._metrics.connections.dec()
+        self.unfollow(connection, connection.subscriptions)
 
-    def end_all(self, code: int, reason: str) -> None:
-        """Asks every connection to close."""
-        for connection in self._connections:
-            connection.end(code, reason)
+    def follow(self, connection: Connection, wanted: Iterable[Subscription]) -> None:
+        """Sends events of these to the connection from now on."""
+        for one in wanted:
+            self._followers.setdefault(one, set()).add(connection)
+
+    def unfollow(self, connection: Connection, unwanted: Iterable[Subscription]) -> None:
+        """Sends events of these no more."""
+        for one in unwanted:
+            followers = self._followers.get(one)
+            if followers is None:
+                continue
+            followers.discard(connection)
+            if not followers:
+                del self._followers[one]
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(tuple(self._connections))
 
     async def _on_records(self, records: Sequence[Record]) -> None:
-        if not self._connections:
+        if not self._followers:
             return
         for record in records:
             try:
                 tenant = _DECODER.decode(record.value).tenantid
-                text = record.value.decode()
-            except (DecodeError, UnicodeDecodeError, RecursionError):
+                self._pass_on(record, tenant)
+            except (DecodeError, UnicodeDecodeError, RecursionError, MalformedEvent):
                 _logger.warning("record is no event", topic=record.topic, offset=record.offset)
                 self._metrics.malformed.inc()
-                continue
-            for connection in self._connections:
-                if connection.wants(record.topic, tenant):
-                    connection.offer(text)
-                    self._metrics.events.inc()
+
+    def _pass_on(self, record: Record, tenant: str) -> None:
+        of_tenant = self._followers.get((record.topic, tenant), _NOBODY)
+        of_all = self._followers.get((record.topic, None), _NOBODY)
+        followers = of_tenant | of_all if of_all else of_tenant
+        if not followers:
+            return
+        text = encode_public_event(record.value).decode()
+        for connection in tuple(followers):
+            connection.offer(text)
+        self._metrics.events.inc(len(followers))

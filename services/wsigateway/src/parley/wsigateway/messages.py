@@ -49,6 +49,12 @@ class Pong(_Message, frozen=True, tag="pong"):
     """Gateway: answers ping."""
 
 
+class GoingAway(_Message, frozen=True, tag="going-away"):
+    """Gateway: this instance will close the connection then; connect again meanwhile."""
+
+    closes_in_s: float
+
+
 class Error(_Message, frozen=True, tag="error"):
     """Gateway: what was asked for cannot be had; `error` is a stable id, `detail` is for people."""
 

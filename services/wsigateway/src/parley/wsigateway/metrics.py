@@ -8,7 +8,8 @@ class WsiGatewayMetrics:
 
     def __init__(self, registry: Registry) -> None:
         metrics = Metrics(registry, "wsigateway")
-        self.connections = metrics.gauge("connections", "Open connections.")
+        self.connections = metrics.gauge("connections", "Authenticated connections.")
+        self.waiting = metrics.gauge("waiting", "Connections that have not authenticated yet.")
         self.events = metrics.counter("events", "Events queued for clients.")
         self.malformed = metrics.counter("malformed", "Bus records that are no events.")
         self.closed = metrics.counter("closed", "Connections closed by us, by code.", ["code"])

@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from parley.service.settings import LogLevel, Settings
+from parley.service.settings import CommaList, LogLevel, Settings
 
 
 class WsiGatewaySettings(Settings):
@@ -16,7 +16,14 @@ class WsiGatewaySettings(Settings):
         health_port: TCP port of /healthz, /readyz and /metrics when run as a process of its own.
         log_level: debug, info, warning, error or critical.
         drain_timeout_s: seconds that clients get to close at the end.
-        max_connections: open connections; further ones are told to try again later.
+        lame_duck_s: seconds of these in which clients are still served, and told to connect
+            elsewhere, while /readyz says no already.
+        origins: origins of web pages that may connect besides this host's own,
+            https://console.example for one, or * for any; none unless given.
+        max_connections: authenticated connections; further ones are told to try again later.
+        max_waiting: connections that have not authenticated yet; the longest waiting is closed
+            for a new one.
+        max_waiting_per_source: the same of one IP address.
         queue_events: events that may wait for a slow client before it is disconnected.
         auth_timeout_s: seconds within which a client must have shown its token.
         recheck_s: how often an open connection's token is verified again.
@@ -34,11 +41,15 @@ class WsiGatewaySettings(Settings):
     health_port: int = Field(default=9090, ge=0, le=65535)
     log_level: LogLevel = "info"
     drain_timeout_s: float = Field(default=10.0, gt=0)
+    lame_duck_s: float = Field(default=3.0, ge=0, le=600)
+    origins: CommaList = ()
     max_connections: int = Field(default=1000, ge=1)
+    max_waiting: int = Field(default=200, ge=1)
+    max_waiting_per_source: int = Field(default=50, ge=1)
     queue_events: int = Field(default=1000, ge=1)
     auth_timeout_s: float = Field(default=10.0, gt=0)
     recheck_s: float = Field(default=60.0, gt=0)
     close_timeout_s: float = Field(default=5.0, gt=0)
-    max_message_bytes: int = Field(default=4096, ge=128)
+    max_message_bytes: int = Field(default=4096, ge=128, le=1024 * 1024)
     max_messages_per_s: int = Field(default=20, ge=1)
     max_subscriptions: int = Field(default=1000, ge=1)

@@ -1,16 +1,17 @@
-"""Who gets which event: pure filter logic.
+"""Who may get which event: pure filter logic.
 
 A subscription is a topic of one tenant, or of all. A tenant's token sees its own tenant only,
 whatever it asks for; a platform token sees the tenant it names, all of them when it names none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from parley.model.errors import Forbidden, InvalidValue
 
 TOPICS = ("call", "registration", "cdr", "config")
 
-_ALL = None
+Subscription = tuple[str, str | None]
+"""A topic, and the tenant whose events are wanted; None: all."""
 
 
 class Subscriptions:
@@ -24,51 +25,53 @@ class Subscriptions:
     def __init__(self, own_tenant: str | None, limit: int) -> None:
         self._own_tenant = own_tenant
         self._limit = limit
-        self._tenants: dict[str, set[str | None]] = {}
+        self._all: set[Subscription] = set()
 
-    def add(self, topics: Iterable[str], tenant: str | None) -> list[str]:
-        """Subscribes; returns the topics the client now gets of that tenant.
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(self._all)
+
+    def add(self, topics: Iterable[str], tenant: str | None) -> set[Subscription]:
+        """Subscribes; returns what is new.
 
         Raises:
             InvalidValue: no topic, an unknown one, or more subscriptions than allowed; nothing is
                 changed.
             Forbidden: the tenant is not the client's.
         """
-        wanted, tenant = self._checked(topics, tenant)
-        new = sum(tenant not in self._tenants.get(topic, ()) for topic in wanted)
-        if new + sum(map(len, self._tenants.values())) > self._limit:
+        new = self.checked(topics, tenant) - self._all
+        if len(new) + len(self._all) > self._limit:
             raise InvalidValue("too many subscriptions", error_id="too-many-subscriptions")
-        for topic in wanted:
-            self._tenants.setdefault(topic, set()).add(tenant)
-        return self._topics_of(tenant)
+        self._all |= new
+        return new
 
-    def remove(self, topics: Iterable[str], tenant: str | None) -> list[str]:
-        """Unsubscribes; returns the topics the client still gets of that tenant.
+    def remove(self, topics: Iterable[str], tenant: str | None) -> set[Subscription]:
+        """Unsubscribes; returns what is gone.
 
         Raises:
             InvalidValue: no topic, or an unknown one.
             Forbidden: the tenant is not the client's.
         """
-        unwanted, tenant = self._checked(topics, tenant)
-        for topic in unwanted:
-            self._tenants.get(topic, set()).discard(tenant)
-        return self._topics_of(tenant)
+        gone = self.checked(topics, tenant) & self._all
+        self._all -= gone
+        return gone
 
-    def wants(self, topic: str, tenant: str) -> bool:
-        """Says whether an event of this topic and tenant is for this client."""
-        tenants = self._tenants.get(topic)
-        return tenants is not None and (tenant in tenants or _ALL in tenants)
+    def topics_of(self, tenant: str | None) -> list[str]:
+        """Lists the topics that the client gets of a tenant, or by None of all (or of its own)."""
+        key = tenant if self._own_tenant is None else self._own_tenant
+        return [topic for topic in TOPICS if (topic, key) in self._all]
 
-    def _checked(self, topics: Iterable[str], tenant: str | None) -> tuple[set[str], str | None]:
+    def checked(self, topics: Iterable[str], tenant: str | None) -> set[Subscription]:
+        """Returns what is asked for, if the client may ask for it.
+
+        Raises:
+            InvalidValue: no topic, or an unknown one.
+            Forbidden: the tenant is not the client's.
+        """
         named = set(topics)
-        unknown = sorted(named.difference(TOPICS))
-        if unknown or not named:
+        if not named or not named.issubset(TOPICS):
             raise InvalidValue(f"topics are {', '.join(TOPICS)}", error_id="unknown-topic")
         if self._own_tenant is None:
-            return named, tenant
+            return {(topic, tenant) for topic in named}
         if tenant is not None and tenant != self._own_tenant:
             raise Forbidden("this token sees its own tenant only", error_id="tenant-forbidden")
-        return named, self._own_tenant
-
-    def _topics_of(self, tenant: str | None) -> list[str]:
-        return [topic for topic in TOPICS if tenant in self._tenants.get(topic, ())]
+        return {(topic, self._own_tenant) for topic in named}

@@ -135,9 +135,21 @@ class State(Protocol):
         ...
 
     async def set_range(
-        self, key: str, max_score: float | None = None, limit: int | None = None
+        self,
+        key: str,
+        max_score: float | None = None,
+        limit: int | None = None,
+        after: tuple[str, float] | None = None,
     ) -> list[tuple[str, float]]:
-        """Returns (member, score) ordered by score, then member; `max_score` is included."""
+        """Returns (member, score) ordered by score, then member.
+
+        Args:
+            key: the sorted set.
+            max_score: the highest score, included; None: any.
+            limit: how many at most; fewer than that means that there are no more.
+            after: only what comes behind this (member, score), which need not be there any more:
+                the last one of the page before.
+        """
         ...
 
     async def claim(

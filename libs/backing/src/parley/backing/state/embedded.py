@@ -284,13 +284,17 @@ class EmbeddedState:
         return 0 if entry is None else self._remove_members(key, entry, members)
 
     async def set_range(
-        self, key: str, max_score: float | None = None, limit: int | None = None
+        self,
+        key: str,
+        max_score: float | None = None,
+        limit: int | None = None,
+        after: tuple[str, float] | None = None,
     ) -> list[tuple[str, float]]:
         """Returns (member, score) ordered by score, then member."""
         entry = self._find(key, ScoresEntry)
         if entry is None:
             return []
-        found = entry.up_to(math.inf if max_score is None else max_score, limit)
+        found = entry.up_to(math.inf if max_score is None else max_score, limit, after)
         return [(member, score) for score, member in found]
 
     def _keep_score(self, key: str, entry: ScoresEntry, member: str, score: float) -> None:

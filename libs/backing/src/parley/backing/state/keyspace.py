@@ -9,7 +9,7 @@ comes up.
 
 import heapq
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -82,10 +82,13 @@ class ScoresEntry(Entry):
         del self.order[bisect_left(self.order, (score, member))]
         return True
 
-    def up_to(self, score: float, limit: int | None = None) -> list[tuple[float, str]]:
-        """Returns the lowest items with a score up to the given one."""
+    def up_to(
+        self, score: float, limit: int | None = None, after: tuple[str, float] | None = None
+    ) -> list[tuple[float, str]]:
+        """Returns the lowest items with a score up to the given one, behind (member, score)."""
         end = bisect_left(self.order, math.nextafter(score, math.inf), key=_score)
-        return self.order[: end if limit is None else min(end, limit)]
+        start = 0 if after is None else bisect_right(self.order, (after[1], after[0]))
+        return self.order[start : end if limit is None else min(end, start + limit)]
 
 
 class Keyspace:

@@ -306,18 +306,35 @@ class RedisState:
         return int(await self._write(_any(key), "ZREM", *map(_any, members)))
 
     async def set_range(
-        self, key: str, max_score: float | None = None, limit: int | None = None
+        self,
+        key: str,
+        max_score: float | None = None,
+        limit: int | None = None,
+        after: tuple[str, float] | None = None,
     ) -> list[tuple[str, float]]:
         """Returns (member, score) ordered by score, then member."""
-        bound = "+inf" if max_score is None else _number(max_score)
-        part: tuple[Word, ...] = () if limit is None else ("LIMIT", 0, limit)
-        reply = await self._read(key, "ZRANGEBYSCORE", "-inf", bound, "WITHSCORES", *part)
-        return [(reply[n].decode(), float(reply[n + 1])) for n in range(0, len(reply), 2)]
+        lowest = "-inf" if after is None else _number(after[1])
+        highest = "+inf" if max_score is None else _number(max_score)
+        found: list[tuple[str, float]] = []
+        skipped = 0
+        while True:
+            # Members of one score may lie before the place: they are read past, page by page.
+            part: tuple[Word, ...] = () if limit is None else ("LIMIT", skipped, limit)
+            reply = await self._read(key, "ZRANGEBYSCORE", lowest, highest, "WITHSCORES", *part)
+            page = [(reply[n].decode(), float(reply[n + 1])) for n in range(0, len(reply), 2)]
+            found += page if after is None else [one for one in page if _is_behind(one, after)]
+            if limit is None or len(page) < limit or len(found) >= limit:
+                return found[:limit]
+            skipped += len(page)
 
 
 def _any(text: str) -> bytes:
     """Encodes a name that is only looked up; what is not Unicode is never found."""
     return text.encode("utf-8", "surrogatepass")
+
+
+def _is_behind(one: tuple[str, float], place: tuple[str, float]) -> bool:
+    return (one[1], one[0]) > (place[1], place[0])
 
 
 def _number(value: float) -> str:

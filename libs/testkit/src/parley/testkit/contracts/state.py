@@ -150,6 +150,24 @@ async def a_sorted_set_is_read_in_order(arm: StateArm) -> None:
         await state.set_add("s:{1}", "n", float("nan"))
 
 
+async def a_sorted_set_is_read_by_pages(arm: StateArm) -> None:
+    """Each member once, those of one score too; the place may have gone meanwhile."""
+    state = await arm.open()
+    for number in range(7):
+        await state.set_add("s:{1}", f"m{number}", 1.0)
+    await state.set_add("s:{1}", "a", 1.5)
+    await state.set_add("s:{1}", "z", 0.5)
+    seen: list[str] = []
+    page = await state.set_range("s:{1}", limit=2)
+    while page:
+        seen += [member for member, _ in page]
+        await state.set_remove("s:{1}", page[-1][0])
+        page = await state.set_range("s:{1}", limit=2, after=page[-1])
+    assert seen == ["z", "m0", "m1", "m2", "m3", "m4", "m5", "m6", "a"]
+    assert await state.set_range("s:{1}", after=("m1", 1.0)) == [("m3", 1.0), ("m5", 1.0)]
+    assert await state.set_range("s:{1}", 1.0, after=("m4", 1.0)) == [("m5", 1.0)]
+
+
 async def everything_outlives_the_process(arm: StateArm) -> None:
     """Values, owners, versions, hashes and sets are there after a restart."""
     state = await arm.open()
@@ -221,6 +239,7 @@ BEHAVIOURS: tuple[StateBehaviour, ...] = (
     a_hash_keeps_fields_apart,
     a_hash_expires_as_a_whole,
     a_sorted_set_is_read_in_order,
+    a_sorted_set_is_read_by_pages,
     everything_outlives_the_process,
     expiry_goes_on_while_nobody_is_there,
     text_that_is_not_unicode_is_refused,

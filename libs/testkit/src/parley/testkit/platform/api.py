@@ -12,6 +12,7 @@ from parley.testkit.phones.ports import serial
 from parley.testkit.platform.running import Demo, Line
 
 _POLL_S = 0.05
+_PAGE = "1000"
 _FIRST_NUMBER = 2000
 
 
@@ -49,10 +50,15 @@ class ApiClient:
         return _checked(await self._http.post(path, json=body))
 
     async def items(self, path: str, **parameters: str) -> list[dict[str, Any]]:
-        """Reads a collection's first page."""
-        page = await self.get(path, **parameters)
-        found: list[dict[str, Any]] = page["items"] if isinstance(page, dict) else page
-        return found
+        """Reads a whole collection, page by page."""
+        found: list[dict[str, Any]] = []
+        parameters = {"limit": _PAGE, **parameters}
+        while True:
+            page = await self.get(path, **parameters)
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            parameters["after"] = page["next"]
 
     async def new_line(self, ring_timeout_s: float | None = None) -> Line:
         """Adds an extension of its own for one test."""

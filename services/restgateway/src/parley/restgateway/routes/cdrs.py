@@ -7,8 +7,10 @@ from pydantic import AwareDatetime
 
 from parley.backing.db.cdrs import CdrFilter
 from parley.model.call import CallResult
+from parley.model.errors import InvalidValue
 from parley.model.ids import CallId
 from parley.restgateway.authentication import StoreDependency, TenantDependency
+from parley.restgateway.cursors import After, Limit
 from parley.restgateway.schemas import CdrView, Page
 
 router = APIRouter(prefix="/v1/tenants/{tenant_id}/cdrs", tags=["cdrs"])
@@ -18,14 +20,22 @@ router = APIRouter(prefix="/v1/tenants/{tenant_id}/cdrs", tags=["cdrs"])
 async def list_cdrs(  # noqa: PLR0913 - each argument is a query parameter of the resource
     tenant_id: TenantDependency,
     store: StoreDependency,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: str | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
-    party: str | None = None,
+    limit: Limit = 100,
+    after: After = None,
+    since: Annotated[
+        AwareDatetime | None, Query(description="Calls that started then or later.")
+    ] = None,
+    until: Annotated[
+        AwareDatetime | None, Query(description="Calls that started before then.")
+    ] = None,
+    party: Annotated[
+        str | None, Query(max_length=255, description="Caller, callee or dialled number.")
+    ] = None,
     result: CallResult | None = None,
 ) -> Page[CdrView]:
-    """Lists CDRs, the newest first; `party` matches caller, callee or dialled number."""
+    """Lists CDRs, the newest first."""
+    if since is not None and until is not None and since > until:
+        raise InvalidValue("since is after until", error_id="range-invalid")
     wanted = CdrFilter(since=since, until=until, party=party, result=result)
     page = await store.cdrs.list_page(tenant_id, limit, after, wanted)
     return Page(

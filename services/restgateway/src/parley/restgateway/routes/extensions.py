@@ -1,13 +1,25 @@
 """Extensions of a tenant."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from parley.model.errors import NotFound
 from parley.model.ids import ExtensionId
 from parley.restgateway.authentication import StoreDependency, TenantDependency
-from parley.restgateway.schemas import ExtensionCreate, ExtensionUpdate, ExtensionView, Page
+from parley.restgateway.cursors import (
+    After,
+    ExtensionPlace,
+    Limit,
+    decode_cursor,
+    encode_cursor,
+)
+from parley.restgateway.passwords import check_password, make_password
+from parley.restgateway.schemas import (
+    ExtensionCreate,
+    ExtensionCreated,
+    ExtensionUpdate,
+    ExtensionView,
+    Page,
+)
 
 router = APIRouter(prefix="/v1/tenants/{tenant_id}/extensions", tags=["extensions"])
 
@@ -16,24 +28,34 @@ router = APIRouter(prefix="/v1/tenants/{tenant_id}/extensions", tags=["extension
 async def list_extensions(
     tenant_id: TenantDependency,
     store: StoreDependency,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: str | None = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> Page[ExtensionView]:
     """Lists extensions by number."""
+    place = decode_cursor(after, ExtensionPlace)
     await store.tenants.get(tenant_id)
-    found = await store.extensions.list_page(tenant_id, limit, after)
-    following = found[-1].number if len(found) == limit else None
-    return Page(items=[ExtensionView.of(extension) for extension in found], next=following)
+    found = await store.extensions.list_page(
+        tenant_id, limit + 1, None if place is None else place.number
+    )
+    shown = found[:limit]
+    return Page(
+        items=[ExtensionView.of(extension) for extension in shown],
+        next=encode_cursor(ExtensionPlace(shown[-1].number)) if len(found) > limit else None,
+    )
 
 
 @router.post("", status_code=201)
 async def create_extension(
     tenant_id: TenantDependency, body: ExtensionCreate, store: StoreDependency, response: Response
-) -> ExtensionView:
-    """Creates an extension."""
-    [extension] = await store.extensions.create_many(tenant_id, [body.record()])
+) -> ExtensionCreated:
+    """Creates an extension; a password that was left out is made, and shown this once."""
+    made = make_password() if body.password is None else None
+    if body.password is not None:
+        check_password(body.password, body.number, body.auth_name or "")
+    await store.check_number(tenant_id, body.number)
+    [extension] = await store.extensions.create_many(tenant_id, [body.record(made)])
     response.headers["Location"] = f"/v1/tenants/{tenant_id}/extensions/{extension.id}"
-    return ExtensionView.of(extension)
+    return ExtensionCreated.with_password(extension, made)
 
 
 @router.get("/{extension_id}")
@@ -49,6 +71,12 @@ async def update_extension(
     tenant_id: TenantDependency, extension_id: str, body: ExtensionUpdate, store: StoreDependency
 ) -> ExtensionView:
     """Changes an extension."""
+    if body.password is not None:
+        known = await store.extensions.get(tenant_id, ExtensionId(extension_id))
+        names = (body.number or known.number, body.auth_name or known.auth_name)
+        check_password(body.password, *names)
+    if body.number is not None:
+        await store.check_number(tenant_id, body.number)
     extension = await store.extensions.update(tenant_id, ExtensionId(extension_id), body.record())
     return ExtensionView.of(extension)
 

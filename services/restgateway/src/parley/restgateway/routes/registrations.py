@@ -1,11 +1,17 @@
 """Registered contacts of a tenant."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from parley.restgateway.authentication import StoreDependency, TenantDependency
+from parley.restgateway.cursors import (
+    After,
+    Limit,
+    RegistrationPlace,
+    decode_cursor,
+    encode_cursor,
+)
 from parley.restgateway.schemas import Page, RegistrationView
 
 router = APIRouter(prefix="/v1/tenants/{tenant_id}/registrations", tags=["registrations"])
@@ -13,16 +19,19 @@ router = APIRouter(prefix="/v1/tenants/{tenant_id}/registrations", tags=["regist
 
 @router.get("")
 async def list_registrations(
-    tenant_id: TenantDependency,
-    store: StoreDependency,
-    limit: Annotated[int, Query(ge=1, le=10000)] = 1000,
+    tenant_id: TenantDependency, store: StoreDependency, limit: Limit = 100, after: After = None
 ) -> Page[RegistrationView]:
-    """Lists registered contacts, those that expire first at the top."""
+    """Lists registered contacts, those that expire first at the top.
+
+    A page may have fewer items than `limit`, even none, and still a `next`.
+    """
+    place = decode_cursor(after, RegistrationPlace)
     await store.tenants.get(tenant_id)
-    bindings = await store.bindings(tenant_id, limit)
+    page = await store.bindings(tenant_id, limit, place)
     return Page(
         items=[
             RegistrationView.of(binding, datetime.fromtimestamp(binding.expires_at, UTC))
-            for binding in bindings
-        ]
+            for binding in page.bindings
+        ],
+        next=None if page.end is None else encode_cursor(page.end),
     )

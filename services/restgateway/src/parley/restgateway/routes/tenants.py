@@ -1,17 +1,17 @@
 """Tenants."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from parley.model.errors import Forbidden
 from parley.model.ids import TenantId
+from parley.model.tenant import TenantSettings
 from parley.restgateway.authentication import (
     PlatformOnly,
     StoreDependency,
     TenantDependency,
     TokenDependency,
 )
+from parley.restgateway.cursors import After, Limit, TenantPlace, decode_cursor, encode_cursor
 from parley.restgateway.errors import tenant_not_found
 from parley.restgateway.schemas import Page, TenantCreate, TenantUpdate, TenantView
 
@@ -22,15 +22,19 @@ router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
 async def list_tenants(
     store: StoreDependency,
     token: TokenDependency,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: str | None = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> Page[TenantView]:
     """Lists the tenants that the token may see, by id."""
+    place = decode_cursor(after, TenantPlace)
     if token.tenant_id is not None:
         return Page(items=[TenantView.of(await store.tenants.get(token.tenant_id))])
-    found = await store.tenants.list_all(limit, None if after is None else TenantId(after))
-    following = found[-1].id if len(found) == limit else None
-    return Page(items=[TenantView.of(tenant) for tenant in found], next=following)
+    found = await store.tenants.list_all(limit + 1, None if place is None else TenantId(place.id))
+    shown = found[:limit]
+    return Page(
+        items=[TenantView.of(tenant) for tenant in shown],
+        next=encode_cursor(TenantPlace(shown[-1].id)) if len(found) > limit else None,
+    )
 
 
 @router.post("", status_code=201, dependencies=[PlatformOnly])
@@ -39,7 +43,7 @@ async def create_tenant(
 ) -> TenantView:
     """Creates a tenant."""
     domains = [body.domain, *body.further_domains]
-    tenant = await store.tenants.create(body.name, domains, body.settings.record())
+    tenant = await store.tenants.create(body.name, domains, body.settings.record(TenantSettings()))
     response.headers["Location"] = f"/v1/tenants/{tenant.id}"
     return TenantView.of(tenant)
 
@@ -57,10 +61,14 @@ async def update_tenant(
     """Changes a tenant; its domains and whether it is enabled are the platform's to change."""
     if token.tenant_id is not None and (body.enabled is not None or body.further_domains):
         raise Forbidden("domains and enabled are changed by the platform", error_id="platform-only")
+    settings = None
+    if body.settings is not None:
+        settings = body.settings.record((await store.tenants.get(tenant_id)).settings)
+        await store.check_service_numbers(tenant_id, settings)
     tenant = await store.tenants.update(
         tenant_id,
         name=body.name,
-        settings=None if body.settings is None else body.settings.record(),
+        settings=settings,
         enabled=body.enabled,
         further_domains=body.further_domains,
     )

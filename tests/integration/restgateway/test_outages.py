@@ -1,0 +1,97 @@
+"""The gateway while what it stands on is away, and with Redis under it."""
+
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from tests.cluster.servers.redis import RedisServer
+
+from parley.backing.db.tokens import TokenRepository
+from parley.backing.errors import BackingUnavailable
+from parley.backing.factory import create_backing
+from parley.backing.settings import BackingSettings
+from parley.backing.state.base import in_one_turn
+from parley.backing.state.keys import call_key, calls_key
+from parley.backing.state.redis import RedisState
+from parley.model.events import CallProgress
+from parley.model.ids import CallId, InstanceId, TenantId
+from parley.model.live_call import LiveCall
+from parley.restgateway.app import create_app
+from parley.restgateway.cursors import CallPlace
+from parley.restgateway.settings import RestGatewaySettings
+from parley.restgateway.store import Store
+from parley.service.clock import SystemClock
+from parley.testkit.contracts.arms import settled
+
+_MANY = 10_001
+_AT_ONCE = 500
+
+
+async def test_the_gateway_is_not_ready_while_its_database_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SystemClock()
+    backing = create_backing(BackingSettings.load(data=tmp_path, is_durable=False), clock)
+    await backing.start()
+    monkeypatch.setattr("parley.restgateway.app._PROBE_INTERVAL_S", 0.01)
+    gateway = create_app(RestGatewaySettings.load(port=0, lame_duck_s=0.0), backing, clock)
+    await gateway.start()
+
+    async def away(*_args: object) -> None:
+        raise BackingUnavailable("the database does not answer")
+
+    await settled(gateway.is_ready)
+    with monkeypatch.context() as outage:
+        outage.setattr(TokenRepository, "verify", away)
+        await settled(lambda: not gateway.is_ready())
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{gateway.server.port}") as client:
+            headers = {"Authorization": "Bearer x"}
+            assert (await client.get("/v1/tenants", headers=headers)).status_code == 503
+    await settled(gateway.is_ready)
+    await gateway.aclose()
+    await backing.aclose()
+
+
+async def _fill(state: RedisState, numbers: Sequence[int]) -> None:
+    writes: list[Coroutine[Any, Any, Any]] = []
+    for number in numbers:
+        progress = CallProgress(
+            call_id=CallId(f"c{number:05}"),
+            caller="101",
+            dialled="102",
+            started_at=SystemClock().wall(),
+            owner=InstanceId("callmanager-1"),
+        )
+        call = LiveCall(state="ringing", progress=progress, tenant_id=TenantId("acme"))
+        writes.append(state.put(call_key(progress.call_id), msgspec.msgpack.encode(call)))
+        writes.append(state.set_add(calls_key("acme"), progress.call_id, number // 100))
+    await in_one_turn(*writes)
+
+
+async def test_more_calls_than_redis_takes_at_once_are_read_by_pages(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    redis_server.command("FLUSHALL")
+    clock = SystemClock()
+    backing = create_backing(BackingSettings.load(data=tmp_path, is_durable=False), clock)
+    state = RedisState(redis_server.url, clock)
+    await state.start()
+    for start in range(0, _MANY, _AT_ONCE):
+        await _fill(state, range(start, min(start + _AT_ONCE, _MANY)))
+    backing.state = state
+    store = Store(backing, clock)
+
+    seen: list[str] = []
+    place: CallPlace | None = None
+    while True:
+        page = await store.calls(TenantId("acme"), 1000, place)
+        seen += [call.progress.call_id for call in page.calls]
+        if page.end is None:
+            break
+        place = page.end
+    await state.aclose()
+
+    assert seen == [f"c{number:05}" for number in range(_MANY)]

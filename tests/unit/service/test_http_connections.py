@@ -1,0 +1,178 @@
+"""What unknown clients may cost an HTTP server, over real sockets."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from parley.service.http import HttpServer
+from parley.service.http_connections import HttpLimits
+from parley.testkit.contracts.arms import settled
+
+_HOST = "127.0.0.1"
+_WAIT_S = 10.0
+_FAR_S = 60.0
+
+Serve = Callable[..., Awaitable[HttpServer]]
+
+
+async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            await send({"type": "websocket.send", "text": "heard"})
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    size = int(scope["query_string"] or b"0")
+    await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+    await send({"type": "http.response.body", "body": b"end"})
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    servers: list[HttpServer] = []
+
+    async def start(**limits: Any) -> HttpServer:
+        server = HttpServer(_app, _HOST, 0, name="test", limits=HttpLimits(**limits))
+        await server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        await server.aclose()
+
+
+async def _answer(server: HttpServer, text: bytes) -> bytes:
+    """All that the server says to this text until it closes."""
+    reader, writer = await asyncio.open_connection(_HOST, server.port)
+    writer.write(text)
+    try:
+        return await asyncio.wait_for(reader.read(), _WAIT_S)
+    except ConnectionResetError:
+        return b""
+    finally:
+        await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+_GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf"],
+)
+async def test_a_request_that_does_not_come_is_given_up(serve: Serve, begun: bytes) -> None:
+    server = await serve(head_timeout_s=0.05, request_timeout_s=0.05)
+
+    assert await _answer(server, begun) == b""
+
+
+async def test_a_response_that_is_not_read_is_given_up(serve: Serve) -> None:
+    server = await serve(request_timeout_s=1.0)
+    size = 50_000_000
+    reader, writer = await asyncio.open_connection(_HOST, server.port, limit=1024)
+    writer.write(b"GET /?%d HTTP/1.1\r\nHost: a\r\n\r\n" % size)
+    assert await reader.readexactly(12) == b"HTTP/1.1 200"
+    await settled(lambda: not server.connections)
+
+    got = 0
+    while chunk := await asyncio.wait_for(reader.read(1 << 20), _WAIT_S):
+        got += len(chunk)
+
+    assert got < size
+    await _closed(writer)
+
+
+async def test_a_large_head_is_refused(serve: Serve) -> None:
+    server = await serve(max_head_bytes=2048)
+    filler = b"".join(b"X-%d: %s\r\n" % (n, b"x" * 1000) for n in range(10))
+
+    answer = await _answer(server, _GET.removesuffix(b"\r\n") + filler + b"\r\n")
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+
+
+async def test_silent_sockets_keep_nobody_out(serve: Serve) -> None:
+    server = await serve(max_connections=10, head_timeout_s=_FAR_S)
+    silent = [await asyncio.open_connection(_HOST, server.port) for _ in range(25)]
+
+    answer = await _answer(server, _GET)
+    oldest = await asyncio.wait_for(silent[0][0].read(), _WAIT_S)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert oldest == b""
+    for _, writer in silent:
+        await _closed(writer)
+
+
+async def test_a_connection_serves_one_request_after_the_other(serve: Serve) -> None:
+    server = await serve(max_connections=1)
+    reader, writer = await asyncio.open_connection(_HOST, server.port)
+    for _ in range(3):
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200" in await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), _WAIT_S)
+    await _closed(writer)
+
+
+async def test_a_large_websocket_message_is_refused_before_it_is_read(serve: Serve) -> None:
+    server = await serve(max_message_bytes=4096)
+    async with connect(f"ws://{_HOST}:{server.port}/", proxy=None) as client:
+        assert client.protocol.extensions == []
+        # The head of a masked frame that announces 20 MiB, and nothing of it.
+        client.transport.write(b"\x81\xff" + (20 << 20).to_bytes(8, "big") + os.urandom(4))
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(client.recv(), _WAIT_S)
+        assert client.close_code == 1009
+
+
+async def test_a_message_in_endless_fragments_is_refused(serve: Serve) -> None:
+    server = await serve(max_message_bytes=4096)
+
+    async with connect(f"ws://{_HOST}:{server.port}/", proxy=None) as client:
+        mask = b"\x00" * 4
+        client.transport.write(b"\x01\x80" + mask + (b"\x00\x80" + mask) * 100)
+        with pytest.raises(ConnectionClosed):
+            await asyncio.wait_for(client.recv(), _WAIT_S)
+        assert client.close_code == 1009
+
+
+async def test_what_comes_before_the_upgrade_is_answered_harms_nothing(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await serve(max_message_bytes=4096, max_head_bytes=2048)
+    handshake = (
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection(_HOST, server.port)
+    writer.write(handshake + b"\x81\xff" + b"x" * 20_000)
+
+    assert b"101" in await asyncio.wait_for(reader.readline(), _WAIT_S)
+    assert caplog.records == []
+    await _closed(writer)
+
+
+async def test_a_server_without_websockets_takes_none(serve: Serve) -> None:
+    server = await serve()
+    handshake = _GET.replace(b"Connection: close", b"Connection: upgrade\r\nUpgrade: websocket")
+
+    reader, writer = await asyncio.open_connection(_HOST, server.port)
+    writer.write(handshake)
+
+    assert (await asyncio.wait_for(reader.readline(), _WAIT_S)).startswith(b"HTTP/1.1 200")
+    await _closed(writer)
