@@ -7,7 +7,7 @@ from parley.backing.factory import create_backing
 from parley.backing.media.grpc import GrpcMediaControl
 from parley.backing.media.relay_view import RelayView
 from parley.backing.settings import BackingSettings
-from parley.callmanager.app import create_app
+from parley.callmanager.app import create_app, inside_of
 from parley.callmanager.settings import CallManagerSettings
 from parley.service.clock import SystemClock
 from parley.service.health import HealthApp
@@ -28,6 +28,7 @@ async def _serve(settings: CallManagerSettings, backing_settings: BackingSetting
         ids.instance(settings.name),
         view=RelayView(backing.discovery, backing.state),
         zone=settings.zone,
+        inside=inside_of(settings, clock),
     )
     media.traffic.show(Metrics(registry, "callmanager"))
     try:

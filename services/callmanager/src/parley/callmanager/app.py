@@ -300,6 +300,15 @@ class CallManager:
         return True
 
 
+def inside_of(settings: CallManagerSettings, clock: Clock) -> Inside:
+    """Makes a call manager's proof of itself, for edges and for relays.
+
+    Raises:
+        StartError: its certificate cannot be used.
+    """
+    return Inside(settings.inside, SERVICE_NAME, PEERS, clock)
+
+
 def _version() -> str:
     try:
         return metadata.version("parley-callmanager")

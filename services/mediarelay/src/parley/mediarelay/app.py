@@ -6,11 +6,13 @@
 import asyncio
 import resource
 from collections.abc import Callable
+from typing import Final
 
 import grpc
 import structlog
 
 from parley.backing.factory import Backing
+from parley.backing.media.trust import ROLE, listen
 from parley.mediaengine import Engine, EngineError
 from parley.mediarelay.announcer import Announcer
 from parley.mediarelay.grpc_api import MediaRelayApi
@@ -24,9 +26,12 @@ from parley.service.errors import StartError
 from parley.service.health import HealthApp
 from parley.service.http import HttpServer, listen_tcp
 from parley.service.ids import RandomIds
+from parley.service.inside import Inside
 from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
 
+CALLMANAGERS: Final = frozenset(("callmanager",))
+"""Who commands a relay."""
 _STOP_GRACE_S = 0.5
 _SHOWN = 10
 _WHAT = "The media relay's gRPC server"
@@ -132,10 +137,12 @@ class GrpcFront:
         self._relay = relay
         self._zone = settings.zone
         self._clock = clock
+        self._inside = Inside(settings.inside, ROLE, CALLMANAGERS, clock)
         self._api = MediaRelayApi(
             relay,
             clock,
             self.instance_id,
+            self._inside,
             orphan_timeout_s=settings.orphan_timeout_s,
             heartbeat_s=settings.heartbeat_s,
         )
@@ -145,12 +152,13 @@ class GrpcFront:
         """Listens.
 
         Raises:
-            StartError: the port cannot be had.
+            StartError: the port cannot be had, or others than this machine could command it.
         """
+        self._inside.check_hosts("The media relay", self.host)
         server = grpc.aio.server(options=_GRPC_OPTIONS)
         add_MediaRelayServicer_to_server(self._api, server)
         try:
-            self.port = server.add_insecure_port(self.address)
+            self.port = listen(server, self.address, self._inside)
         except RuntimeError as error:
             # gRPC does not say why; the same attempt by hand does.
             listen_tcp(self.host, self.port, what=_WHAT).close()

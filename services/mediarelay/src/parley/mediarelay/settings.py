@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from parley.service.inside import InsideSettings
 from parley.service.settings import LogLevel, PortRange, Ports, Settings
 
 
@@ -17,6 +18,7 @@ class MediaRelaySettings(Settings):
         zone: where it runs; call managers prefer relays of their own.
         announce: registers in discovery and reports its load to shared state
             (`PARLEY_BACKING_*`); without it call managers must name its address.
+        inside: how it and the call managers prove themselves (`PARLEY_INSIDE_*`).
         host: this machine's address for RTP and gRPC.
         advertised_host: the address phones are told, where NAT stands before the relay.
         rtp_ports: range of ports for RTP and RTCP, two per stream and leg.
@@ -37,6 +39,7 @@ class MediaRelaySettings(Settings):
     name: str = Field("mediarelay", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
     zone: str = ""
     announce: bool = False
+    inside: InsideSettings = Field(default_factory=InsideSettings.load, repr=False)
     host: str = "127.0.0.1"
     advertised_host: str = ""
     rtp_ports: Ports = PortRange(20000, 29999)
