@@ -8,10 +8,10 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tests.cluster.authority import Authority
 
 from parley.backing.media.grpc import GrpcMediaControl
 from parley.backing.media.times import MediaTimes
-from parley.cluster.authority import Authority
 from parley.mediarelay.app import GrpcFront, RelayService
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.model.media import CloseSession, LegSpec, OpenSession

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.cluster.authority import Authority
 
-from parley.cluster.authority import Authority
 from parley.service.clock import SystemClock
 from parley.service.inside import Inside, InsideSettings
 from parley.service.tls import TlsFiles, client_context

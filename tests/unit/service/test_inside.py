@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
 from tests.cluster.authority import Authority
+
 from parley.service.errors import SettingsError, StartError
 from parley.service.inside import Inside, InsideSettings
 from parley.service.settings import Settings

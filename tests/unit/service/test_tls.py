@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import structlog.testing
-
 from tests.cluster.authority import Authority
+
 from parley.service.errors import StartError
 from parley.service.tls import Followed, TlsFiles, client_context, read_pem, server_context
 
