@@ -102,6 +102,10 @@ class LiveContext(ssl.SSLContext):
         """
         context = cls(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
         context._followed = Followed(files, make)
+        first = context._followed.current()
+        # For libraries that look whether they have to bring a name.
+        context.check_hostname = first.check_hostname
+        context.verify_mode = first.verify_mode
         return context
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
@@ -122,13 +126,16 @@ def server_context(files: TlsFiles) -> LiveContext:
     return LiveContext.follow(files, _make_server, is_server=True)
 
 
-def client_context(files: TlsFiles, *, checks_name: bool = True) -> LiveContext:
+def client_context(
+    files: TlsFiles, *, checks_name: bool = True, verify: ssl.VerifyMode = ssl.CERT_REQUIRED
+) -> LiveContext:
     """Returns the context of a client: TLS 1.2 and later.
 
     Args:
         files: ours.
         checks_name: the server's certificate must name the host that was dialled; without it the
             caller has to look at the certificate.
+        verify: whether a certificate is believed that no authority of ours has signed.
 
     Raises:
         StartError: the files cannot be used.
@@ -137,7 +144,8 @@ def client_context(files: TlsFiles, *, checks_name: bool = True) -> LiveContext:
     def make(files: TlsFiles) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=files.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.check_hostname = checks_name
+        context.check_hostname = checks_name and verify is not ssl.CERT_NONE
+        context.verify_mode = verify
         _show(context, files)
         return context
 
