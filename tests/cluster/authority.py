@@ -27,25 +27,40 @@ class Authority:
     """
 
     def __init__(self, folder: Path, now: datetime, name: str = "Parley") -> None:
-        """Makes a new key; the folder is made if absent.
+        """Makes a key, or opens that of an authority which was made in this folder before.
 
         Args:
-            folder: of all files.
+            folder: of all files; made if absent.
             now: aware wall time.
             name: of the authority.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._now = now
-        self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.ca = folder / "ca.pem"
+        self._key = self._kept(folder / "ca.key") or self._make(folder / "ca.key")
+
+    def _kept(self, path: Path) -> ec.EllipticCurvePrivateKey | None:
+        if not path.exists():
+            return None
+        made = x509.load_pem_x509_certificate(self.ca.read_bytes())
+        if made.not_valid_after_utc < self._now + LIFETIME / 2:
+            return None
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return key
+
+    def _make(self, path: Path) -> ec.EllipticCurvePrivateKey:
+        key = ec.generate_private_key(ec.SECP256R1())
         made = (
-            _builder(self._name, self._name, self._key, now, now + LIFETIME)
+            _builder(self._name, self._name, key, self._now, self._now + LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(self._key, hashes.SHA256())
+            .sign(key, hashes.SHA256())
         )
         write_private(self.ca, made.public_bytes(serialization.Encoding.PEM))
+        write_private(path, _written(key))
+        return key
 
     def issue(self, file: str, names: Sequence[str], until: datetime | None = None) -> TlsFiles:
         """Makes a key and a certificate, or new ones in the same files.
@@ -66,16 +81,17 @@ class Authority:
         )
         files = TlsFiles(self._folder / f"{file}.crt", self._folder / f"{file}.key", self.ca)
         assert files.certificate is not None and files.key is not None
-        write_private(
-            files.key,
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ),
-        )
+        write_private(files.key, _written(key))
         write_private(files.certificate, made.public_bytes(serialization.Encoding.PEM))
         return files
+
+
+def _written(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def _builder(

@@ -1,7 +1,7 @@
 """What the processes of a cluster show each other and their servers (docs/design/trust.md).
 
-With `PARLEY_CLUSTER_TLS` a new authority signs a certificate for every process and server at each
-start; without, the services share a secret for their tokens.
+With `PARLEY_CLUSTER_TLS` an authority of the cluster signs a certificate for every process and
+server at each start; without, the services share a secret for their tokens.
 """
 
 from collections.abc import Mapping
