@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.authority import Authority
+from tests.cluster.ports import free_port
 from tests.cluster.servers.base import Server
 from tests.cluster.servers.kafka import KafkaServer
 from tests.cluster.servers.postgresql import PostgresServer
@@ -20,6 +21,8 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import Backing, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.clock import SystemClock
+
+pytestmark = pytest.mark.timeout(60)
 
 Start = Callable[[Server], Server]
 
@@ -116,8 +119,25 @@ async def test_zookeeper_answers_who_has_our_certificate(world: World, tmp_path:
         assert not other.is_settled
 
 
-async def test_kafka_answers_who_has_our_certificate(world: World, tmp_path: Path) -> None:
-    server = KafkaServer(tmp_path / "kafka")
+def kafka_with_passwords(folder: Path) -> tuple[KafkaServer, int]:
+    """A broker, and the port of its listener that wants a password too."""
+    server, port = KafkaServer(folder), free_port()
+    places = f"BROKER://127.0.0.1:{server.port},USERS://127.0.0.1:{port}"
+    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    server.options = {
+        "listeners": f"{places},CONTROLLER://127.0.0.1:{server.controller_port}",
+        "advertised.listeners": places,
+        "listener.security.protocol.map": "CONTROLLER:SSL,BROKER:SSL,USERS:SASL_SSL",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.users.plain.sasl.jaas.config": f'{login} user_ann="right";',
+    }
+    return server, port
+
+
+async def test_kafka_answers_who_has_our_certificate_and_a_password_where_it_wants_one(
+    world: World, tmp_path: Path
+) -> None:
+    server, port = kafka_with_passwords(tmp_path / "kafka")
     world.start(server)
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -136,4 +156,17 @@ async def test_kafka_answers_who_has_our_certificate(world: World, tmp_path: Pat
         with pytest.raises((BackingError, TimeoutError)):
             async with asyncio.timeout(3):
                 await other.publish_and_wait("t", "k", b"2")
+    login = {"bus": "kafka", "bus_url": f"kafka+tls://127.0.0.1:{port}", "bus_sasl": "plain"}
+    for password, is_right in (("right", True), ("wrong", False)):
+        known = world.backing(**login, bus_username="ann", bus_password=password).bus
+        await world.open(known)
+        try:
+            async with asyncio.timeout(5):
+                await known.publish_and_wait("t", "k", b"3")
+        except (BackingError, TimeoutError):
+            assert not is_right
+        else:
+            assert is_right
+    async with asyncio.timeout(20):
+        assert await heard.get() == b"3"
     assert heard.empty()

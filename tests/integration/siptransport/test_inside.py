@@ -248,6 +248,16 @@ async def test_token_that_was_overheard_serves_nobody_again(with_token: Pair) ->
     await writer.wait_closed()
 
 
+async def test_token_is_taken_however_the_host_is_written(make_peer: MakePeer) -> None:
+    pair = Pair(make_peer, lambda role: InsideSettings.load(secret=SECRET))
+    pair.hop = await pair.manager.node.listen(
+        Hop("tcp", "127.0.0.1", 0), advertised="LocalHost", is_inside=True
+    )
+    pair.hop = pair.hop._replace(host="localhost")
+
+    assert await pair.is_heard(pair.edge)
+
+
 async def test_greeting_may_come_in_pieces(with_token: Pair) -> None:
     reader, writer = await asyncio.open_connection(with_token.hop.host, with_token.hop.port)
     for byte in greeting(with_token) + OPTIONS:

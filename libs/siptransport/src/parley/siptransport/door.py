@@ -57,7 +57,8 @@ class Doors:
             connection: gets the socket when the peer is one of ours.
             address: of the listening side, as the connecting side dials it.
         """
-        return Door(self, connection, host_port(*address))
+        host, port = address
+        return Door(self, connection, host_port(host.lower(), port))
 
     def wait(self, door: Door) -> None:
         """Keeps a door whose peer has to speak; the one that waited longest makes room."""
