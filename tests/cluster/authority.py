@@ -1,6 +1,5 @@
 """A certificate authority of a local platform: its services' and servers' certificates."""
 
-import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from parley.allinone.certificate import general_names
 from parley.allinone.private_file import write_private
 from parley.service.tls import TlsFiles
 
@@ -75,7 +75,7 @@ class Authority:
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         made = (
             _builder(subject, self._name, key, self._now, until or self._now + LIFETIME)
-            .add_extension(x509.SubjectAlternativeName(_general_names(names)), critical=False)
+            .add_extension(x509.SubjectAlternativeName(general_names(names)), critical=False)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -110,13 +110,3 @@ def _builder(
         .not_valid_before(now - _SLACK)
         .not_valid_after(until)
     )
-
-
-def _general_names(names: Sequence[str]) -> list[x509.GeneralName]:
-    found: list[x509.GeneralName] = []
-    for name in names:
-        try:
-            found.append(x509.IPAddress(ipaddress.ip_address(name)))
-        except ValueError:
-            found.append(x509.DNSName(name))
-    return found

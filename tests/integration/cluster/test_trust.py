@@ -167,7 +167,7 @@ class World:
     def shown(self, port: int) -> object:
         """Serial number of the certificate that is shown at a port now."""
         files = self.authority.issue("probe", ["probe.parley.internal"])
-        context = client_context(files, checks_name=False)._followed.current()
+        context = client_context(files, checks_name=False).current()
         context.set_alpn_protocols(["h2"])
         with (
             socket.create_connection((HOST, port), _STEP_S) as plain,

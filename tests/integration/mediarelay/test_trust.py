@@ -120,7 +120,7 @@ async def world(
 
 async def shown(world: World, authority: Authority) -> object:
     """The serial number of the certificate that the relay shows now."""
-    context = client_context(issue(authority, "probe"), checks_name=False)._followed.current()
+    context = client_context(issue(authority, "probe"), checks_name=False).current()
     context.set_alpn_protocols(["h2"])
     async with asyncio.timeout(8):
         _, writer = await asyncio.open_connection("127.0.0.1", world.front.port, ssl=context)

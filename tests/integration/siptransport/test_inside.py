@@ -194,7 +194,7 @@ async def test_renewed_certificate_outlives_the_one_that_expired(
     pair = await Pair(make_peer, lambda role: tls_settings(issue(authority, role, soon))).start()
     assert await pair.is_heard(pair.edge)
     stale = client_context(authority.issue("stale", ["edgeproxy.parley.internal"], soon))
-    stale_now = stale._followed.current()
+    stale_now = stale.current()
     issue(authority, "edgeproxy")
     issue(authority, "callmanager")
     async with asyncio.timeout(5):

@@ -102,19 +102,23 @@ class LiveContext(ssl.SSLContext):
         """
         context = cls(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
         context._followed = Followed(files, make)
-        first = context._followed.current()
+        first = context.current()
         # For libraries that look whether they have to bring a name.
         context.check_hostname = first.check_hostname
         context.verify_mode = first.verify_mode
         return context
 
+    def current(self) -> ssl.SSLContext:
+        """Returns the context that a connection would begin with now."""
+        return self._followed.current()
+
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
         """Begins a connection of an event loop."""
-        return self._followed.current().wrap_bio(*args, **kwargs)
+        return self.current().wrap_bio(*args, **kwargs)
 
     def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
         """Begins a connection on a blocking socket."""
-        return self._followed.current().wrap_socket(*args, **kwargs)
+        return self.current().wrap_socket(*args, **kwargs)
 
 
 def server_context(files: TlsFiles) -> LiveContext:
