@@ -68,7 +68,8 @@ def page() -> str:
     for module, name in CLASSES:
         settings = getattr(importlib.import_module(module), name)
         first = (settings.__doc__ or "").splitlines()[0]
-        parts.append(f"\n## {module.split('.')[1]}\n\n{first}\n\n")
+        title = module.removesuffix(".settings").rpartition(".")[2]
+        parts.append(f"\n## {title}\n\n{first}\n\n")
         parts.append("| variable | default | meaning |\n|---|---|---|\n")
         parts.extend(rows(settings))
     return "".join(parts)

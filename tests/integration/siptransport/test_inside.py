@@ -190,7 +190,7 @@ async def test_connection_lives_on_when_certificates_are_replaced(
 async def test_renewed_certificate_outlives_the_one_that_expired(
     make_peer: MakePeer, authority: Authority
 ) -> None:
-    soon = datetime.now(UTC) + timedelta(seconds=2)  # noqa: TID251 - as above
+    soon = datetime.now(UTC) + timedelta(seconds=3)  # noqa: TID251 - as above
     pair = await Pair(make_peer, lambda role: tls_settings(issue(authority, role, soon))).start()
     assert await pair.is_heard(pair.edge)
     stale = client_context(authority.issue("stale", ["edgeproxy.parley.internal"], soon))
