@@ -1,5 +1,7 @@
 """An edge tells call managers from strangers by the listener and the certificate, not by words."""
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,6 +60,24 @@ async def test_listener_for_phones_is_no_way_inside_whoever_comes(
     assert edge.addresses.inside.transport == "tls"
     assert await status_of_register(world, manager, edge.addresses.outside["tls"]) == 404
     assert await status_of_register(world, manager, edge.addresses.inside) == 480
+
+
+async def test_without_tls_who_shows_no_token_is_not_heard(world: World) -> None:
+    inside = InsideSettings.load(secret="a secret of the platform")
+    edge = await world.edge(is_remote=True, inside=inside)
+    assert edge.addresses.inside is not None
+    request = make_request("OPTIONS")
+    request.prepend("via", "SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKstranger")
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.addresses.inside.port)
+    writer.write(bytes(request))
+    with suppress(ConnectionResetError):
+        async with asyncio.timeout(8):
+            assert await reader.read() == b""
+    writer.transport.abort()
+
+    assert edge.node.counts.received == 0
+    assert edge.node.counts.strangers == 1
 
 
 async def test_edge_whose_inside_others_could_reach_does_not_start(world: World) -> None:
