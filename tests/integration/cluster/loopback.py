@@ -65,7 +65,7 @@ class Capture:
 
     def at(self, port: int) -> Iterator[bytes]:
         """What was sent to and from a port."""
-        return (each.payload for each in self.packets if port in each.ports)
+        return (each.payload for each in tuple(self.packets) if port in each.ports)
 
     def holding(self, text: bytes) -> Iterator[Packet]:
         """Packets that hold a text."""
