@@ -89,7 +89,12 @@ class ZookeeperSession:
         tls: files for a URL with TLS; read anew for each connection.
     """
 
-    def __init__(self, url: ZookeeperUrl, session_s: float, tls: TlsFiles) -> None:
+    def __init__(
+        self,
+        url: ZookeeperUrl,
+        session_s: float,
+        tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
+    ) -> None:
         self.session_s = session_s
         self.id = 0
         self._url = url
