@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))  # the cluster's settings lie below tests
 PAGE = ROOT / "docs/operations/settings.md"
 CLASSES = (
     ("parley.allinone.settings", "AllInOneSettings"),
+    ("parley.service.inside", "InsideSettings"),
     ("parley.backing.settings", "BackingSettings"),
     ("parley.edgeproxy.settings", "EdgeSettings"),
     ("parley.callmanager.settings", "CallManagerSettings"),
@@ -52,7 +53,8 @@ def rows(settings: type[Settings]) -> Iterator[str]:
     """Yields one line of the table for each setting."""
     prefix = settings.model_config.get("env_prefix", "")
     texts = described(settings)
-    for name, field in settings.model_fields.items():
+    for name in settings.own_fields():
+        field = settings.model_fields[name]
         default = "" if field.default is None or field.is_required() else str(field.default)
         if isinstance(field.default, tuple):
             separator = "-" if hasattr(field.default, "first") else ","
@@ -67,7 +69,8 @@ def page() -> str:
     for module, name in CLASSES:
         settings = getattr(importlib.import_module(module), name)
         first = (settings.__doc__ or "").splitlines()[0]
-        parts.append(f"\n## {module.split('.')[1]}\n\n{first}\n\n")
+        title = module.removesuffix(".settings").rpartition(".")[2]
+        parts.append(f"\n## {title}\n\n{first}\n\n")
         parts.append("| variable | default | meaning |\n|---|---|---|\n")
         parts.extend(rows(settings))
     return "".join(parts)

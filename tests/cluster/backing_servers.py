@@ -18,6 +18,7 @@ from tests.cluster.servers.zookeeper import ZooKeeperServer
 from tests.cluster.settings import StateServers
 
 from parley.service.errors import StartError
+from parley.service.tls import TlsFiles
 
 _REDIS: Final[Mapping[StateServers, Callable[[Path], RedisServer | RedisGroup]]] = MappingProxyType(
     {
@@ -37,8 +38,10 @@ class BackingServers:
 
     name = "backing servers"
 
-    def __init__(self, folder: Path, state: StateServers) -> None:
-        """Gives each a folder below `folder`."""
+    def __init__(
+        self, folder: Path, state: StateServers, tls: Callable[[str], TlsFiles | None]
+    ) -> None:
+        """Gives each a folder below `folder`, and files for TLS by its name."""
         self._redis = _REDIS[state](folder / "redis")
         redis = (self._redis,) if isinstance(self._redis, Server) else self._redis.servers
         self._kafka = KafkaServer(folder / "kafka")
@@ -52,6 +55,8 @@ class BackingServers:
             self._postgresql,
             self._s3,
         )
+        for server in self.servers:
+            server.tls = tls(server.name)
 
     @property
     def urls(self) -> ServerUrls:
@@ -66,6 +71,7 @@ class BackingServers:
             s3_region=self._s3.region,
             s3_key_id=self._s3.access_key,
             s3_key=self._s3.secret_key,
+            is_tls=self._kafka.tls is not None,
         )
 
     async def start(self) -> None:

@@ -24,16 +24,18 @@ class ServerUrls(Struct, frozen=True, kw_only=True):
     s3_region: str
     s3_key_id: str
     s3_key: str
+    is_tls: bool = False
 
     def environment(self) -> dict[str, str]:
         """Settings of the backing services (`PARLEY_BACKING_*`) that choose these servers."""
+        tls = "+tls" if self.is_tls else ""
         values = {
             "state": "redis",
             "state_url": self.redis,
             "bus": "kafka",
-            "bus_url": f"kafka://{self.kafka}",
+            "bus_url": f"kafka{tls}://{self.kafka}",
             "discovery": "zookeeper",
-            "discovery_url": f"zookeeper://{self.zookeeper}/parley",
+            "discovery_url": f"zookeeper{tls}://{self.zookeeper}/parley",
             "database_url": self.postgresql,
             "blobs": "s3",
             "blobs_url": f"s3://{self.s3_bucket}",
@@ -73,15 +75,33 @@ _KNOWN_FIRST: Final = {"restgateway": "api_port", "wsigateway": "wsi_port"}
 
 
 def plan(
-    settings: ClusterSettings, urls: ServerUrls, secrets: Secrets, free_port: Callable[[], int]
+    settings: ClusterSettings,
+    urls: ServerUrls,
+    secrets: Secrets,
+    free_port: Callable[[], int],
+    proofs: Callable[[str, str], Mapping[str, str]],
 ) -> list[ProcessPlan]:
-    """Lays out every process of the cluster, in the order of their start."""
+    """Lays out every process of the cluster, in the order of their start.
+
+    Args:
+        settings: of the cluster.
+        urls: of its servers.
+        secrets: of its edges.
+        free_port: finds one.
+        proofs: gives the settings by which a process of a service, by its name, proves itself.
+    """
     backing = urls.environment()
     return [
-        _process(spec, number, settings, secrets, backing, free_port)
+        _process(spec, number, settings, secrets, backing | _proof(spec, number, proofs), free_port)
         for spec in sorted(SERVICES, key=lambda spec: spec.stage)
         for number in range(1, _count(spec, settings) + 1)
     ]
+
+
+def _proof(
+    spec: ServiceSpec, number: int, proofs: Callable[[str, str], Mapping[str, str]]
+) -> dict[str, str]:
+    return dict(proofs(spec.service, f"{spec.service}-{number}"))
 
 
 def _count(spec: ServiceSpec, settings: ClusterSettings) -> int:

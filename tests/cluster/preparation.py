@@ -6,6 +6,7 @@ from pathlib import Path
 from parley.allinone.demo import Addresses, Demo, prepare
 from parley.backing.db.engine import Database
 from parley.service.clock import Clock
+from parley.service.tls import TlsFiles
 
 
 class Preparation:
@@ -18,11 +19,17 @@ class Preparation:
     name = "preparation"
 
     def __init__(
-        self, url: Callable[[], str], addresses: Addresses, path: Path, clock: Clock
+        self,
+        url: Callable[[], str],
+        tls: TlsFiles,
+        addresses: Addresses,
+        path: Path,
+        clock: Clock,
     ) -> None:
-        """Takes the database's URL, where the cluster listens, and the path of `demo.json`."""
+        """Takes the database's URL and TLS files, the addresses and the path of `demo.json`."""
         self.demo: Demo | None = None
         self._url = url
+        self._tls = tls
         self._addresses = addresses
         self._path = path
         self._clock = clock
@@ -33,7 +40,7 @@ class Preparation:
         Raises:
             StartError: the database cannot be opened or migrated.
         """
-        database = Database(self._url(), self._clock, migrates=True)
+        database = Database(self._url(), self._clock, migrates=True, tls=self._tls)
         await database.start()
         try:
             self.demo = await prepare(database, self._path, self._addresses)

@@ -42,6 +42,9 @@ class ClusterSettings(Settings):
         instances: processes of each service.
         state: how Redis is run: one server, a master and a replica behind three Sentinels, or a
             Redis Cluster of three masters with a replica each.
+        tls: services and servers speak TLS with certificates of an authority made for this run;
+            without it services show each other tokens. Not with several Redis servers; S3 stays
+            plain.
         host: IP address of all listeners.
         edge_hosts: IP addresses of further edge proxies, each alone on the ports of the first ones.
         sip_port: SIP over UDP and TCP, shared by all edge proxies.
@@ -65,6 +68,7 @@ class ClusterSettings(Settings):
     data: Path = Path("var/cluster")
     instances: int = Field(2, ge=1, le=_MAX_INSTANCES)
     state: StateServers = StateServers.ONE
+    tls: bool = False
     host: Address = "127.0.0.1"
     edge_hosts: Addresses = ()
     sip_port: Port = 5060
@@ -91,6 +95,8 @@ class ClusterSettings(Settings):
             raise ValueError("PARLEY_CLUSTER_SIP_PORT lies within PARLEY_CLUSTER_RTP_PORTS")
         if last - first + 1 < _PORTS_EACH * self.instances:
             raise ValueError("PARLEY_CLUSTER_RTP_PORTS are too few for the relays")
+        if self.tls and self.state is not StateServers.ONE:
+            raise ValueError("PARLEY_CLUSTER_TLS takes one Redis server")
         self._check_names()
         return self
 

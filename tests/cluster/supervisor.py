@@ -20,6 +20,7 @@ from tests.cluster.preparation import Preparation
 from tests.cluster.processes import Processes
 from tests.cluster.settings import ClusterSettings
 from tests.cluster.topology import SERVICES
+from tests.cluster.trust import ClusterTrust
 from tests.cluster.watch import Watch
 
 from parley.allinone.data_folder import DataFolder
@@ -49,9 +50,11 @@ class Cluster:
         host, data = settings.host, settings.data.absolute()
         self._data = data
         self._token = RandomIds().token(_TOKEN_BYTES)
-        self._servers = BackingServers(data / "servers", settings.state)
+        self._trust = trust = ClusterTrust(data / "tls", clock.wall(), is_tls=settings.tls)
+        self._servers = BackingServers(data / "servers", settings.state, trust.server)
         self._preparation = Preparation(
             lambda: self._servers.urls.postgresql,
+            trust.client(),
             Addresses(
                 sip=f"{host}:{settings.sip_port}",
                 sip_tls=f"{host}:{settings.sip_tls_port}",
@@ -65,7 +68,7 @@ class Cluster:
         logs = data / "logs"
         self._nursery = Nursery(logs / "nursery.log", [spec.module for spec in SERVICES])
         self._processes = Processes(
-            lambda: plan(settings, self._servers.urls, secrets, free_port),
+            lambda: plan(settings, self._servers.urls, secrets, free_port, trust.process),
             self._nursery,
             logs,
             clock,
@@ -148,7 +151,7 @@ class Cluster:
                 for server in self._servers.servers
             ],
             processes=entries,
-            backing=self._servers.urls.environment(),
+            backing={**self._servers.urls.environment(), **self._trust.backing()},
             demo=str(self._data / "demo.json"),
         )
         write_control(self._data, control)

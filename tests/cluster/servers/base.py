@@ -13,6 +13,7 @@ from tests.cluster.ports import free_port, is_free
 from tests.cluster.servers.errors import ServerAbsent, ServerFailed
 
 from parley.service.clock import Clock, SystemClock
+from parley.service.tls import TlsFiles
 
 HOST = "127.0.0.1"
 _POLL_S = 0.02
@@ -33,8 +34,11 @@ class Server(ABC):
         name: for messages and the log's name.
         folder: of its data, configuration and log.
         port: its clients' TCP port.
+        tls: files of a server that takes TLS alone, from clients with a certificate of the same CA
+            alone; None for a plain one. Set before the first start.
     """
 
+    tls: TlsFiles | None = None
     name: str
     start_timeout_s: ClassVar[float] = 30.0
     stop_timeout_s: ClassVar[float] = 10.0

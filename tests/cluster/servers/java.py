@@ -13,6 +13,9 @@ from tempfile import TemporaryDirectory
 from tests.cluster.servers.base import Server, program
 from tests.cluster.servers.errors import ServerAbsent
 
+from parley.allinone.private_file import write_private
+from parley.service.tls import TlsFiles
+
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _FETCH_S = 600.0
 _STARTS_QUICKLY = (
@@ -74,6 +77,14 @@ class JavaServer(Server):
         home = ensure_jars(self.jars)
         options = (*_STARTS_QUICKLY, f"-Xmx{self.memory}", logging_option())
         return (java, *options, "-cp", f"{home}/*", *words)
+
+
+def key_store(folder: Path, tls: TlsFiles) -> Path:
+    """Writes certificate and key into one PEM file, as Java's servers want it."""
+    assert tls.certificate is not None and tls.key is not None
+    path = folder / "key-store.pem"
+    write_private(path, tls.key.read_bytes() + tls.certificate.read_bytes())
+    return path
 
 
 def _fetch(maven: str, name: str, home: Path) -> None:

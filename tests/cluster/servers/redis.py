@@ -26,8 +26,8 @@ class RedisServer(Server):
 
     @property
     def url(self) -> str:
-        """`redis://host:port/0`."""
-        return f"redis://{HOST}:{self.port}/0"
+        """`redis://host:port/0`, or `rediss://...`."""
+        return f"redis{'s' if self.tls else ''}://{HOST}:{self.port}/0"
 
     def command(self, *words: str) -> bytes:
         """Does one command and returns the raw answer (RESP, at most one read).
@@ -39,7 +39,7 @@ class RedisServer(Server):
         lines = [f"*{len(words)}"]
         for word in words:
             lines += [f"${len(word.encode())}", word]
-        with connection(self.port) as opened:
+        with connection(self.port, tls=self.tls) as opened:
             opened.sendall(("\r\n".join(lines) + "\r\n").encode())
             answer = opened.recv(_BUFFER)
         if not answer or answer.startswith(b"-"):
@@ -51,11 +51,20 @@ class RedisServer(Server):
         data.mkdir(exist_ok=True)
         return (
             program("redis-server", "redis-server"),
-            *("--bind", HOST, "--port", str(self.port), "--dir", str(data)),
+            *("--bind", HOST, *self._listener(), "--dir", str(data)),
             *("--appendonly", "yes", "--save", "", "--daemonize", "no"),
             # A replica that never finished its first copy would lose what was acknowledged.
             *("--repl-diskless-sync-delay", "0"),
             *self.options,
+        )
+
+    def _listener(self) -> Sequence[str]:
+        if self.tls is None:
+            return ("--port", str(self.port))
+        return (
+            *("--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "yes"),
+            *("--tls-cert-file", str(self.tls.certificate), "--tls-key-file", str(self.tls.key)),
+            *("--tls-ca-cert-file", str(self.tls.ca)),
         )
 
     def _probe(self) -> None:

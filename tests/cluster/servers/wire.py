@@ -7,16 +7,29 @@ from contextlib import contextmanager
 
 from tests.cluster.servers.base import HOST, Unready
 
+from parley.service.tls import TlsFiles, client_context
+
 _TIMEOUT_S = 2.0
 _MAX_BYTES = 1 << 20
 
 
 @contextmanager
-def connection(port: int, timeout_s: float = _TIMEOUT_S) -> Iterator[socket.socket]:
-    """Opens a connection whose every step is bounded."""
-    with socket.create_connection((HOST, port), timeout_s) as opened:
-        opened.settimeout(timeout_s)
-        yield opened
+def connection(
+    port: int, timeout_s: float = _TIMEOUT_S, tls: TlsFiles | None = None
+) -> Iterator[socket.socket]:
+    """Opens a connection whose every step is bounded; with `tls` as one who has these files."""
+    with socket.create_connection((HOST, port), timeout_s) as plain:
+        plain.settimeout(timeout_s)
+        if tls is None:
+            yield plain
+            return
+        with secured(plain, tls) as opened:
+            yield opened
+
+
+def secured(plain: socket.socket, tls: TlsFiles) -> socket.socket:
+    """Begins TLS on a connection."""
+    return client_context(tls).wrap_socket(plain, server_hostname=HOST)
 
 
 def read_exactly(opened: socket.socket, size: int) -> bytes:

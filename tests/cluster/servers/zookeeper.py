@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 
 from tests.cluster.servers.base import HOST, Unready
-from tests.cluster.servers.java import JavaServer
+from tests.cluster.servers.java import JavaServer, key_store
 from tests.cluster.servers.wire import connection, exchange
 
 _TICK_MS = 200
@@ -33,8 +33,7 @@ class ZooKeeperServer(JavaServer):
             "minSessionTimeout": 2 * _TICK_MS,
             "maxSessionTimeout": _MAX_SESSION_MS,
             "dataDir": self.folder / "data",
-            "clientPort": self.port,
-            "clientPortAddress": HOST,
+            **self._listener(),
             "admin.enableServer": "false",
             "4lw.commands.whitelist": "*",
             "maxClientCnxns": 0,
@@ -46,9 +45,27 @@ class ZooKeeperServer(JavaServer):
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
         return self.java(main, str(config))
 
+    def _listener(self) -> dict[str, object]:
+        if self.tls is None:
+            return {"clientPort": self.port, "clientPortAddress": HOST}
+        return {
+            "secureClientPort": self.port,
+            "secureClientPortAddress": HOST,
+            "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
+            "authProvider.x509": "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
+            "ssl.keyStore.type": "PEM",
+            "ssl.keyStore.location": key_store(self.folder, self.tls),
+            "ssl.trustStore.type": "PEM",
+            "ssl.trustStore.location": self.tls.ca,
+            "ssl.clientAuth": "need",
+            # Clients are known by their CA, not by the name of their host.
+            "ssl.hostnameVerification": "false",
+            "ssl.clientHostnameVerification": "false",
+        }
+
     def _probe(self) -> None:
         # A session and an ephemeral node, in ZooKeeper's own protocol (jute).
-        with connection(self.port) as opened:
+        with connection(self.port, tls=self.tls) as opened:
             hello = struct.pack(">iqiqi16s", 0, 0, _PROBE_SESSION_MS, 0, 16, b"")
             exchange(opened, hello + b"\0")
             path, acl = _text("/parley-probe"), _text("world") + _text("anyone")

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from parley.sip.timers import DEFAULT_TIMERS, Timers
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
+from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.testkit.sip_peer import MakePeer, SipPeer
 
 
@@ -34,8 +35,9 @@ async def make_peer() -> AsyncIterator[MakePeer]:
         timers: Timers = DEFAULT_TIMERS,
         limits: TransportLimits = DEFAULT_LIMITS,
         client_tls: ssl.SSLContext | None = None,
+        policy: NodePolicy = DEFAULT_POLICY,
     ) -> SipPeer:
-        peers.append(SipPeer(timers, limits, client_tls))
+        peers.append(SipPeer(timers, limits, client_tls, policy))
         return peers[-1]
 
     yield make

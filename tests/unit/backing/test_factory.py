@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from parley.backing.bus.kafka_options import KafkaSecurity
 from parley.backing.errors import BackingUnavailable, BlobKeyError, FolderInUse
 from parley.backing.factory import create_backing
 from parley.backing.settings import BackingSettings
@@ -126,3 +127,53 @@ async def test_adapters_are_chosen_by_name_and_opened_without_their_servers(
         await backing.blobs.stat("a")
     await backing.aclose()
     assert _names(tmp_path) == set()
+
+
+_SASL = {"bus_sasl": "plain", "bus_username": "ann", "bus_password": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"tls_certificate": "a.crt"}, "_TLS_CERTIFICATE and PARLEY_BACKING_TLS_KEY are set"),
+        ({"tls_ca": "ca.pem"}, "no URL of a backing server asks for TLS"),
+        (_SASL, "would send the password unencrypted"),
+        ({"bus_sasl": "plain", "bus_url": "kafka+tls://h:1"}, "are set together"),
+        ({"bus_username": "ann"}, "are set together"),
+        ({"bus_sasl": "gssapi"}, "PARLEY_BACKING_BUS_SASL"),
+        ({"bus_url": "kafkas://h:1"}, "kafka\\+tls://host:port"),
+        ({"discovery_url": "zookeepers://h:1"}, "zookeeper\\+tls://"),
+    ],
+)
+def test_contradiction_about_trust_is_refused_with_one_sentence(
+    values: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        BackingSettings.load(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"state_url": "rediss://h"},
+        {"bus_url": "kafka+tls://h:1"},
+        {"discovery_url": "zookeeper+tls://h:1"},
+        {"database_url": "postgresql://h/parley?sslmode=verify-full"},
+    ],
+)
+def test_one_server_with_tls_is_enough_for_its_files(values: dict[str, object]) -> None:
+    assert BackingSettings.load(tls_ca="ca.pem", **values).tls.ca == Path("ca.pem")
+
+
+def test_login_to_kafka_is_told_in_the_words_of_its_client() -> None:
+    scram = KafkaSecurity(None, "scram-sha-512", "ann", "secret")
+
+    assert scram.arguments() == {
+        "security_protocol": "SASL_PLAINTEXT",
+        "ssl_context": None,
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "ann",
+        "sasl_plain_password": "secret",
+    }
+    assert KafkaSecurity().arguments()["security_protocol"] == "PLAINTEXT"
+    assert "secret" not in repr(scram)

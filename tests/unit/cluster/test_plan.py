@@ -30,7 +30,10 @@ URLS = ServerUrls(
 
 def _plans(**values: object) -> list[ProcessPlan]:
     numbers = count(6000)
-    return plan(ClusterSettings.load(**values), URLS, SECRETS, lambda: next(numbers))
+    proofs = {"PARLEY_INSIDE_SECRET": "0123456789abcdef"}
+    return plan(
+        ClusterSettings.load(**values), URLS, SECRETS, lambda: next(numbers), lambda *_: proofs
+    )
 
 
 def _settings_class(spec: ServiceSpec) -> type[Settings]:

@@ -25,10 +25,12 @@ class Fleet:
         self.discovery = EmbeddedDiscovery()
         self.view = CallManagers(self.state, self.discovery)
 
-    async def report(self, name: str, calls: int = 0, *, draining: bool = False) -> None:
+    async def report(
+        self, name: str, calls: int = 0, *, draining: bool = False, transport: str = "tcp"
+    ) -> None:
         load = Load(
             instance=InstanceId(name),
-            address=("tcp", f"{name}.test", 5070),
+            address=(transport, f"{name}.test", 5070),
             calls=calls,
             cpu=0.0,
             at=self.clock.wall_s(),
@@ -186,6 +188,22 @@ class AwayState(EmbeddedState):
         if self.is_away:
             raise BackingUnavailable("away")
         return await super().hash_get_all(key)
+
+
+async def test_call_manager_that_names_a_plain_way_is_left_alone_where_all_else_is_tls(
+    fleet: Fleet,
+) -> None:
+    fleet.view = CallManagers(fleet.state, fleet.discovery, transport="tls")
+    await fleet.report("plain")
+    await fleet.refresh()
+    assert fleet.choose("c") is None
+    assert fleet.owner("plain") is None
+
+    await fleet.report("secret", transport="tls")
+    await fleet.refresh()
+
+    assert fleet.choose("c") == fleet.owner("plain") == "secret"
+    assert fleet.view.instance_at("plain.test", 5070) == ""
 
 
 class ZonedFleet(Fleet):

@@ -21,6 +21,7 @@ from parley.backing.state.embedded import EmbeddedState
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.metrics import Metrics, Registry
+from parley.service.tls import client_context
 
 _IN_MEMORY = "sqlite://"
 _LOCAL_REDIS = "redis://127.0.0.1:6379/0"
@@ -112,7 +113,7 @@ def create_database(settings: BackingSettings, clock: Clock, *, migrates: bool =
         clock: the process's clock.
         migrates: changes a server's schema at the start, where services only check it.
     """
-    return Database(_database_url(settings), clock, migrates=migrates)
+    return Database(_database_url(settings), clock, migrates=migrates, tls=settings.tls)
 
 
 def _database_url(settings: BackingSettings) -> str:
@@ -145,10 +146,16 @@ def _embedded_bus(settings: BackingSettings, clock: Clock, registry: Registry | 
 def _kafka_bus(settings: BackingSettings, clock: Clock, registry: Registry | None) -> Bus:
     # Here, so that a process without Kafka does not load its client.
     from parley.backing.bus.kafka import KafkaBus
-    from parley.backing.bus.kafka_options import KafkaOptions, servers_of
+    from parley.backing.bus.kafka_options import KafkaOptions, KafkaSecurity, is_tls, servers_of
 
     options = KafkaOptions(
         servers=servers_of(settings.bus_url),
+        security=KafkaSecurity(
+            tls=client_context(settings.tls) if is_tls(settings.bus_url) else None,
+            mechanism=settings.bus_sasl,
+            username=settings.bus_username,
+            password=settings.bus_password.get_secret_value(),
+        ),
         prefix=settings.bus_prefix,
         partitions=settings.bus_partitions,
         replication=settings.bus_replication,
@@ -172,7 +179,9 @@ def _redis_state(settings: BackingSettings, clock: Clock, registry: Registry | N
     url = settings.state_url
     limits = Limits(timeout_s=settings.state_timeout_s, wait_replicas=settings.state_wait_replicas)
     try:
-        state = RedisState(url.get_secret_value() if url else _LOCAL_REDIS, clock, limits)
+        state = RedisState(
+            url.get_secret_value() if url else _LOCAL_REDIS, clock, limits, settings.tls
+        )
     except ValueError as error:
         raise StartError(f"PARLEY_BACKING_STATE_URL: {error}.") from error
     if registry is not None:
@@ -190,7 +199,9 @@ def _zookeeper_discovery(settings: BackingSettings, _clock: Clock) -> Discovery:
 
     url = settings.discovery_url
     return ZookeeperDiscovery(
-        DEFAULT_URL if url is None else url.get_secret_value(), settings.discovery_session_s
+        DEFAULT_URL if url is None else url.get_secret_value(),
+        settings.discovery_session_s,
+        tls=settings.tls,
     )
 
 

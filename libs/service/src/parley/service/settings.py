@@ -126,6 +126,14 @@ class Settings(BaseSettings):
             refuse(error)
 
     @classmethod
+    def own_fields(cls) -> Iterable[str]:
+        """Returns the settings with a key of our own prefix, without those of other classes."""
+        for name, field in cls.model_fields.items():
+            kind = field.annotation
+            if not (isinstance(kind, type) and issubclass(kind, Settings)):
+                yield name
+
+    @classmethod
     def _key(cls, field: str) -> str:
         return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
 
@@ -139,7 +147,7 @@ class Settings(BaseSettings):
     @classmethod
     def _refuse_unknown_keys(cls) -> None:
         prefix = cls._key("")
-        known = {cls._key(name) for name in cls.model_fields}
+        known = {cls._key(name) for name in cls.own_fields()}
         known.update(cls._key(name) + _FILE_SUFFIX for name in cls._secret_fields())
         unknown = sorted(
             key

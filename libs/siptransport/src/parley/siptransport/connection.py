@@ -10,7 +10,8 @@ from parley.sip.framing import KeepAlive, StreamFramer
 from parley.sip.hop import Hop
 
 if TYPE_CHECKING:
-    from parley.siptransport.stream import Peer, StreamTransport
+    from parley.siptransport.stream import StreamTransport
+    from parley.siptransport.transport import Peer
 
 _LINE_END = b"\r\n"
 

@@ -17,6 +17,7 @@ class NodeCounts:
         malformed: inputs that were no SIP message, answered or not.
         send_failures: messages that did not leave.
         flows_closed: connections that ended.
+        strangers: inside connections whose other end did not prove itself.
         handler_errors: exceptions of the node's owner; each is a bug.
     """
 
@@ -25,6 +26,7 @@ class NodeCounts:
     malformed: int = 0
     send_failures: int = 0
     flows_closed: int = 0
+    strangers: int = 0
     handler_errors: int = 0
 
 
@@ -34,6 +36,7 @@ _DOCS = {
     "malformed": "Inputs that were no SIP message.",
     "send_failures": "SIP messages that did not leave.",
     "flows_closed": "SIP connections that ended.",
+    "strangers": "Inside SIP connections refused for want of a proof.",
     "handler_errors": "Exceptions while a SIP event was handled.",
 }
 

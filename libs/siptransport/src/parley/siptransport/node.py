@@ -29,6 +29,7 @@ from parley.sip.transaction import (
     TransactionLayer,
 )
 from parley.sip.transaction_key import MAGIC_COOKIE
+from parley.siptransport.door import doors_for
 from parley.siptransport.handler import SipHandler, dispatch_table
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.local import LocalNetwork, LocalTransport, is_addressed
@@ -101,18 +102,17 @@ class SipNode:
         self.counts = NodeCounts()
         self._metrics = NodeMetrics(metrics) if metrics is not None else None
         self.transports["udp"] = UdpTransport(self, clock, limits)
-        self.transports["tcp"] = StreamTransport("tcp", self, clock, limits, None)
-        self.transports["tls"] = StreamTransport("tls", self, clock, limits, client_tls)
+        for name, tls in (("tcp", None), ("tls", client_tls)):
+            doors = doors_for(name, policy, self.counts)
+            self.transports[name] = StreamTransport(name, self, clock, limits, tls, doors)
         if network is not None:
             self.transports["local"] = LocalTransport(self, network)
         self._handler = handler
         self._dispatch = dispatch_table(handler)
-        self._is_pumping = False
-        self._is_pump_due = False
+        self._is_pumping = self._is_pump_due = self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = float("inf")
         self._sweeper: asyncio.TimerHandle | None = None
-        self._is_closed = False
 
     # --- for the owner ---------------------------------------------------------------------
 
@@ -129,6 +129,7 @@ class SipNode:
         *,
         is_shared: bool = False,
         is_home: bool = False,
+        is_inside: bool = False,
     ) -> Hop:
         """Opens a listener.
 
@@ -138,6 +139,7 @@ class SipNode:
             advertised: host that goes into Via; needed when the local address is a wildcard.
             is_shared: see `ListenOptions`.
             is_home: see `ListenOptions`.
+            is_inside: see `ListenOptions`.
 
         Returns:
             The hop by which peers reach it.
@@ -149,7 +151,7 @@ class SipNode:
         transport = self.transports.get(hop.transport)
         if transport is None:
             raise ValueError(f"no transport {hop.transport} in this node")
-        options = ListenOptions(tls, advertised, is_shared, is_home)
+        options = ListenOptions(tls, advertised, is_shared, is_home, is_inside)
         listener = await transport.listen(hop, options)
         self._vias.clear()
         if self._sweeper is None:
@@ -268,15 +270,14 @@ class SipNode:
         self._pump()
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
-        """Answers what can be answered (never an ACK), statelessly, and counts."""
+        """Answers what can be answered (never an ACK), statelessly, to its source; and counts."""
         self.counts.malformed += 1
         request = error.request
         if request is None or request.method == "ACK":
             return
         request.source = source
         response = response_to(request, error.status, to_tag=self._ids.token())
-        # Such a request's Via may be anything; its source is certain.
-        self._send(response, source)
+        self._send(response, source)  # the Via may be anything
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""
@@ -381,8 +382,7 @@ class SipNode:
         self._timer = asyncio.get_running_loop().call_later(delay, self._handle_timer)
 
     def _handle_timer(self) -> None:
-        self._timer = None
-        self._timer_due = float("inf")
+        self._timer, self._timer_due = None, float("inf")
         self.layer.handle_timeout(self._clock.now() + _COALESCE_S)
         self.flush()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from parley.service.inside import Inside
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.sip.transaction import fallback_hop
@@ -31,12 +32,17 @@ class NodePolicy:
         takes_cancels: a CANCEL whose request is not known here comes to `on_request` as any other
             request, once it is admitted, for the owner may find who knows it. False: it is
             answered with 481.
+        inside: how connections between services are proved: those that come to listeners opened
+            with `is_inside`, and those that we open to what `is_service` names.
+        is_service: says whether a service listens at a host and port that we dial.
     """
 
     admits: Callable[[Request], bool] | None = None
     follows: Callable[[Request], bool] | None = None
     reroute: Callable[[Response, Hop], Hop | None] = by_via
     takes_cancels: bool = False
+    inside: Inside | None = None
+    is_service: Callable[[str, int], bool] = lambda host, port: True
 
 
 DEFAULT_POLICY: Final = NodePolicy()

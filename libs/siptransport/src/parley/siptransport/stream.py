@@ -15,13 +15,12 @@ from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.siptransport.addresses import AddressBook, is_wildcard
 from parley.siptransport.connection import StreamConnection
+from parley.siptransport.door import Door, Doors
 from parley.siptransport.limits import TransportLimits
-from parley.siptransport.transport import ListenOptions, TransportSink
+from parley.siptransport.transport import ListenOptions, Peer, TransportSink
 
 _ACCEPT_BACKLOG = 1024
 _CLOSE_TIMEOUT_S = 1.0
-
-Peer = tuple[str, int]
 
 
 class StreamTransport:
@@ -41,12 +40,15 @@ class StreamTransport:
         clock: Clock,
         limits: TransportLimits,
         client_tls: ssl.SSLContext | None,
+        doors: Doors | None = None,
     ) -> None:
+        """Makes one without sockets; `doors` stand before connections between services."""
         self.name = name
         self.sink = sink
         self.clock = clock
         self.limits = limits
         self._client_tls = client_tls
+        self._doors = doors
         self._addresses = AddressBook(clock)
         self._servers: dict[Hop, asyncio.Server] = {}
         self._home: Hop | None = None
@@ -77,9 +79,12 @@ class StreamTransport:
             raise ValueError("a wildcard address needs an advertised host")
         timeout = self.limits.connect_timeout_s if tls is not None else None
         listener = Hop(self.name, host, hop.port)
+        doors = self._doors if options.is_inside else None
 
-        def accept() -> StreamConnection:
-            return StreamConnection(self, listener, None)
+        def accept() -> asyncio.Protocol:
+            # The port is known by now, also where 0 was asked for.
+            connection = StreamConnection(self, listener, None)
+            return connection if doors is None else doors.before(connection, listener[1:3])
 
         server = await asyncio.get_running_loop().create_server(
             accept,
@@ -153,6 +158,8 @@ class StreamTransport:
     async def aclose(self) -> None:
         """Closes listeners and connections; what was written is flushed for a moment."""
         self._is_closed = True
+        if self._doors is not None:
+            self._doors.close()
         for server in self._servers.values():
             server.close()
         self._servers.clear()
@@ -231,22 +238,39 @@ class StreamTransport:
 
     async def _connect(self, peer: Peer) -> StreamConnection:
         host, port = peer
-        listener = self._listeners[0] if self._listeners else Hop(self.name, "", 0)
+        doors = self._doors
+        if doors is not None and not doors.is_service(host, port):
+            doors = None
+        # What comes on connections that we open never passes for come to the home listener.
+        others = (each for each in self._listeners if each != self._home)
+        listener = next(others, Hop(self.name, "", 0))
+
+        def connect() -> StreamConnection | Door:
+            connection = StreamConnection(self, listener, peer)
+            return connection if doors is None else doors.before(connection, peer)
+
         loop = asyncio.get_running_loop()
         if self.name != "tls":
-            _, connection = await loop.create_connection(
-                lambda: StreamConnection(self, listener, peer), host, port
+            _, made = await loop.create_connection(connect, host, port)
+        else:
+            _, made = await loop.create_connection(
+                connect,
+                host,
+                port,
+                ssl=self._context(doors),
+                server_hostname=host,
+                ssl_handshake_timeout=self.limits.connect_timeout_s,
+                ssl_shutdown_timeout=_CLOSE_TIMEOUT_S,
             )
-            return connection
+        if isinstance(made, StreamConnection):
+            return made
+        if not made.is_open:
+            raise ConnectionRefusedError(f"{host}:{port} is not a peer of ours")
+        return made.connection
+
+    def _context(self, doors: Doors | None) -> ssl.SSLContext:
+        if doors is not None and doors.inside.client is not None:
+            return doors.inside.client
         if self._client_tls is None:
             self._client_tls = ssl.create_default_context()
-        _, connection = await loop.create_connection(
-            lambda: StreamConnection(self, listener, peer),
-            host,
-            port,
-            ssl=self._client_tls,
-            server_hostname=host,
-            ssl_handshake_timeout=self.limits.connect_timeout_s,
-            ssl_shutdown_timeout=_CLOSE_TIMEOUT_S,
-        )
-        return connection
+        return self._client_tls

@@ -7,11 +7,13 @@ is reported to the sink. Exactly one report, or none, follows each message.
 
 import ssl
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from parley.sip.errors import ParseError
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
+
+Peer: TypeAlias = tuple[str, int]
 
 
 class TransportSink(Protocol):
@@ -54,12 +56,14 @@ class ListenOptions:
             kernel gives each peer to one of them, and to another one when that is gone.
         is_home: the Via of what leaves on connections that we open names this listener; without
             such a one, the first.
+        is_inside: only services of the platform may connect, and prove it (`SipNode(inside=...)`).
     """
 
     tls: ssl.SSLContext | None = None
     advertised: str | None = None
     is_shared: bool = False
     is_home: bool = False
+    is_inside: bool = False
 
 
 class Transport(Protocol):

@@ -10,6 +10,7 @@ from parley.sip.timers import DEFAULT_TIMERS, Timers
 from parley.sip.transaction import ServerTransaction
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.node import SipNode
+from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.testkit.sip_handler import RecordingHandler
 from parley.testkit.sip_messages import make_response
 
@@ -27,10 +28,17 @@ class SipPeer:
         timers: Timers = DEFAULT_TIMERS,
         limits: TransportLimits = DEFAULT_LIMITS,
         client_tls: ssl.SSLContext | None = None,
+        policy: NodePolicy = DEFAULT_POLICY,
     ) -> None:
         self.handler = RecordingHandler(self._answer)
         self.node = SipNode(
-            SystemClock(), RandomIds(), self.handler, timers, limits=limits, client_tls=client_tls
+            SystemClock(),
+            RandomIds(),
+            self.handler,
+            timers,
+            limits=limits,
+            client_tls=client_tls,
+            policy=policy,
         )
 
     def _answer(self, transaction: ServerTransaction, request: Request) -> None:
@@ -46,6 +54,7 @@ class MakePeer(Protocol):
         timers: Timers = DEFAULT_TIMERS,
         limits: TransportLimits = DEFAULT_LIMITS,
         client_tls: ssl.SSLContext | None = None,
+        policy: NodePolicy = DEFAULT_POLICY,
     ) -> SipPeer:
         """Makes one more peer."""
         ...

@@ -12,6 +12,7 @@ from parley.backing.directory import TenantDirectory
 from parley.backing.factory import create_backing
 from parley.backing.settings import BackingSettings
 from parley.callmanager.app import create_app as create_callmanager
+from parley.callmanager.app import inside_of
 from parley.callmanager.settings import CallManagerSettings
 from parley.edgeproxy.app import create_app as create_edge
 from parley.edgeproxy.settings import EdgeSettings
@@ -118,7 +119,8 @@ class Platform:
     def _media(self) -> InnerRelay | OuterRelays:
         settings = self._settings
         if settings.media_relays:
-            return OuterRelays(settings.media_relays, self._ids.instance("allinone"))
+            inside = inside_of(CallManagerSettings.load(), self._clock)
+            return OuterRelays(settings.media_relays, self._ids.instance("allinone"), inside)
         relay = MediaRelaySettings.load(host=settings.host, rtp_ports=settings.rtp_ports)
         return InnerRelay(RelayService(relay, self._registry))
 

@@ -1,6 +1,7 @@
 """The self-made TLS certificate of a platform that was given none."""
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def ensure_certificate(folder: Path, names: list[str], now: datetime) -> tuple[P
     return certificate, key
 
 
-def _general_names(names: list[str]) -> list[x509.GeneralName]:
+def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
+    """Sorts names that clients use into IP addresses and DNS names."""
     found: list[x509.GeneralName] = []
     for name in names:
         try:
@@ -53,7 +55,7 @@ def _serves(certificate: Path, key: Path, names: list[str], now: datetime) -> bo
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):
         return False
     is_fresh = loaded.not_valid_before_utc <= now < loaded.not_valid_after_utc - _RENEW_BEFORE
-    return is_pair and is_fresh and set(_general_names(names)) <= set(covered)
+    return is_pair and is_fresh and set(general_names(names)) <= set(covered)
 
 
 def _make(certificate: Path, key: Path, names: list[str], now: datetime) -> None:
@@ -67,7 +69,7 @@ def _make(certificate: Path, key: Path, names: list[str], now: datetime) -> None
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + LIFETIME)
-        .add_extension(x509.SubjectAlternativeName(_general_names(names)), critical=False)
+        .add_extension(x509.SubjectAlternativeName(general_names(names)), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(private, hashes.SHA256())
     )

@@ -7,6 +7,7 @@ from parley.backing.media.direct import DirectMediaControl
 from parley.backing.media.grpc import GrpcMediaControl
 from parley.mediarelay.app import RelayService
 from parley.service.errors import StartError
+from parley.service.inside import Inside
 
 _FIRST_CONTACT_S = 10.0
 
@@ -36,8 +37,8 @@ class OuterRelays:
 
     name = "media relays"
 
-    def __init__(self, addresses: tuple[str, ...], instance_id: str) -> None:
-        self._grpc = GrpcMediaControl(addresses, instance_id)
+    def __init__(self, addresses: tuple[str, ...], instance_id: str, inside: Inside) -> None:
+        self._grpc = GrpcMediaControl(addresses, instance_id, inside=inside)
         self._addresses = addresses
         self.control: MediaControl = self._grpc
 

@@ -80,6 +80,7 @@ class AllInOneSettings(Settings):
         "PARLEY_RESTGATEWAY_",
         "PARLEY_WSIGATEWAY_",
         "PARLEY_BACKING_",
+        "PARLEY_INSIDE_",
         "PARLEY_CLUSTER_",
         "PARLEY_CACHE",
     )

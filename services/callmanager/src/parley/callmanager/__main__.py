@@ -8,7 +8,7 @@ from parley.backing.factory import create_backing
 from parley.backing.media.grpc import GrpcMediaControl
 from parley.backing.media.relay_view import RelayView
 from parley.backing.settings import BackingSettings
-from parley.callmanager.app import create_app
+from parley.callmanager.app import create_app, inside_of
 from parley.callmanager.settings import CallManagerSettings
 from parley.service.lifecycle import Service
 from parley.service.metrics import Metrics
@@ -25,6 +25,7 @@ def _services(settings: CallManagerSettings, process: Process) -> Sequence[Servi
         ids.instance(settings.name),
         view=RelayView(backing.discovery, backing.state),
         zone=settings.zone,
+        inside=inside_of(settings, clock),
     )
     media.traffic.show(Metrics(registry, "callmanager"))
     manager = create_app(settings, backing, directory, media, clock, ids, registry=registry)

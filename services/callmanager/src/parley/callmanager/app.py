@@ -15,6 +15,7 @@ from parley.callmanager.admission import PRODUCT, Admission
 from parley.callmanager.binding_news import BindingNews
 from parley.callmanager.call_services import CallServices
 from parley.callmanager.calls import Calls
+from parley.callmanager.edges import SERVICE_NAME as EDGES
 from parley.callmanager.edges import Edges
 from parley.callmanager.ending import SHUT_DOWN
 from parley.callmanager.events import CallEvents
@@ -35,6 +36,7 @@ from parley.callmanager.takeover import Takeovers
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
 from parley.service.errors import StartError
+from parley.service.inside import Inside
 from parley.service.metrics import Metrics, Registry
 from parley.service.tasks import TaskOwner
 from parley.sip.hop import Hop
@@ -43,6 +45,7 @@ from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
 from parley.siptransport.policy import NodePolicy
 
+PEERS: Final = frozenset((EDGES, SERVICE_NAME))
 SNAPSHOT_GRACE_S: Final = 3600.0
 """How long a snapshot outlives the longest call, for a sweeper to find it."""
 _RENEWALS_PER_LEASE: Final = 3.3
@@ -76,7 +79,10 @@ class CallManager:
         self.instance = InstanceId(f"{settings.name}-{ids.token(_INCARNATION_BYTES)}")
         self._settings = settings
         self._backing = backing
-        self._has_network = network is not None
+        # With edges of the same process there is nothing to prove.
+        self._inside = (
+            Inside(settings.inside, SERVICE_NAME, PEERS, clock) if network is None else None
+        )
         self._media = media
         self._clock = clock
         self._ids = ids
@@ -92,9 +98,16 @@ class CallManager:
             network=network,
             sent_by=SHARED_HOST,
             policy=NodePolicy(
-                follows=lambda request: True, reroute=self._edges.reroute, takes_cancels=True
+                follows=lambda request: True,
+                reroute=self._edges.reroute,
+                takes_cancels=True,
+                inside=self._inside,
             ),
         )
+        if self._inside is not None:
+            # No message leaves by another way, whatever a Route or a Via says.
+            for name in self.node.transports.keys() - {self._inside.transport}:
+                del self.node.transports[name]
         self.calls = Calls(metrics)
         self._peers = Peers(backing.discovery, self.node, ids, self.instance)
         ttl_s = settings.max_duration_s + SNAPSHOT_GRACE_S
@@ -205,11 +218,14 @@ class CallManager:
 
     async def _listen(self) -> Hop:
         settings = self._settings
-        if self._has_network:
+        inside = self._inside
+        if inside is None:
             return await self.node.listen(Hop("local", settings.name, 0))
-        hop = Hop("tcp", settings.host, settings.port)
+        inside.check_hosts("The call manager", settings.host, settings.advertised_host)
+        hop = Hop(inside.transport, settings.host, settings.port)
+        advertised = settings.advertised_host or None
         try:
-            return await self.node.listen(hop, advertised=settings.advertised_host or None)
+            return await self.node.listen(hop, inside.server, advertised, is_inside=True)
         except OSError as error:
             reason = error.strerror or str(error)
             raise StartError(
@@ -283,6 +299,15 @@ class CallManager:
         except TimeoutError:
             return False
         return True
+
+
+def inside_of(settings: CallManagerSettings, clock: Clock) -> Inside:
+    """Makes a call manager's proof of itself, for edges and for relays.
+
+    Raises:
+        StartError: its certificate cannot be used.
+    """
+    return Inside(settings.inside, SERVICE_NAME, PEERS, clock)
 
 
 def _version() -> str:

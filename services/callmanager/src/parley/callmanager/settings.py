@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from parley.service.inside import InsideSettings
 from parley.service.settings import CommaList, LogLevel, Settings
 
 
@@ -14,7 +15,8 @@ class CallManagerSettings(Settings):
             incarnation, its host name in a `LocalNetwork` is the name itself.
         zone: where it runs, for discovery.
         log_level: debug, info, warning, error.
-        host: local address of the TCP listener for edges; must not be reachable from outside.
+        inside: how it proves itself to edges, relays and its like (`PARLEY_INSIDE_*`).
+        host: local address of the listener for edges; must not be reachable from outside.
         advertised_host: what edges call us by when that is not `host`.
         port: of that listener; 0 picks one. In one process with the edges there is no listener.
         health_host: address of the health port; not to be reached from outside.
@@ -35,6 +37,7 @@ class CallManagerSettings(Settings):
     name: str = Field("callmanager", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
     zone: str = ""
     log_level: LogLevel = "info"
+    inside: InsideSettings = Field(default_factory=InsideSettings.load, repr=False)
     host: str = "127.0.0.1"
     advertised_host: str = ""
     port: int = Field(5080, ge=0, le=65535)

@@ -47,6 +47,7 @@ from parley.edgeproxy.token import TokenCodec
 from parley.model.errors import DomainError
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
+from parley.service.inside import Inside
 from parley.service.metrics import Metrics, Registry
 from parley.service.tasks import TaskOwner
 from parley.sip.ids import Ids
@@ -54,6 +55,8 @@ from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
 from parley.siptransport.policy import NodePolicy
 
+ROLE: Final = "edgeproxy"
+PEERS: Final = frozenset((SERVICE_NAME,))
 TICK_S: Final = 1.0
 CHECK_S: Final = 0.1
 STATE_TIMEOUT_S: Final = 5.0
@@ -88,10 +91,15 @@ class EdgeProxy:
         self._settings = settings
         self._backing = backing
         self._clock = clock
-        self._has_network = network is not None
+        # With call managers of the same process there is nothing to prove.
+        self._inside = Inside(settings.inside, ROLE, PEERS, clock) if network is None else None
         self._tasks = TaskOwner()
         self._handler = EdgeHandler()
         self._metrics = EdgeMetrics(registry)
+        is_tls = self._inside is not None and self._inside.is_tls
+        self._callmanagers = CallManagers(
+            backing.state, backing.discovery, settings.zone, transport="tls" if is_tls else None
+        )
         self.node = SipNode(
             clock,
             ids,
@@ -103,9 +111,10 @@ class EdgeProxy:
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
                 takes_cancels=True,
+                inside=self._inside,
+                is_service=lambda host, port: self._callmanagers.at(host, port) is not None,
             ),
         )
-        self._callmanagers = CallManagers(backing.state, backing.discovery, settings.zone)
         memory = BindingMemory()
         registrations = Registrations(backing.state, self._metrics, memory)
         self._repair = BindingRepair(memory, registrations, clock, self._metrics)
@@ -127,7 +136,7 @@ class EdgeProxy:
         """
         try:
             await self._refresh_callmanagers()
-            await open_listeners(self.node, self._settings, self.addresses, self._has_network)
+            await open_listeners(self.node, self._settings, self.addresses, self._inside)
             await self._announce()
         except BaseException:
             await self.aclose()
@@ -303,7 +312,7 @@ class EdgeProxy:
         address = "" if inside is None else f"{inside.transport}:{inside.host}:{inside.port}"
         self._registration = await self._backing.discovery.register(
             Instance(
-                service="edgeproxy",
+                service=ROLE,
                 id=self.instance,
                 address=address,
                 zone=self._settings.zone,

@@ -66,12 +66,16 @@ class CallManagers:
         state: holds the load reports.
         discovery: knows zones, and who comes and goes.
         zone: this edge's own; empty: none is preferred.
+        transport: the only one by which call managers are reached; None: any.
     """
 
-    def __init__(self, state: State, discovery: Discovery, zone: str = "") -> None:
+    def __init__(
+        self, state: State, discovery: Discovery, zone: str = "", *, transport: str | None = None
+    ) -> None:
         self._state = state
         self._discovery = discovery
         self._zone = zone
+        self._transport = transport
         self._live: dict[InstanceId, Candidate] = {}
         self._taking: list[Candidate] = []
         self._near: list[Candidate] = []
@@ -151,6 +155,9 @@ class CallManagers:
         return live
 
     def _view(self, live: dict[InstanceId, Candidate]) -> None:
+        if self._transport is not None:
+            # Nothing goes plain where all else is TLS, whatever a report says.
+            live = {k: one for k, one in live.items() if one.hop.transport == self._transport}
         for name, candidate in live.items():
             instance = self._listed.get(name)
             if instance is not None:

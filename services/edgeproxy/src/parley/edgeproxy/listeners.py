@@ -11,12 +11,14 @@ import ssl
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.settings import EdgeSettings
 from parley.service.errors import PortInUse, StartError
+from parley.service.inside import Inside
+from parley.service.tls import TlsFiles, server_context
 from parley.sip.hop import Hop
 from parley.siptransport.node import SipNode
 
 
 async def open_listeners(
-    node: SipNode, settings: EdgeSettings, addresses: EdgeAddresses, has_network: bool
+    node: SipNode, settings: EdgeSettings, addresses: EdgeAddresses, inside: Inside | None
 ) -> None:
     """Listens outside on UDP, TCP and TLS, then inside, and notes the addresses.
 
@@ -24,7 +26,8 @@ async def open_listeners(
         node: where.
         settings: ports and hosts.
         addresses: filled in.
-        has_network: call managers are in this process, so the inside is the local network.
+        inside: how call managers prove themselves; None: they are in this process, and the inside
+            is the local network.
 
     Raises:
         StartError: an address is taken or not ours, or the certificate cannot be used.
@@ -41,13 +44,16 @@ async def open_listeners(
         addresses.add_outside(
             await _listen(node, hop, context, advertised, is_shared=settings.shared_address)
         )
-    if has_network:
-        inside = Hop("local", settings.name.lower(), 0)
-        advertised = None
-    else:
-        inside = Hop("tcp", settings.inside_host, settings.inside_port)
-        advertised = settings.inside_advertised_host or None
-    addresses.set_inside(await _listen(node, inside, None, advertised, is_home=True))
+    if inside is None:
+        hop = Hop("local", settings.name.lower(), 0)
+        addresses.set_inside(await _listen(node, hop, None, None, is_home=True))
+        return
+    inside.check_hosts("The edge proxy", settings.inside_host, settings.inside_advertised_host)
+    hop = Hop(inside.transport, settings.inside_host, settings.inside_port)
+    advertised = settings.inside_advertised_host or None
+    addresses.set_inside(
+        await _listen(node, hop, inside.server, advertised, is_home=True, is_inside=True)
+    )
 
 
 async def _listen(
@@ -55,13 +61,11 @@ async def _listen(
     hop: Hop,
     tls: ssl.SSLContext | None,
     advertised: str | None,
-    *,
-    is_shared: bool = False,
-    is_home: bool = False,
+    **kind: bool,
 ) -> Hop:
     what = f"The edge proxy ({hop.transport.upper()})"
     try:
-        return await node.listen(hop, tls, advertised, is_shared=is_shared, is_home=is_home)
+        return await node.listen(hop, tls, advertised, **kind)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(hop.host, hop.port, what) from error
@@ -72,12 +76,4 @@ async def _listen(
 def _tls_context(settings: EdgeSettings) -> ssl.SSLContext | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise StartError(
-            f"The certificate {settings.tls_certificate} or its key cannot be used: {error}."
-        ) from error
-    return context
+    return server_context(TlsFiles(settings.tls_certificate, settings.tls_key))

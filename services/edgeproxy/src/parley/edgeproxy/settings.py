@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from parley.edgeproxy.guard import parse_networks
 from parley.edgeproxy.peers import parse_peers
+from parley.service.inside import InsideSettings
 from parley.service.settings import CommaList, LogLevel, Settings
 from parley.sip.digest import ALGORITHMS
 
@@ -46,10 +47,11 @@ class EdgeSettings(Settings):
         tcp_port: outside TCP port; 0 picks one.
         tls_port: outside TLS port, used when a certificate is given.
         tls_certificate: PEM file with the certificate and its chain.
-        tls_key: PEM file with its key.
+        tls_key: PEM file with its key; both are read again when they change.
         shared_address: other edges on this machine listen on the same addresses and ports, which
             must be fixed then; the kernel gives each phone to one of them.
-        inside_host: local address of the inside TCP listener; not to be reached from outside.
+        inside: how it proves itself to call managers (`PARLEY_INSIDE_*`).
+        inside_host: local address of the inside listener; not to be reached from outside.
         inside_advertised_host: what call managers call us by when that is not `inside_host`.
         inside_port: its port; in one process with the call manager there is no such listener.
         health_host: address of the health port; not to be reached from outside.
@@ -93,6 +95,7 @@ class EdgeSettings(Settings):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     shared_address: bool = False
+    inside: InsideSettings = Field(default_factory=InsideSettings.load, repr=False)
     inside_host: str = "127.0.0.1"
     inside_advertised_host: str = ""
     inside_port: int = Field(5070, ge=0, le=65535)

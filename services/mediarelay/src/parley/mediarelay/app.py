@@ -7,11 +7,13 @@ import asyncio
 import resource
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Final
 
 import grpc
 import structlog
 
 from parley.backing.factory import Backing
+from parley.backing.media.trust import ROLE, listen
 from parley.mediaengine import Engine, EngineError
 from parley.mediarelay.announcer import Announcer
 from parley.mediarelay.grpc_api import MediaRelayApi
@@ -25,9 +27,12 @@ from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.http import listen_tcp
 from parley.service.ids import RandomIds
+from parley.service.inside import Inside
 from parley.service.lifecycle import Service
 from parley.service.metrics import Registry
 
+CALLMANAGERS: Final = frozenset(("callmanager",))
+"""Who commands a relay."""
 _STOP_GRACE_S = 0.5
 _SHOWN = 10
 _WHAT = "The media relay's gRPC server"
@@ -150,10 +155,12 @@ class GrpcFront:
         self._relay = relay
         self._zone = settings.zone
         self._clock = clock
+        self._inside = Inside(settings.inside, ROLE, CALLMANAGERS, clock)
         self._api = MediaRelayApi(
             relay,
             clock,
             self.instance_id,
+            self._inside,
             orphan_timeout_s=settings.orphan_timeout_s,
             heartbeat_s=settings.heartbeat_s,
         )
@@ -163,12 +170,13 @@ class GrpcFront:
         """Listens.
 
         Raises:
-            StartError: the port cannot be had.
+            StartError: the port cannot be had, or others than this machine could command it.
         """
+        self._inside.check_hosts("The media relay", self.host)
         server = grpc.aio.server(options=_GRPC_OPTIONS)
         add_MediaRelayServicer_to_server(self._api, server)
         try:
-            self.port = server.add_insecure_port(_host_port(self.host, self.port))
+            self.port = listen(server, _host_port(self.host, self.port), self._inside)
         except RuntimeError as error:
             # gRPC does not say why; the same attempt by hand does.
             listen_tcp(self.host, self.port, what=_WHAT).close()

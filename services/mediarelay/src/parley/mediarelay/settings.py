@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from parley.mediarelay.net_policy import parse_networks
+from parley.service.inside import InsideSettings
 from parley.service.settings import CommaList, LogLevel, PortRange, Ports, Settings
 
 
@@ -24,6 +25,7 @@ class MediaRelaySettings(Settings):
         zone: where it runs; call managers prefer relays of their own.
         announce: registers in discovery and reports its load to shared state
             (`PARLEY_BACKING_*`); without it call managers must name its address.
+        inside: how it and the call managers prove themselves (`PARLEY_INSIDE_*`).
         host: this machine's address for RTP.
         advertised_host: the address phones are told, where NAT stands before the relay.
         allowed_networks: where media may be sent though it is refused otherwise.
@@ -52,6 +54,7 @@ class MediaRelaySettings(Settings):
     name: str = Field("mediarelay", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
     zone: str = ""
     announce: bool = False
+    inside: InsideSettings = Field(default_factory=InsideSettings.load, repr=False)
     host: str = "127.0.0.1"
     advertised_host: str = ""
     allowed_networks: Annotated[CommaList, AfterValidator(_check_networks)] = ()

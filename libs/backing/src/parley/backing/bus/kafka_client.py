@@ -93,6 +93,7 @@ def _common(options: KafkaOptions) -> dict[str, Any]:
         "bootstrap_servers": list(options.servers),
         "retry_backoff_ms": _RETRY_MS,
         "metadata_max_age_ms": _METADATA_MS,
+        **options.security.arguments(),
     }
 
 

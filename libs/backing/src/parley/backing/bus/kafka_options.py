@@ -1,23 +1,68 @@
 """What the Kafka adapter may be told, and the names that Kafka takes."""
 
 import re
-from dataclasses import dataclass
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _SERVER = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}")
 
 
+SASL_MECHANISMS: Final = ("plain", "scram-sha-256", "scram-sha-512")
+_TLS_SCHEME: Final = "kafka+tls"
+
+
+def is_tls(url: str) -> bool:
+    """Says whether a URL asks for TLS."""
+    return url.startswith(f"{_TLS_SCHEME}://")
+
+
 def servers_of(url: str) -> tuple[str, ...]:
-    """Returns the servers of `kafka://host:port,host:port`.
+    """Returns the servers of `kafka://host:port,host:port` or `kafka+tls://...`.
 
     Raises:
         ValueError: it has another form.
     """
     scheme, _, rest = url.partition("://")
     servers = tuple(part.strip() for part in rest.split(","))
-    if scheme != "kafka" or not all(_SERVER.fullmatch(server) for server in servers):
-        raise ValueError("must be kafka://host:port, more servers after commas")
+    if scheme not in ("kafka", _TLS_SCHEME) or not all(
+        _SERVER.fullmatch(server) for server in servers
+    ):
+        raise ValueError(
+            "must be kafka://host:port or kafka+tls://host:port, more servers after commas"
+        )
     return servers
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """How brokers are reached and what we show them.
+
+    Attributes:
+        tls: context of every connection; None for plain ones.
+        mechanism: of SASL, one of `SASL_MECHANISMS`; empty for none.
+        username: for SASL.
+        password: for SASL.
+    """
+
+    tls: ssl.SSLContext | None = None
+    mechanism: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns what the client library calls it."""
+        protocol = "PLAINTEXT" if self.tls is None else "SSL"
+        if not self.mechanism:
+            return {"security_protocol": protocol, "ssl_context": self.tls}
+        return {
+            "security_protocol": f"SASL_{protocol}",
+            "ssl_context": self.tls,
+            "sasl_mechanism": self.mechanism.upper(),
+            "sasl_plain_username": self.username,
+            "sasl_plain_password": self.password,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +96,7 @@ class KafkaOptions:
         retry_s: pause before the second attempt; doubles up to `max_retry_s`.
         max_retry_s: longest pause between attempts.
         drain_s: how long closing, and giving up a partition, waits for handlers.
+        security: TLS and SASL.
     """
 
     servers: tuple[str, ...]
@@ -77,6 +123,7 @@ class KafkaOptions:
     retry_s: float = 0.1
     max_retry_s: float = 5.0
     drain_s: float = 5.0
+    security: KafkaSecurity = KafkaSecurity()
 
     def full_name(self, name: str) -> str:
         """Returns a topic or group as the brokers know it.

@@ -35,6 +35,7 @@ from parley.backing.db.postgresql import (
     connect_options,
     driver_url,
     end_transaction,
+    tls_of,
 )
 from parley.backing.db.sqlite import READ_ONLY, SqliteConnector, begin_explicitly
 from parley.backing.errors import BackingUnavailable
@@ -42,6 +43,7 @@ from parley.model.errors import InvalidValue
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.ids import RandomIds
+from parley.service.tls import TlsFiles
 from parley.sip.ids import Ids
 
 READ_TIMEOUT_S = 5.0
@@ -78,6 +80,7 @@ class Database:
         source: str = "parley",
         *,
         migrates: bool = False,
+        tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
     ) -> None:
         """Takes the database's URL.
 
@@ -88,13 +91,14 @@ class Database:
             source: see above.
             migrates: brings a server's schema to this version's at the start, which takes the
                 right to change it; otherwise it is only checked. An embedded one always migrates.
+            tls: files for a URL with `sslmode=verify-full`.
         """
         self.clock = clock
         self.ids: Ids = ids or RandomIds()
         self.source = source
         self.committed = asyncio.Event()
         self.migrated = Migrated(None, None)
-        self._url = _parsed(url)
+        self._url, self._tls = tls_of(_parsed(url), tls)
         self._is_memory = self.is_sqlite and self._url.database in {None, "", ":memory:"}
         self._anchor: sqlite3.Connection | None = None
         if self._is_memory:
@@ -268,7 +272,7 @@ class Database:
         if self._connector is not None:
             options["async_creator"] = self._connector
         else:
-            options.update(connect_options())
+            options.update(connect_options(self._tls))
         engine = create_async_engine(self._url, **options)
         if self._connector is not None:
             begin_explicitly(engine)

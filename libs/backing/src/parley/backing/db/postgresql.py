@@ -5,14 +5,18 @@ client that froze or vanished would keep open, such as the lock of the outbox.
 """
 
 import asyncio
-from typing import Any
+import ssl
+from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from parley.service.tls import TlsFiles, client_context
+
 CONNECT_TIMEOUT_S = 5.0
+_CHECKED: Final = frozenset(("verify-ca", "verify-full"))
 _ROLLBACK_TIMEOUT_S = 1.0
 _ANSWER_TIMEOUT_S = 3.0
 
@@ -34,14 +38,15 @@ WAIT_FOR_LOCK = text("SELECT pg_advisory_xact_lock(:id)")
 """Takes a lock among all processes until the transaction ends, waiting for its holder."""
 
 
-def connect_options() -> dict[str, Any]:
-    """Returns the options of the engine for a PostgreSQL server."""
+def connect_options(tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """Returns the options of the engine for a PostgreSQL server; None: TLS as the URL says."""
     return {
         # A connection that died in the pool is found before it is used.
         "pool_pre_ping": True,
         "connect_args": {
             "timeout": CONNECT_TIMEOUT_S,
             "server_settings": dict(_SERVER_SETTINGS),
+            **({} if tls is None else {"ssl": tls}),
         },
     }
 
@@ -52,6 +57,22 @@ def driver_url(url: URL) -> URL:
     if mode is None:
         return url
     return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+
+
+def tls_of(url: URL, files: TlsFiles) -> tuple[URL, ssl.SSLContext | None]:
+    """Makes the TLS of a URL that wants the server's certificate checked, by the CA of `files`.
+
+    Returns:
+        The URL without what the context says now, and the context; None leaves it to the driver.
+
+    Raises:
+        StartError: the files cannot be used.
+    """
+    mode = url.query.get("ssl")
+    if mode not in _CHECKED or files.ca is None:
+        return url, None
+    context = client_context(files, checks_name=mode == "verify-full")
+    return url.difference_update_query(["ssl"]), context
 
 
 async def end_transaction(connection: AsyncConnection) -> None:

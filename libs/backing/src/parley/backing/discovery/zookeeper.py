@@ -20,6 +20,7 @@ from parley.backing.discovery.zookeeper_view import ZookeeperView
 from parley.backing.errors import BackingUnavailable
 from parley.service.ids import RandomIds
 from parley.service.tasks import TaskOwner
+from parley.service.tls import TlsFiles
 from parley.sip.ids import Ids
 
 _START_TIMEOUT_S = 3.0
@@ -33,20 +34,27 @@ class ZookeeperDiscovery:
     """Implements `Discovery` on a ZooKeeper ensemble.
 
     Args:
-        url: `zookeeper://host:port,host:port/folder`.
+        url: `zookeeper://host:port,host:port/folder`, or `zookeeper+tls://...`.
         session_s: how long a silent process stays in view; the ensemble bounds it.
         ids: makes tokens.
+        tls: files for a URL with TLS.
 
     Raises:
         ValueError: the URL cannot be understood.
     """
 
-    def __init__(self, url: str, session_s: float, ids: Ids | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        session_s: float,
+        ids: Ids | None = None,
+        tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
+    ) -> None:
         place = parse_zookeeper_url(url)
         self._ids = ids or RandomIds()
         self._writer = self._ids.token(_TOKEN_BYTES)
         self._instances_folder = f"{place.folder}/instances"
-        self._session = ZookeeperSession(place, session_s)
+        self._session = ZookeeperSession(place, session_s, tls)
         self._watches = Watches(self.instances)
         self._view = ZookeeperView(
             self._session,

@@ -29,6 +29,7 @@ from kazoo.security import CREATOR_ALL_ACL  # type: ignore[import-untyped]
 from parley.backing.discovery.zookeeper_url import ZookeeperUrl
 from parley.backing.errors import BackingError, BackingUnavailable
 from parley.service.tasks import TaskOwner
+from parley.service.tls import TlsFiles
 
 _RETRY = {"max_tries": -1, "delay": 0.1, "backoff": 1.6, "max_delay": 1.0, "max_jitter": 0.4}
 _REOPEN_PAUSE_S = 0.3
@@ -85,12 +86,19 @@ class ZookeeperSession:
     Args:
         url: the ensemble.
         session_s: after how many silent seconds the ensemble ends the session.
+        tls: files for a URL with TLS; read anew for each connection.
     """
 
-    def __init__(self, url: ZookeeperUrl, session_s: float) -> None:
+    def __init__(
+        self,
+        url: ZookeeperUrl,
+        session_s: float,
+        tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
+    ) -> None:
         self.session_s = session_s
         self.id = 0
         self._url = url
+        self._tls = tls
         self._listeners: list[SessionListener] = []
         self._connected = asyncio.Event()
         self._tasks = TaskOwner()
@@ -242,6 +250,11 @@ class ZookeeperSession:
             logger=_kazoo_logger,
             auth_data=[("digest", self._url.credentials)] if self._url.credentials else None,
             default_acl=CREATOR_ALL_ACL if self._url.credentials else None,
+            use_ssl=self._url.is_tls,
+            check_hostname=self._url.is_tls,
+            ca=self._tls.ca,
+            certfile=self._tls.certificate,
+            keyfile=self._tls.key,
         )
         client.add_listener(partial(self._heard, client))
         self._client = client

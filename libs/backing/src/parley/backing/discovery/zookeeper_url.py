@@ -1,10 +1,14 @@
-"""Addresses of a ZooKeeper ensemble: `zookeeper://name:password@host:port,host:port/folder`."""
+"""Addresses of a ZooKeeper ensemble: `zookeeper://name:password@host:port,host:port/folder`.
 
+`zookeeper+tls://...` uses TLS for every connection.
+"""
+
+import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
 DEFAULT_URL = "zookeeper://127.0.0.1:2181/parley"
-_SCHEME = "zookeeper://"
+_SCHEME = re.compile(r"zookeeper(\+tls)?://")
 _DEFAULT_PORT = "2181"
 _MAX_PORT = 65535
 
@@ -16,11 +20,13 @@ class ZookeeperUrl(NamedTuple):
         hosts: `host:port,host:port`.
         folder: the node below which everything lies, such as `/parley`.
         credentials: `name:password`, or empty.
+        is_tls: connections are TLS.
     """
 
     hosts: str
     folder: str
     credentials: str = ""
+    is_tls: bool = False
 
 
 def parse_zookeeper_url(text: str) -> ZookeeperUrl:
@@ -29,9 +35,10 @@ def parse_zookeeper_url(text: str) -> ZookeeperUrl:
     Raises:
         ValueError: it is none; the text, which may hold a password, is not repeated.
     """
-    if not text.startswith(_SCHEME):
-        raise ValueError("the discovery URL begins with zookeeper://")
-    place, _, folder = text.removeprefix(_SCHEME).partition("/")
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        raise ValueError("the discovery URL begins with zookeeper:// or zookeeper+tls://")
+    place, _, folder = text[scheme.end() :].partition("/")
     credentials, at, hosts = place.rpartition("@")
     if at and not all(credentials.partition(":")):
         raise ValueError("the discovery URL has a name and a password before the @")
@@ -40,7 +47,9 @@ def parse_zookeeper_url(text: str) -> ZookeeperUrl:
     parts = [part for part in folder.split("/") if part]
     if any(part in {".", ".."} or not part.isprintable() for part in parts):
         raise ValueError("the discovery URL names a folder that ZooKeeper cannot have")
-    return ZookeeperUrl(hosts, "/" + "/".join(parts or ["parley"]), unquote(credentials))
+    return ZookeeperUrl(
+        hosts, "/" + "/".join(parts or ["parley"]), unquote(credentials), bool(scheme[1])
+    )
 
 
 def _check_host(text: str) -> None:

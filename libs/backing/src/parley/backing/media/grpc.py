@@ -15,6 +15,7 @@ from parley.backing.media.pacing import Paced
 from parley.backing.media.relay_view import DEFAULT_CAPACITY, RelayView
 from parley.backing.media.times import DEFAULT_TIMES, MediaTimes
 from parley.backing.media.traffic import Traffic
+from parley.backing.media.trust import Dialler
 from parley.model.media import (
     CloseSession,
     Command,
@@ -25,6 +26,7 @@ from parley.model.media import (
     ReplyError,
     SessionLost,
 )
+from parley.service.inside import Inside
 from parley.service.tasks import TaskOwner
 
 # What one relay refuses another may take; only who drains is followed by one that comes.
@@ -46,6 +48,7 @@ class GrpcMediaControl:
         view: RelayView | None = None,
         zone: str = "",
         times: MediaTimes = DEFAULT_TIMES,
+        inside: Inside | None = None,
     ) -> None:
         """Prepares; `start` connects.
 
@@ -55,12 +58,14 @@ class GrpcMediaControl:
             view: follows discovery and the relays' reports; None: only the addresses above.
             zone: ours; relays in it are preferred.
             times: how long to wait for what, and the pace of bad news.
+            inside: proves us to the relays.
         """
         self._instance_id = instance_id
         self._static = tuple(addresses)
         self._view = view
         self._zone = zone
         self._times = times
+        self._dialler = Dialler(inside)
         self._changed = asyncio.Event()
         self._changes = 0
         self._links: dict[str, RelayLink] = {}
@@ -133,6 +138,7 @@ class GrpcMediaControl:
             self._on_change,
             self._times,
             self.traffic,
+            self._dialler,
         )
         self._links[address] = link
         return link

@@ -24,6 +24,7 @@ from parley.backing.media.base import MediaEventCallback, MediaUnavailable
 from parley.backing.media.convert import command_to_pb, event_from_pb, reply_from_pb
 from parley.backing.media.times import MediaTimes
 from parley.backing.media.traffic import Traffic
+from parley.backing.media.trust import Dialler
 from parley.model.media import CloseSession, Command, OpenSession, Reply, SessionLost
 from parley.rpc.media.v1 import media_pb2 as pb
 from parley.rpc.media.v1.media_pb2_grpc import MediaRelayStub
@@ -36,17 +37,6 @@ OWN_STALL_S: Final = 0.1
 """A timer of ours that is so late says that we stood still, not the relay."""
 _WORKED_S: Final = 0.5
 """A stream that ends sooner than this is opened again with back-off."""
-_OPTIONS: Final = (
-    # An attempt of its own each time, without the memory that channels share.
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.initial_reconnect_backoff_ms", 1000),
-    ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.keepalive_time_ms", 5000),
-    ("grpc.keepalive_timeout_ms", 3000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-)
 
 
 class _Silent(Exception):
@@ -79,6 +69,7 @@ class RelayLink:
         on_change: Callable[[], None],
         times: MediaTimes,
         traffic: Traffic | None = None,
+        dialler: Dialler | None = None,
     ) -> None:
         """Prepares; `run` connects.
 
@@ -90,9 +81,11 @@ class RelayLink:
             on_change: told when the relay comes, goes, or begins or ends to drain.
             times: how long to wait for what.
             traffic: counts messages, of several links if need be.
+            dialler: proves us to the relay.
         """
         self.address = address
         self.traffic = traffic or Traffic()
+        self._dialler = dialler or Dialler()
         self.is_up = False
         self.is_draining = False
         self._hello = pb.CommandBatch(instance_id=instance_id)
@@ -196,8 +189,10 @@ class RelayLink:
         """Serves one stream to its end; whether the relay ever spoke."""
         reason = "the stream was closed here"
         is_dead = was_up = False
-        async with grpc.aio.insecure_channel(self.address, options=_OPTIONS) as channel:
-            call: _Call = MediaRelayStub(channel).Control(wait_for_ready=False)
+        async with self._dialler.open(self.address) as channel:
+            call: _Call = MediaRelayStub(channel).Control(
+                wait_for_ready=False, metadata=self._dialler.metadata()
+            )
             try:
                 async with asyncio.TaskGroup() as tasks:
                     writer = tasks.create_task(self._write(call))

@@ -27,6 +27,7 @@ from parley.backing.state.redis_scripts import Script
 from parley.backing.state.redis_servers import Servers, create_servers
 from parley.backing.state.redis_url import parse_redis_url
 from parley.service.clock import Clock
+from parley.service.tls import TlsFiles
 
 _START_S = 5.0
 _OWNER_PART = 10 + 255 - 1
@@ -43,13 +44,19 @@ class RedisState:
 
     is_immediate = False
 
-    def __init__(self, url: str, clock: Clock, limits: Limits | None = None) -> None:
-        """Connects to nothing yet.
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        limits: Limits | None = None,
+        tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
+    ) -> None:
+        """Connects to nothing yet; `tls` are the files of TLS where the URL names none.
 
         Raises:
             ValueError: the URL is not one of Redis; the text names no secret.
         """
-        self._url = parse_redis_url(url)
+        self._url = parse_redis_url(url, tls)
         self._wall_s = clock.wall_s
         self._limits = limits or Limits()
         self.statistics = Statistics()

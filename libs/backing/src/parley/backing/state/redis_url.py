@@ -6,16 +6,19 @@
 * `redis+cluster://[user:password@]h1:p1,h2:p2`: some of the nodes, the others are learnt.
 
 `rediss+sentinel` and `rediss+cluster` use TLS for every connection. The query may set
-`ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs` and `ssl_check_hostname`.
+`ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile`, `ssl_cert_reqs` and `ssl_check_hostname`; files that
+it does not name are those of all backing services.
 """
 
 import enum
 import ssl
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from redis.asyncio.connection import RedisSSLContext
+from parley.service.errors import StartError
+from parley.service.tls import TlsFiles, client_context
 
 _PORTS = {"single": 6379, "sentinel": 26379, "cluster": 6379}
 _TLS_OPTIONS = {
@@ -89,8 +92,8 @@ class RedisUrl:
         return f"Redis at {places}" if self.kind is Kind.SINGLE else f"Redis Cluster at {places}"
 
 
-def parse_redis_url(url: str) -> RedisUrl:
-    """Reads a URL.
+def parse_redis_url(url: str, tls: TlsFiles = TlsFiles()) -> RedisUrl:  # noqa: B008 - immutable
+    """Reads a URL; `tls` are the files of TLS where it names none.
 
     Raises:
         ValueError: it is none of the forms above; the text names no secret.
@@ -113,7 +116,7 @@ def parse_redis_url(url: str) -> RedisUrl:
         unquote(username),
         unquote(password),
         db,
-        _tls(options) if scheme == "rediss" else None,
+        _tls(options, tls) if scheme == "rediss" else None,
     )
     sentinel_login = replace(
         login,
@@ -160,22 +163,21 @@ def _path(parts: SplitResult, kind: Kind) -> tuple[str, int]:
     return master, db
 
 
-def _tls(options: dict[str, str]) -> ssl.SSLContext:
+def _tls(options: dict[str, str], files: TlsFiles) -> ssl.SSLContext:
     requirement = options.get("ssl_cert_reqs", "required")
     if requirement not in {"none", "optional", "required"}:
         raise ValueError("ssl_cert_reqs is none, optional or required")
     check = options.get("ssl_check_hostname", "true").lower()
     if check not in {"true", "false"}:
         raise ValueError("ssl_check_hostname is true or false")
+    named = [options.get(name) for name in ("ssl_certfile", "ssl_keyfile", "ssl_ca_certs")]
+    own = [Path(text) if text else None for text in named]
+    certificate, key = own[:2] if own[0] is not None else files[:2]
     try:
-        context: ssl.SSLContext = RedisSSLContext(
-            keyfile=options.get("ssl_keyfile"),
-            certfile=options.get("ssl_certfile"),
-            cert_reqs=requirement,
-            ca_certs=options.get("ssl_ca_certs"),
-            check_hostname=check == "true",
-            min_version=ssl.TLSVersion.TLSv1_2,
-        ).get()
-    except OSError as error:
-        raise ValueError(f"the TLS files of the URL of Redis cannot be used: {error}") from error
-    return context
+        return client_context(
+            TlsFiles(certificate, key, own[2] or files.ca),
+            checks_name=check == "true",
+            verify=ssl.VerifyMode[f"CERT_{requirement.upper()}"],
+        )
+    except StartError as error:
+        raise ValueError(str(error).rstrip(".")) from error

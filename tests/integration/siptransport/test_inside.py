@@ -1,0 +1,291 @@
+"""Connections between services: who does not prove itself is not heard."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.cluster.authority import Authority
+
+from parley.service.clock import SystemClock
+from parley.service.inside import Inside, InsideSettings
+from parley.service.tls import TlsFiles, client_context
+from parley.service.tokens import TokenSigner
+from parley.sip.hop import Hop
+from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionFailed
+from parley.siptransport.policy import NodePolicy
+from parley.testkit.sip_messages import make_request
+from parley.testkit.sip_peer import MakePeer, SipPeer
+
+SECRET = "a secret of the platform"
+NOW = datetime.now(UTC)  # noqa: TID251 - the validity of real certificates
+OPTIONS = (
+    b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n"
+    b"Via: SIP/2.0/TCP 10.9.9.9:5555;branch=z9hG4bKstranger;rport\r\n"
+    b"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: raw\r\nCSeq: 1 OPTIONS\r\n"
+    b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+def issue(authority: Authority, role: str, until: datetime | None = None) -> TlsFiles:
+    return authority.issue(role, [f"{role}.parley.internal"], until)
+
+
+def tls_settings(files: TlsFiles) -> InsideSettings:
+    return InsideSettings.load(
+        tls_certificate=files.certificate, tls_key=files.key, tls_ca=files.ca
+    )
+
+
+class Pair:
+    """An edge and a call manager that talk by inside connections."""
+
+    def __init__(self, make_peer: MakePeer, settings: Callable[[str], InsideSettings]) -> None:
+        self._make_peer = make_peer
+        self._settings = settings
+        self.proofs: dict[SipPeer, Inside] = {}
+        self.manager = self.peer("callmanager", "edgeproxy")
+        self.edge = self.peer("edgeproxy", "callmanager")
+        self.hop = Hop("", "", 0)
+
+    def peer(self, role: str, other: str, settings: InsideSettings | None = None) -> SipPeer:
+        """Makes a node of a service that knows one other service."""
+        inside = Inside(settings or self._settings(role), role, (other,), SystemClock())
+        peer = self._make_peer(policy=NodePolicy(inside=inside))
+        self.proofs[peer] = inside
+        return peer
+
+    async def listen(self, peer: SipPeer) -> Hop:
+        inside = self.proofs[peer]
+        hop = Hop(inside.transport, "127.0.0.1", 0)
+        return await peer.node.listen(hop, inside.server, is_home=True, is_inside=True)
+
+    async def start(self) -> "Pair":
+        self.hop = await self.listen(self.manager)
+        return self
+
+    async def is_heard(self, peer: SipPeer) -> bool:
+        """Whether a request of a node is answered by the call manager."""
+        peer.node.send_request(make_request("OPTIONS"), self.hop)
+        async with asyncio.timeout(5):
+            event = await peer.handler.events.get()
+        assert isinstance(event, ResponseReceived | TransactionFailed)
+        return isinstance(event, ResponseReceived)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "platform", NOW)
+
+
+@pytest.fixture
+async def with_tls(make_peer: MakePeer, authority: Authority) -> Pair:
+    return await Pair(make_peer, lambda role: tls_settings(issue(authority, role))).start()
+
+
+@pytest.fixture
+async def with_token(make_peer: MakePeer) -> Pair:
+    return await Pair(make_peer, lambda role: InsideSettings.load(secret=SECRET)).start()
+
+
+@pytest.fixture(params=["tls", "token"])
+async def pair(request: pytest.FixtureRequest, make_peer: MakePeer, authority: Authority) -> Pair:
+    def settings(role: str) -> InsideSettings:
+        if request.param == "tls":
+            return tls_settings(issue(authority, role))
+        return InsideSettings.load(secret=SECRET)
+
+    return await Pair(make_peer, settings).start()
+
+
+async def answer_to(hop: Hop, data: bytes, tls: ssl.SSLContext | None = None) -> bytes:
+    """What a stranger reads until the connection ends; fails when it does not end."""
+    writer = None
+    try:
+        async with asyncio.timeout(8):
+            reader, writer = await asyncio.open_connection(hop.host, hop.port, ssl=tls)
+            writer.write(data)
+            return await reader.read()
+    except OSError:
+        return b""
+    finally:
+        if writer is not None:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+async def test_services_hear_each_other_in_both_directions(pair: Pair) -> None:
+    assert await pair.is_heard(pair.edge)
+    there = await pair.listen(pair.edge)
+
+    pair.manager.node.send_request(make_request("OPTIONS"), there)
+    await pair.manager.handler.next(RequestReceived)
+    response = await pair.manager.handler.next(ResponseReceived)
+
+    assert response.response.status == 200
+    assert pair.manager.node.counts.strangers == pair.edge.node.counts.strangers == 0
+
+
+@pytest.mark.parametrize("who", ["nobody", "another authority", "another role", "expired"])
+async def test_who_shows_no_fitting_certificate_is_not_heard(
+    who: str, with_tls: Pair, authority: Authority, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "other", NOW)
+    files = {
+        "nobody": TlsFiles(ca=authority.ca),
+        "another authority": issue(other, "edgeproxy")._replace(ca=authority.ca),
+        "another role": issue(authority, "restgateway"),
+        "expired": issue(authority, "edgeproxy", NOW - timedelta(seconds=1)),
+    }[who]
+
+    answer = await answer_to(with_tls.hop, OPTIONS, client_context(files, checks_name=False))
+
+    assert answer == b""
+    assert with_tls.manager.node.counts.received == 0
+    assert with_tls.manager.node.counts.malformed == 0
+
+
+async def test_plain_text_at_a_tls_listener_is_not_heard(with_tls: Pair) -> None:
+    # What comes back is a TLS alert at most.
+    assert b"SIP" not in await answer_to(with_tls.hop, OPTIONS)
+    assert with_tls.manager.node.counts.received == 0
+
+
+@pytest.mark.parametrize("role", ["callmanager", "mediarelay"])
+async def test_service_does_not_talk_to_what_is_not_its_peer(
+    role: str, with_tls: Pair, authority: Authority, tmp_path: Path
+) -> None:
+    own = role == "callmanager"
+    signer = Authority(tmp_path / "other", NOW) if own else authority
+    files = issue(signer, role)._replace(ca=authority.ca)
+    impostor = with_tls.peer(role, "edgeproxy", tls_settings(files))
+    with_tls.hop = await with_tls.listen(impostor)
+
+    assert not await with_tls.is_heard(with_tls.edge)
+    assert impostor.node.counts.received == 0
+
+
+async def test_connection_lives_on_when_certificates_are_replaced(
+    with_tls: Pair, authority: Authority
+) -> None:
+    assert await with_tls.is_heard(with_tls.edge)
+    first = await with_tls.manager.handler.next(RequestReceived)
+
+    issue(authority, "edgeproxy")
+    issue(authority, "callmanager")
+    assert await with_tls.is_heard(with_tls.edge)
+    second = await with_tls.manager.handler.next(RequestReceived)
+    newcomer = with_tls.peer("edgeproxy", "callmanager")
+
+    assert first.request.source == second.request.source
+    assert with_tls.edge.node.counts.flows_closed == 0
+    assert await with_tls.is_heard(newcomer)
+
+
+async def test_renewed_certificate_outlives_the_one_that_expired(
+    make_peer: MakePeer, authority: Authority
+) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=3)  # noqa: TID251 - as above
+    pair = await Pair(make_peer, lambda role: tls_settings(issue(authority, role, soon))).start()
+    assert await pair.is_heard(pair.edge)
+    stale = client_context(authority.issue("stale", ["edgeproxy.parley.internal"], soon))
+    stale_now = stale.current()
+    issue(authority, "edgeproxy")
+    issue(authority, "callmanager")
+    async with asyncio.timeout(5):
+        while datetime.now(UTC) <= soon:  # noqa: TID251, ASYNC110 - a certificate expires
+            await asyncio.sleep(0.1)
+
+    newcomer = pair.peer("edgeproxy", "callmanager", pair.proofs[pair.edge]._settings)
+
+    assert await pair.is_heard(pair.edge)
+    assert pair.edge.node.counts.flows_closed == 0
+    assert await pair.is_heard(newcomer)
+    stale_now.check_hostname = False
+    received = pair.manager.node.counts.received
+    assert await answer_to(pair.hop, OPTIONS, stale_now) == b""
+    assert pair.manager.node.counts.received == received
+
+
+def greeting(pair: Pair, secret: str = SECRET, role: str = "edgeproxy", port: int = 0) -> bytes:
+    signer = TokenSigner((secret.encode(),), role, SystemClock())
+    return f"PARLEY/1 {signer.sign(f'127.0.0.1:{port or pair.hop.port}')}\r\n".encode()
+
+
+async def test_who_shows_no_fitting_token_is_not_heard(with_token: Pair) -> None:
+    wrong = {
+        "none": b"",
+        "another secret": greeting(with_token, secret="another secret of somebody"),
+        "another role": greeting(with_token, role="mediarelay"),
+        "another address": greeting(with_token, port=9),
+        "endless": b"PARLEY/1 " + b"x" * 100_000,
+        "binary": bytes(range(128, 256)) + b"\r\n",
+    }
+    for data in wrong.values():
+        assert await answer_to(with_token.hop, data + OPTIONS) == b""
+
+    counts = with_token.manager.node.counts
+    assert (counts.received, counts.malformed, counts.strangers) == (0, 0, len(wrong))
+
+
+async def test_token_that_was_overheard_serves_nobody_again(with_token: Pair) -> None:
+    overheard = greeting(with_token)
+    reader, writer = await asyncio.open_connection(with_token.hop.host, with_token.hop.port)
+    writer.write(overheard + OPTIONS)
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"SIP/2.0 200")
+    received = with_token.manager.node.counts.received
+
+    assert await answer_to(with_token.hop, overheard + OPTIONS) == b""
+
+    assert with_token.manager.node.counts.received == received
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_token_is_taken_however_the_host_is_written(make_peer: MakePeer) -> None:
+    pair = Pair(make_peer, lambda role: InsideSettings.load(secret=SECRET))
+    pair.hop = await pair.manager.node.listen(
+        Hop("tcp", "127.0.0.1", 0), advertised="LocalHost", is_inside=True
+    )
+    pair.hop = pair.hop._replace(host="localhost")
+
+    assert await pair.is_heard(pair.edge)
+
+
+async def test_greeting_may_come_in_pieces(with_token: Pair) -> None:
+    reader, writer = await asyncio.open_connection(with_token.hop.host, with_token.hop.port)
+    for byte in greeting(with_token) + OPTIONS:
+        writer.write(bytes((byte,)))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"SIP/2.0 200")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_many_that_say_nothing_do_not_keep_a_service_out(with_token: Pair) -> None:
+    address = (with_token.hop.host, with_token.hop.port)
+    with ExitStack() as silent:
+        for _ in range(300):
+            silent.enter_context(socket.create_connection(address, 5))
+
+        assert await with_token.is_heard(with_token.edge)
+
+        assert with_token.manager.node.counts.strangers >= 300 - 256
+
+
+async def test_connection_that_an_edge_opens_never_passes_for_the_inside(
+    with_tls: Pair,
+) -> None:
+    await with_tls.listen(with_tls.edge)
+    with_tls.edge.node.send_request(make_request("OPTIONS"), with_tls.hop)
+    await with_tls.manager.handler.next(RequestReceived)
+    response = await with_tls.edge.handler.next(ResponseReceived)
+
+    assert response.response.listener == Hop("tls", "", 0)
