@@ -204,6 +204,32 @@ async def test_a_stream_without_content_length_is_answered_and_closed(
     assert (await peer.handler.next(Hop)).transport == "tcp"
 
 
+async def test_what_is_buffered_behind_a_lost_connection_is_not_answered_elsewhere(
+    make_peer: MakePeer,
+) -> None:
+    peer = make_peer(limits=TransportLimits(write_buffer_bytes=4096))
+    hop = await peer.node.listen(TCP)
+    with socket.create_server(("127.0.0.1", 0)) as third:
+        via = f"SIP/2.0/TCP 127.0.0.1:{third.getsockname()[1]};branch=z9hG4bKraw;x={'y' * 3000}"
+        bad = (OPTIONS % 1).replace(b"CSeq: 1 OPTIONS", b"CSeq: 1 BYE")
+        bad = bad.replace(b"SIP/2.0/TCP 10.9.9.9:5555;branch=z9hG4bKraw1;rport", via.encode())
+        phone = socket.socket()
+        phone.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        phone.setblocking(False)
+        with phone, suppress(OSError):
+            await asyncio.get_running_loop().sock_connect(phone, (hop.host, hop.port))
+            async with asyncio.timeout(20):
+                while peer.handler.events.empty():
+                    await asyncio.get_running_loop().sock_sendall(phone, bad * 100)
+        assert (await peer.handler.next(Hop)).transport == "tcp"
+        answered = peer.node.counts.sent
+        await _until(lambda: not peer.node.transports["tcp"].connection_count)
+        third.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            third.accept()
+        assert peer.node.counts.sent == answered
+
+
 async def test_binary_garbage_closes_the_connection(make_peer: MakePeer) -> None:
     peer = make_peer()
     hop = await peer.node.listen(TCP)

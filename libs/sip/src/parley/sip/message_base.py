@@ -34,7 +34,8 @@ class Message(HeaderLines):
 
     Attributes:
         source: set by the transport: where it came from, flow included.
-        listener: set by the transport: our socket that it arrived on.
+        listener: set by the transport: our socket that it arrived on. Of a response that a server
+            transaction sends: the one that its request arrived on.
     """
 
     __slots__ = ("listener", "source")

@@ -62,6 +62,7 @@ class ServerTransaction(Transaction):
 
     def _transmit(self, response: Response, now: float) -> None:
         self.response = response
+        response.listener = self.request.listener
         if response.status >= 200 and not self.is_invite:
             # What remains to be done for half a minute (timer J) is to repeat the response: most
             # of the memory of a busy registrar would be requests that nobody reads again.

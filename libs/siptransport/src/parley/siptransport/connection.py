@@ -113,21 +113,22 @@ class StreamConnection(asyncio.Protocol):
 
     def _read_messages(self) -> int:
         """Hands on what is complete; returns how much that was, keep-alives included."""
-        sink = self._owner.sink
+        sink, transport = self._owner.sink, self._transport
         found = 0
-        while True:
+        # An answer may have ended the connection; nobody is left then for what else was buffered.
+        while transport is not None and not transport.is_closing():
             try:
                 message = self._framer.next_message()
             except FramingError as error:
                 sink.receive_malformed(error, self.flow, self.listener)
                 if not error.can_continue:
                     self.close()
-                    return found
                 continue
             if message is None:
-                return found
+                break
             found += 1
             if message is KeepAlive.PING:
                 self.write(_LINE_END)
             elif not isinstance(message, KeepAlive):
                 sink.receive(message, self.flow, self.listener)
+        return found

@@ -9,6 +9,7 @@ but events that they cause come in a later turn of the loop: a handler is never 
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import structlog
 
@@ -29,6 +30,7 @@ from parley.sip.transaction import (
     TransactionLayer,
 )
 from parley.sip.transaction_key import MAGIC_COOKIE
+from parley.siptransport.deadline import DeadlineTimer
 from parley.siptransport.handler import SipHandler, dispatch_table
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.local import LocalNetwork, LocalTransport, is_addressed
@@ -42,8 +44,6 @@ from parley.siptransport.vias import Vias
 _logger = structlog.stdlib.get_logger(__name__)
 
 _SWEEP_S = 5.0
-# Deadlines this close to the armed timer share its wake-up; SIP timers are rough anyway.
-_COALESCE_S = 0.01
 
 
 class SipNode:
@@ -109,8 +109,7 @@ class SipNode:
         self._dispatch = dispatch_table(handler)
         self._is_pumping = False
         self._is_pump_due = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = float("inf")
+        self._timer = DeadlineTimer(clock, self._handle_timeout)
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -186,7 +185,11 @@ class SipNode:
         Raises:
             RemoteProtocolError: the topmost Via cannot be used.
         """
-        return self.layer.adopt(request, self._clock.now())
+        transaction = self.layer.adopt(request, self._clock.now())
+        if request.listener is None:
+            transport = self.transports.get(transaction.hop.transport)
+            request.listener = transport.sent_by(transaction.hop) if transport else None
+        return transaction
 
     def redeliver(self, response: Response) -> bool:
         """Feeds a stray response again, after its client transaction was made.
@@ -239,10 +242,10 @@ class SipNode:
     async def aclose(self) -> None:
         """Closes all sockets and timers; no event comes any more."""
         self._is_closed = True
-        for handle in (self._timer, self._sweeper):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._sweeper = None
+        self._timer.cancel()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
         for transport in self.transports.values():
             await transport.aclose()
         self._publish()
@@ -273,20 +276,27 @@ class SipNode:
         request = error.request
         if request is None or request.method == "ACK":
             return
-        request.source = source
+        with suppress(ProtocolError):  # its Via may be anything; it is repeated as it is then
+            request.stamp_via(source.host, source.port)
         response = response_to(request, error.status, to_tag=self._ids.token())
-        # Such a request's Via may be anything; its source is certain.
         self._send(response, source)
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""
-        if isinstance(message, Response) and hop.transport != "udp" and not self._is_closed:
-            other = self._reroute(message, hop)
-            if other is not None and other.transport == hop.transport:
-                self.transports[other.transport].send(message, other)
-                return
+        if isinstance(message, Response) and self._is_rerouted(message, hop):
+            return
         self.counts.send_failures += 1
         self.layer.message_failed(message, self._clock.now())
+
+    def _is_rerouted(self, response: Response, failed: Hop) -> bool:
+        # Without the listener of its request nobody can say whose the Via is.
+        if response.listener is None or failed.transport == "udp" or self._is_closed:
+            return False
+        other = self._reroute(response, failed)
+        if other is None or other.transport != failed.transport:
+            return False
+        self.transports[other.transport].send(response, other)
+        return True
 
     def flow_closed(self, flow: Hop, alias: Hop) -> None:
         """Fails what waited for this connection and tells the owner."""
@@ -301,7 +311,7 @@ class SipNode:
     def flush(self) -> None:
         """Handles what the reports caused and arms the timer."""
         self._pump()
-        self._arm()
+        self._timer.arm(self.layer.next_timeout())
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -315,7 +325,7 @@ class SipNode:
         if layer.has_events and not self._is_pump_due:
             self._is_pump_due = True
             asyncio.get_running_loop().call_soon(self._pump_later)
-        self._arm()
+        self._timer.arm(self.layer.next_timeout())
 
     def _pump_later(self) -> None:
         self._is_pump_due = False
@@ -370,20 +380,8 @@ class SipNode:
         self.counts.sent += 1
         transport.send(message, hop)
 
-    def _arm(self) -> None:
-        due = self.layer.next_timeout()
-        if due is None or due >= self._timer_due - _COALESCE_S or self._is_closed:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = due
-        delay = max(0.0, due - self._clock.now())
-        self._timer = asyncio.get_running_loop().call_later(delay, self._handle_timer)
-
-    def _handle_timer(self) -> None:
-        self._timer = None
-        self._timer_due = float("inf")
-        self.layer.handle_timeout(self._clock.now() + _COALESCE_S)
+    def _handle_timeout(self, now: float) -> None:
+        self.layer.handle_timeout(now)
         self.flush()
 
     def _sweep(self) -> None:

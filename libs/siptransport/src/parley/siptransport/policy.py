@@ -10,7 +10,10 @@ from parley.sip.transaction import fallback_hop
 
 
 def by_via(response: Response, failed: Hop) -> Hop | None:
-    """Returns the other way a response may go: its Via's, when its connection is gone (18.2.2)."""
+    """Returns the other way a response may go: its Via's, when its connection is gone (18.2.2).
+
+    The Via was stamped when its request came in, so that it leads to the request's source address.
+    """
     return fallback_hop(response) if failed.flow else None
 
 
@@ -24,10 +27,10 @@ class NodePolicy:
             `SipNode.send`. None: all are admitted.
         follows: asked about a retransmission that came by another flow than the request; True
             moves the way back of the responses to this flow. None: the way back stays.
-        reroute: asked with a response that could not be sent over a stream and the hop that
-            failed; returns another hop of the same transport, or None when there is none: then
-            the transaction fails. It is asked again when that hop fails too, and has to come to an
-            end.
+        reroute: asked with a response of a server transaction that could not be sent over a stream
+            (its `listener` tells where the request came in) and the hop that failed; returns
+            another hop of the same transport, or None when there is none: then the transaction
+            fails. It is asked again when that hop fails too, and has to come to an end.
         takes_cancels: a CANCEL whose request is not known here comes to `on_request` as any other
             request, once it is admitted, for the owner may find who knows it. False: it is
             answered with 481.
