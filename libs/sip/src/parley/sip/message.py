@@ -203,6 +203,7 @@ def parse_message(data: bytes) -> Request | Response:
     Raises:
         ParseError: nothing usable; carries the request when that can be answered.
     """
+    received_bytes = len(data)
     if data[:2] == b"\r\n":
         data = data.lstrip(b"\r\n")
     end = data.find(b"\r\n\r\n")
@@ -216,6 +217,7 @@ def parse_message(data: bytes) -> Request | Response:
             raise ParseError("body is shorter than Content-Length", 400, answerable(message))
         body = body[:length]
     message.body = body
+    message.received_bytes = received_bytes
     return message
 
 
@@ -270,6 +272,7 @@ def _new_request(line: RequestLine, names: list[str], lines: list[str]) -> Reque
     request._lines = lines
     request._typed = {}
     request._wire = request._uri = request.source = request.listener = None
+    request.received_bytes = 0
     request._body = b""
     return request
 

@@ -19,6 +19,7 @@ from parley.sip.errors import LocalProtocolError, ParseError, ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
+from parley.sip.stateless import stateless_tag
 from parley.sip.transaction import (
     DEFAULT_TIMERS,
     ClientTransaction,
@@ -206,6 +207,15 @@ class SipNode:
         self.layer.send_response(transaction, response, self._clock.now())
         self._after_call()
 
+    def respond_statelessly(self, transaction: ServerTransaction, response: Response) -> None:
+        """Answers a request whose sender proved nothing: once, and keeps nothing of it (8.2.7).
+
+        Over UDP nothing is sent that is longer than three times the request. `to_tag` is to be
+        that of `stateless_tag`; the ACK comes to `on_ack`.
+        """
+        self.layer.send_statelessly(transaction, response)
+        self._after_call()
+
     def respond_until_ack(
         self, transaction: ServerTransaction, response: Response
     ) -> Reliable2xx | None:
@@ -278,7 +288,7 @@ class SipNode:
             return
         with suppress(ProtocolError):  # its Via may be anything; it is repeated as it is then
             request.stamp_via(source.host, source.port)
-        response = response_to(request, error.status, to_tag=self._ids.token())
+        response = response_to(request, error.status, to_tag=stateless_tag(request))
         self._send(response, source)
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
@@ -354,9 +364,9 @@ class SipNode:
         except Exception:  # handler root: one bad message must not stop the socket
             self.counts.handler_errors += 1
             _logger.exception("sip handler raised", event_type=type(event).__name__)
-            if isinstance(event, RequestReceived) and not event.transaction.is_answered:
-                response = response_to(event.request, 500, to_tag=self._ids.token())
-                self.layer.send_response(event.transaction, response, self._clock.now())
+            if isinstance(event, RequestReceived):
+                response = response_to(event.request, 500, to_tag=stateless_tag(event.request))
+                self.layer.send_statelessly(event.transaction, response)
 
     def _guard(self, callback: Callable[[Hop], None], flow: Hop) -> None:
         try:

@@ -27,6 +27,7 @@ from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, parse_networks
 from parley.edgeproxy.inside import InsideRequests
+from parley.edgeproxy.known_sources import KnownSources
 from parley.edgeproxy.listeners import open_listeners
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.outside import OutsideParts, OutsideRequests
@@ -34,6 +35,7 @@ from parley.edgeproxy.peers import TrustedPeers
 from parley.edgeproxy.proxy import Proxy
 from parley.edgeproxy.registrar import RegistrarLimits
 from parley.edgeproxy.registration import RegisterRequests
+from parley.edgeproxy.room import Room
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.settings import EdgeSettings
 from parley.edgeproxy.sip_handlers import EdgeHandler, EdgeParts
@@ -212,11 +214,14 @@ class EdgeProxy:
             ids=ids,
             metrics=metrics,
         )
+        peers = TrustedPeers(settings.trusted_peers)
+        known = KnownSources(peers.hosts, clock)
         registers = RegisterRequests(
             sender=self.node,
             authenticator=authenticator,
             registrations=registrations,
             events=events,
+            known=known,
             routes=routes,
             addresses=addresses,
             limits=RegistrarLimits(
@@ -233,7 +238,8 @@ class EdgeProxy:
                 addresses,
                 authenticator,
                 tenants,
-                TrustedPeers(settings.trusted_peers),
+                peers,
+                known,
                 derivation,
                 metrics,
             )
@@ -261,6 +267,7 @@ class EdgeProxy:
             registers=registers,
             addresses=addresses,
             limiter=limiter,
+            room=Room(self.node.layer, self._tasks, known, settings.max_transactions),
             avalanche=Avalanche(settings.register_rate, settings.register_burst),
             strays=strays,
             stray_cancels=self._stray_cancels,

@@ -22,6 +22,7 @@ from parley.edgeproxy.borders import (
 )
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding
+from parley.edgeproxy.known_sources import KnownSources
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.peers import TrustedPeers
 from parley.edgeproxy.proxy import Proxy
@@ -70,6 +71,7 @@ class OutsideParts:
     authenticator: Authenticator
     tenants: Tenants
     peers: TrustedPeers
+    known: KnownSources
     derivation: Derivation
     metrics: EdgeMetrics
 
@@ -84,6 +86,7 @@ class OutsideRequests:
         self._authenticator = parts.authenticator
         self._tenants = parts.tenants
         self._peers = parts.peers
+        self._known = parts.known
         self._derivation = parts.derivation
         self._metrics = parts.metrics
 
@@ -97,13 +100,14 @@ class OutsideRequests:
         token = self._dialog_token(outgoing)
         if token is None:
             self._metrics.refused["no_token"].inc()
-            self._proxy.respond(transaction, 481)
+            self._proxy.refuse(transaction, 481)
             return
         status = self._preliminary_status(request, outgoing)
         if status is not None:
             self._refuse(transaction, request, status)
             return
         self._enter_dialog(outgoing, request, token)
+        self._known.note(_source_of(request))
         forwarding = Forwarding(
             transaction, is_inward=True, call_id=token.call_id, owner=token.owner
         )
@@ -111,6 +115,8 @@ class OutsideRequests:
 
     def on_ack(self, request: Request) -> None:
         """Forwards the ACK to a 2xx; one without a valid token is dropped."""
+        if not request.has("route"):
+            return  # to a challenge or a refusal: of that nothing was kept
         outgoing = request.copy()
         token = self._dialog_token(outgoing)
         if token is None:
@@ -121,7 +127,7 @@ class OutsideRequests:
 
     def on_options(self, transaction: ServerTransaction) -> None:
         """Tells what we can do; the same whoever asks and whoever is asked about."""
-        self._proxy.respond(
+        self._proxy.refuse(
             transaction,
             200,
             headers=(("allow", ALLOW), ("accept", ACCEPT), ("supported", SUPPORTED)),
@@ -148,12 +154,14 @@ class OutsideRequests:
             self._refuse(transaction, request, status)
             return
         caller = await self._identify(request)
+        if not isinstance(caller, Answer):
+            self._known.note(_source_of(request))
         if isinstance(caller, Caller | PeerCaller) and request.method == "INVITE":
             await self._proxy.look_for_callmanagers()
         if transaction.is_answered:
             return  # cancelled while we looked something up
         if isinstance(caller, Answer):
-            self._proxy.respond(transaction, caller.status, caller.reason, caller.headers)
+            self._proxy.refuse(transaction, caller.status, caller.reason, caller.headers)
         elif request.method != "INVITE":
             status = _UNSERVED.get(request.method, _UNKNOWN_METHOD)
             headers = () if status == 481 else (("allow", ALLOW),)
@@ -225,7 +233,7 @@ class OutsideRequests:
         headers: tuple[tuple[str, str], ...] = ()
         if status == 420:
             headers = (("unsupported", ", ".join(request.values("proxy-require"))),)
-        self._proxy.respond(transaction, status, headers=headers)
+        self._proxy.refuse(transaction, status, headers=headers)
 
 
 @dataclass(frozen=True, slots=True)

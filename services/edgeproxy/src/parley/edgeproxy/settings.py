@@ -65,6 +65,8 @@ class EdgeSettings(Settings):
         source_rate: requests a second that one address may keep up; 0: no limit.
         source_burst: requests that it may send at once.
         unlimited_sources: networks without that limit.
+        max_transactions: requests from outside that are remembered at once. Above half of it only
+            senders get one from whose address somebody proved himself lately.
         register_rate: registrations a second, of all phones together, that are let through for
             long, challenges aside; the rest gets 503 and comes again, spread over some seconds.
             0: no limit.
@@ -108,6 +110,7 @@ class EdgeSettings(Settings):
         "127.0.0.0/8",
         "::1/128",
     )
+    max_transactions: int = Field(400_000, ge=2)
     register_rate: float = Field(5000.0, ge=0)
     register_burst: float = Field(10000.0, ge=1)
     drain_rate: float = Field(500.0, gt=0)

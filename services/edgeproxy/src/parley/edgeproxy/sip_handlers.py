@@ -23,6 +23,7 @@ from parley.edgeproxy.outside import OutsideRequests
 from parley.edgeproxy.proxy import RETRY_AFTER_S, Proxy
 from parley.edgeproxy.raw_text import make_response_text, make_text
 from parley.edgeproxy.registration import RegisterRequests
+from parley.edgeproxy.room import Room
 from parley.edgeproxy.stray_cancels import Search, StrayCancels
 from parley.edgeproxy.strays import Strays
 from parley.model.errors import DomainError
@@ -31,6 +32,7 @@ from parley.service.tasks import TaskOwner
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Message, Request, Response, response_to
+from parley.sip.stateless import stateless_tag
 from parley.sip.transaction import (
     ClientTransaction,
     FailureCause,
@@ -39,9 +41,6 @@ from parley.sip.transaction import (
 )
 
 _logger = structlog.stdlib.get_logger(__name__)
-
-MAX_WAITING: Final = 2000
-"""Requests that wait for shared state; more come when it is slower than the phones."""
 
 _TRY_LATER: Final = (("retry-after", RETRY_AFTER_S),)
 
@@ -56,6 +55,7 @@ class EdgeParts:
     registers: RegisterRequests
     addresses: EdgeAddresses
     limiter: SourceLimiter
+    room: Room
     avalanche: Avalanche
     strays: Strays
     stray_cancels: StrayCancels
@@ -83,6 +83,7 @@ class EdgeHandler:
         self._registers = parts.registers
         self._addresses = parts.addresses
         self._limiter = parts.limiter
+        self._room = parts.room
         self._avalanche = parts.avalanche
         self._strays = parts.strays
         self._stray_cancels = parts.stray_cancels
@@ -96,13 +97,23 @@ class EdgeHandler:
         Silence for what a forged source could make us amplify; an INVITE is told, for a phone that
         calls too often should hear why it fails.
         """
-        if self._is_inside(request) or self._is_admitted(request):
+        if self._is_inside(request):
             return True
-        self._metrics.refused["rate"].inc()
-        if request.method == "INVITE":
-            response = response_to(request, 503, headers=_TRY_LATER)
-            self._sender.send(response, response_hop(request))
-        return False
+        source = request.source
+        if source is None:
+            return False
+        if not self._limiter.admit(source.host, self._clock.now()):
+            self._metrics.refused["rate"].inc()
+            if request.method == "INVITE":
+                response = response_to(
+                    request, 503, to_tag=stateless_tag(request), headers=_TRY_LATER
+                )
+                self._sender.send(response, response_hop(request))
+            return False
+        if not self._room.admits(source.host):
+            self._metrics.refused["room"].inc()
+            return False
+        return True
 
     def follows(self, request: Request) -> bool:
         """Implements `NodePolicy.follows`: a call manager's successor gets the responses."""
@@ -131,11 +142,12 @@ class EdgeHandler:
             elif method == "OPTIONS" and self._outside.is_for_us(request):
                 self._outside.on_options(transaction)
             elif self.is_refusing and method == "INVITE":
-                self._proxy.respond(transaction, 503, "Draining", _TRY_LATER)
+                self._proxy.refuse(transaction, 503, "Draining", _TRY_LATER)
             else:
                 self._run(transaction, self._outside.on_new_request(transaction, request))
         except RemoteProtocolError as error:
-            self._proxy.respond(transaction, error.status)
+            answer = self._proxy.respond if self._is_inside(request) else self._proxy.refuse
+            answer(transaction, error.status)
 
     def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
         """Takes the CANCEL of an INVITE that came here."""
@@ -202,10 +214,10 @@ class EdgeHandler:
             return
         self._metrics.refused["avalanche"].inc()
         pause = retry_after(request.call_id)
-        self._proxy.respond(transaction, 503, None, (("retry-after", pause),))
+        self._proxy.refuse(transaction, 503, None, (("retry-after", pause),))
 
     def _has_room(self) -> bool:
-        return len(self._tasks) < MAX_WAITING and self._avalanche.admit(self._clock.now())
+        return self._room.has_place_to_wait and self._avalanche.admit(self._clock.now())
 
     def _run(self, transaction: ServerTransaction, work: Coroutine[Any, Any, None]) -> None:
         run_eagerly(self._answered(transaction, work), self._tasks, "sip request")
@@ -216,14 +228,14 @@ class EdgeHandler:
         try:
             await work
         except RemoteProtocolError as error:
-            self._proxy.respond(transaction, error.status)
+            self._proxy.refuse(transaction, error.status)
         except BackingError as error:
             self._metrics.state_errors.inc()
             _logger.warning("backing service failed", reason=repr(error))
             pause = retry_after(transaction.request.call_id)
-            self._proxy.respond(transaction, 503, None, (("retry-after", pause),))
+            self._proxy.refuse(transaction, 503, None, (("retry-after", pause),))
         except DomainError as error:
-            self._proxy.respond(transaction, error.sip_status, None, _TRY_LATER)
+            self._proxy.refuse(transaction, error.sip_status, None, _TRY_LATER)
         except Exception:
             _logger.exception("request crashed", method=transaction.request.method)
-            self._proxy.respond(transaction, 500)
+            self._proxy.refuse(transaction, 500)

@@ -1,0 +1,115 @@
+"""What an edge spends on senders who have proved nothing."""
+
+import asyncio
+import re
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.edgeproxy.conftest import World
+
+    from parley.edgeproxy.app import EdgeProxy
+
+DOMAIN = "demo.test"
+
+
+class Stranger:
+    """A UDP socket on an address of its own."""
+
+    def __init__(self, edge: "EdgeProxy", host: str = "127.0.0.9") -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((host, 0))
+        self._socket.setblocking(False)
+        self._to = edge.addresses.outside["udp"]
+        self.address = "{}:{}".format(*self._socket.getsockname())
+
+    def send(self, data: str | bytes) -> int:
+        """Sends one datagram; returns its length."""
+        raw = data.encode() if isinstance(data, str) else data
+        return self._socket.sendto(raw, (self._to.host, self._to.port))
+
+    async def receive(self) -> bytes:
+        """The next datagram."""
+        async with asyncio.timeout(5):
+            return await asyncio.get_running_loop().sock_recv(self._socket, 65535)
+
+    async def hear(self) -> int:
+        """The status of the next response."""
+        return int((await self.receive()).split()[1])
+
+    async def hears_nothing_before(self, marker: str) -> bool:
+        """Whether the answer to a last request comes before any other."""
+        self.send(request("OPTIONS", f"sip:{DOMAIN}", self, call_id=marker))
+        return marker.encode() in await self.receive()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def request(
+    method: str,
+    uri: str,
+    stranger: Stranger,
+    *,
+    extra: str = "",
+    call_id: str = "c1",
+    tag: str = "",
+) -> str:
+    """A short request."""
+    return (
+        f"{method} {uri} SIP/2.0\r\n"
+        f"Via: SIP/2.0/UDP {stranger.address};branch=z9hG4bK{call_id};rport\r\n"
+        f"From: <sip:1001@{DOMAIN}>;tag=1\r\nTo: <sip:1001@{DOMAIN}>{tag}\r\n"
+        f"Call-ID: {call_id}\r\nCSeq: 1 {method}\r\n{extra}\r\n"
+    )
+
+
+REFUSED = {
+    "challenge of a call": ("INVITE", f"sip:1002@{DOMAIN}", "", "", 407),
+    "challenge of a registration": ("REGISTER", f"sip:{DOMAIN}", "", "", 401),
+    "capabilities": ("OPTIONS", f"sip:{DOMAIN}", "", "", 200),
+    "no such dialog": ("BYE", f"sip:1002@{DOMAIN}", "", ";tag=2", 481),
+    "too many hops": ("INVITE", f"sip:1002@{DOMAIN}", "Max-Forwards: 0\r\n", "", 483),
+    "an extension of the proxy": ("INVITE", f"sip:1002@{DOMAIN}", "Proxy-Require: x\r\n", "", 420),
+    "an extension of the registrar": ("REGISTER", f"sip:{DOMAIN}", "Require: x\r\n", "", 420),
+    "a method nobody knows": ("FROB", f"sip:1002@{DOMAIN}", "", "", 407),
+    "a scheme nobody knows": ("INVITE", "isbn:2983792873", "", "", 416),
+    "bytes that are no text": ("INVITE", "sip:%ff@demo.test", "", "", 400),
+    "malformed credentials": ("REGISTER", f"sip:{DOMAIN}", "Authorization: Digest x\r\n", "", 400),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED.keys())
+async def test_who_proved_nothing_is_answered_once_and_forgotten(
+    world: "World", case: tuple[str, str, str, str, int]
+) -> None:
+    method, uri, extra, tag, status = case
+    edge = await world.edge()
+    stranger = Stranger(edge)
+    text = request(method, uri, stranger, extra=extra, tag=tag)
+    answers = []
+    for _ in range(2):
+        sent = stranger.send(text)
+        answers.append(await stranger.receive())
+        assert int(answers[-1].split()[1]) == status
+        assert len(answers[-1]) <= 3 * sent
+        assert edge.node.layer.server_count == 0
+
+    tags = {re.search(rb"\nTo:.*;tag=(\S+)", answer) for answer in answers}
+    assert len({match and match[1] for match in tags}) == 1  # 8.2.7
+    stranger.close()
+
+
+async def test_the_ack_to_a_challenge_is_swallowed(world: "World") -> None:
+    edge = await world.edge()
+    stranger = Stranger(edge)
+    stranger.send(request("INVITE", f"sip:1002@{DOMAIN}", stranger))
+    assert await stranger.hear() == 407
+
+    stranger.send(request("ACK", f"sip:1002@{DOMAIN}", stranger, tag=";tag=2"))
+
+    assert await stranger.hears_nothing_before("last")
+    assert edge.node.layer.server_count == 0
+    stranger.close()
