@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from parley.sip.digest import find_credentials
 from parley.sip.errors import FramingError, LocalProtocolError, ParseError, RemoteProtocolError
 from parley.sip.framing import KeepAlive, StreamFramer
-from parley.sip.message import Message, Request, parse_message, response_to
+from parley.sip.message import Message, Request, parse_message, response_to, salvage
 from parley.testkit.mutations import SPICE, Mutator
 
 DATA = Path(__file__).parents[1] / "data" / "sip"
@@ -41,8 +41,9 @@ def check(data: bytes) -> bool:
         message = parse_message(data)
     except ParseError as error:
         assert 400 <= error.status < 700
-        if error.request is not None:
-            bytes(response_to(error.request, error.status, to_tag="t"))
+        request = salvage(error.data)
+        if request is not None:
+            bytes(response_to(request, error.status, to_tag="t"))
         return False
     once = bytes(message)
     assert bytes(parse_message(once)) == once

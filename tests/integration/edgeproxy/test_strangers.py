@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,3 +114,43 @@ async def test_the_ack_to_a_challenge_is_swallowed(world: "World") -> None:
     assert await stranger.hears_nothing_before("last")
     assert edge.node.layer.server_count == 0
     stranger.close()
+
+
+MALFORMED: dict[str, Callable[[str], str]] = {
+    "no From": lambda text: text.replace("From", "X-From"),
+    "no To and no Call-ID": lambda text: text.replace("To:", "X-To:").replace("Call-ID", "X-Id"),
+    "no CSeq": lambda text: text.replace("CSeq", "X-CSeq"),
+    "a Via that cannot be read": lambda text: text.replace(";rport", ";;,,"),
+    "a Via of another port": lambda text: re.sub(r":\d+;branch(.*);rport", r":9;branch\1", text),
+}
+
+
+@pytest.mark.parametrize("edit", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_a_malformed_request_is_answered_at_its_source(
+    world: "World", edit: Callable[[str], str]
+) -> None:
+    stranger = Stranger(await world.edge())
+    text = edit(request("OPTIONS", "sip:demo.test", stranger, extra="Max-Forwards: x\r\n"))
+    stranger.send(text)
+    assert await stranger.hear() == 400
+    stranger.send(text.replace("OPTIONS", "ACK"))
+    assert await stranger.hears_nothing_before("last")
+    stranger.close()
+
+
+async def test_malformed_input_uses_up_the_allowance_of_its_source(world: "World") -> None:
+    edge = await world.edge(source_rate=0.001, source_burst=3, unlimited_sources="127.0.0.1")
+    stranger = Stranger(edge)
+    broken = request("OPTIONS", "sip:demo.test", stranger).replace("From", "X-From")
+    for _ in range(5):
+        stranger.send(broken)
+    for _ in range(3):
+        assert await stranger.hear() == 400
+
+    stranger.send(request("OPTIONS", "sip:demo.test", stranger))
+    other = Stranger(edge, "127.0.0.10")
+    assert await other.hears_nothing_before("other")
+    with pytest.raises(BlockingIOError):
+        stranger._socket.recv(65535)
+    stranger.close()
+    other.close()

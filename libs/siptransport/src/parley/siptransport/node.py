@@ -18,8 +18,8 @@ from parley.service.metrics import Metrics
 from parley.sip.errors import LocalProtocolError, ParseError, ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
-from parley.sip.message import Request, Response, response_to
-from parley.sip.stateless import stateless_tag
+from parley.sip.message import Request, Response, response_to, salvage
+from parley.sip.stateless import is_proportionate, stateless_tag
 from parley.sip.transaction import (
     DEFAULT_TIMERS,
     ClientTransaction,
@@ -89,6 +89,7 @@ class SipNode:
         self._clock = clock
         self._ids = ids
         self._reroute = policy.reroute
+        self._admits_source = policy.admits_source
         self.transports: dict[str, Transport] = {}
         self._vias = Vias(self.transports, ids, sent_by)
         self.layer = TransactionLayer(
@@ -281,15 +282,18 @@ class SipNode:
         self._pump()
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
-        """Answers what can be answered (never an ACK), statelessly, and counts."""
+        """Counts, and answers a request at its source, statelessly, if that is admitted."""
         self.counts.malformed += 1
-        request = error.request
-        if request is None or request.method == "ACK":
+        if self._admits_source is not None and not self._admits_source(source, listener):
+            return
+        request = salvage(error.data)
+        if request is None:
             return
         with suppress(ProtocolError):  # its Via may be anything; it is repeated as it is then
             request.stamp_via(source.host, source.port)
         response = response_to(request, error.status, to_tag=stateless_tag(request))
-        self._send(response, source)
+        if is_proportionate(response, request, source):
+            self._send(response, source)
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""

@@ -25,6 +25,8 @@ class NodePolicy:
         admits: asked about every new request, ACK and a CANCEL of what is known excepted, before
             it gets a transaction; one that is not admitted is dropped. It may send a response by
             `SipNode.send`. None: all are admitted.
+        admits_source: asked with source and listener of what is no SIP message before it is read
+            once more to answer it; where the answer is no it is dropped. None: all is admitted.
         follows: asked about a retransmission that came by another flow than the request; True
             moves the way back of the responses to this flow. None: the way back stays.
         reroute: asked with a response of a server transaction that could not be sent over a stream
@@ -37,6 +39,7 @@ class NodePolicy:
     """
 
     admits: Callable[[Request], bool] | None = None
+    admits_source: Callable[[Hop, Hop], bool] | None = None
     follows: Callable[[Request], bool] | None = None
     reroute: Callable[[Response, Hop], Hop | None] = by_via
     takes_cancels: bool = False

@@ -22,7 +22,7 @@ class TransportSink(Protocol):
         ...
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
-        """Takes what was not a message; `error.request` can be answered."""
+        """Takes what was not a message; there may be a request in it that can be answered."""
         ...
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:

@@ -100,6 +100,7 @@ class EdgeProxy:
             network=network,
             policy=NodePolicy(
                 admits=self._handler.admits,
+                admits_source=self._handler.admits_source,
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
                 takes_cancels=True,

@@ -102,8 +102,7 @@ class EdgeHandler:
         source = request.source
         if source is None:
             return False
-        if not self._limiter.admit(source.host, self._clock.now()):
-            self._metrics.refused["rate"].inc()
+        if not self._is_within_rate(source):
             if request.method == "INVITE":
                 response = response_to(
                     request, 503, to_tag=stateless_tag(request), headers=_TRY_LATER
@@ -114,6 +113,10 @@ class EdgeHandler:
             self._metrics.refused["room"].inc()
             return False
         return True
+
+    def admits_source(self, source: Hop, listener: Hop) -> bool:
+        """Implements `NodePolicy.admits_source`: what is no message counts like one."""
+        return self._addresses.is_inside(listener) or self._is_within_rate(source)
 
     def follows(self, request: Request) -> bool:
         """Implements `NodePolicy.follows`: a call manager's successor gets the responses."""
@@ -158,7 +161,7 @@ class EdgeHandler:
         try:
             if self._is_inside(request):
                 self._inside.on_ack(request)
-            elif self._is_admitted(request):
+            elif request.source is not None and self._is_within_rate(request.source):
                 make_text(request)
                 self._outside.on_ack(request)
         except RemoteProtocolError:
@@ -203,9 +206,11 @@ class EdgeHandler:
     def _is_inside(self, message: Message) -> bool:
         return self._addresses.is_inside(message.listener)
 
-    def _is_admitted(self, request: Request) -> bool:
-        source = request.source
-        return source is not None and self._limiter.admit(source.host, self._clock.now())
+    def _is_within_rate(self, source: Hop) -> bool:
+        if self._limiter.admit(source.host, self._clock.now()):
+            return True
+        self._metrics.refused["rate"].inc()
+        return False
 
     def _on_register(self, transaction: ServerTransaction, request: Request) -> None:
         # A challenge is cheap; what proves itself is written to shared state.
