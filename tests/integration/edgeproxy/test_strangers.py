@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parley.siptransport.stream import StreamTransport
+
 if TYPE_CHECKING:
     from tests.integration.edgeproxy.conftest import World
 
@@ -154,3 +156,18 @@ async def test_malformed_input_uses_up_the_allowance_of_its_source(world: "World
         stranger._socket.recv(65535)
     stranger.close()
     other.close()
+
+
+async def test_who_registers_over_a_connection_is_no_stranger_there(world: "World") -> None:
+    edge = await world.edge(unlimited_sources="", stranger_timeout_s=5)
+    stream = edge.node.transports["tcp"]
+    assert isinstance(stream, StreamTransport)
+    phone = await world.phone(edge, transport="tcp")
+    assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
+    assert stream._quota.stranger_count == 1
+
+    assert (await phone.register()).status == 200
+
+    assert stream._quota.stranger_count == 0
+    stream.sweep(stream.clock.now() + 60)
+    assert (await phone.exchange(phone.request("OPTIONS"))).status == 200

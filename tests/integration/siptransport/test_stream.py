@@ -377,3 +377,100 @@ async def test_a_client_without_listener_gets_its_answers(make_peer: MakePeer) -
     received = await server.handler.next(RequestReceived)
     assert received.request.via.host.endswith(".invalid")
     await client.handler.next(ResponseReceived)
+
+
+STRANGERS = TransportLimits(
+    strangers=3, strangers_per_source=2, accept_timeout_s=30, idle_timeout_s=900
+)
+
+
+async def _is_cut(reader: asyncio.StreamReader) -> bool:
+    with suppress(ConnectionError):
+        return await _bounded(reader.read()) == b""
+    return True
+
+
+async def test_line_ends_alone_buy_a_stranger_no_time(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=STRANGERS)
+    hop = await peer.node.listen(TCP, is_public=True)
+    stream = _stream(peer, "tcp")
+    reader, writer = await _connect(hop)
+    writer.write(b"\r\n\r\n" + OPTIONS % 1)
+    await _bounded(reader.readuntil(b"\r\n\r\n"))
+    received = await peer.handler.next(RequestReceived)
+    stream.sweep(stream.clock.now() + 29)
+    assert stream.connection_count == 1
+
+    assert received.request.source is not None
+    peer.node.vouch_for(received.request.source)
+    stream.sweep(stream.clock.now() + 890)
+    assert stream.connection_count == 1
+
+    other_reader, other = await _connect(hop)
+    other.write(b"\r\n\r\n")
+    await _bounded(other_reader.readexactly(2))
+    stream.sweep(stream.clock.now() + 31)
+    await peer.handler.next(Hop)
+    assert stream.connection_count == 1
+    for each in (writer, other):
+        await _close(each)
+
+
+async def test_strangers_crowd_out_each_other_and_nobody_who_is_known(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=STRANGERS)
+    hop = await peer.node.listen(TCP, is_public=True)
+    reader, phone = await _connect(hop)
+    phone.write(OPTIONS % 1)
+    await _bounded(reader.readuntil(b"\r\n\r\n"))
+    received = await peer.handler.next(RequestReceived)
+    assert received.request.source is not None
+    peer.node.vouch_for(received.request.source)
+
+    strangers = [
+        await asyncio.open_connection(hop.host, hop.port, local_addr=(host, 0))
+        for host in ("127.0.0.21", "127.0.0.21", "127.0.0.22", "127.0.0.23")
+    ]
+    assert await _is_cut(strangers[0][0])
+    third = await asyncio.open_connection(hop.host, hop.port, local_addr=("127.0.0.22", 0))
+    assert await _is_cut(strangers[1][0])
+    fourth = await asyncio.open_connection(hop.host, hop.port, local_addr=("127.0.0.22", 0))
+    assert await _is_cut(fourth[0])
+
+    phone.write(OPTIONS % 2)
+    assert (await _bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
+    for _, writer in (*strangers, third, fourth, (reader, phone)):
+        await _close(writer)
+
+
+async def test_handshakes_that_never_end_count_as_strangers(
+    make_peer: MakePeer, server_tls: ssl.SSLContext
+) -> None:
+    peer = make_peer(limits=STRANGERS)
+    hop = await peer.node.listen(TLS, server_tls, is_public=True)
+    stream = _stream(peer, "tls")
+    silent = [await _connect(hop) for _ in range(3)]
+    assert await _is_cut(silent[2][0])
+    others = [
+        await asyncio.open_connection(hop.host, hop.port, local_addr=(host, 0))
+        for host in ("127.0.0.22", "127.0.0.23")
+    ]
+    assert await _is_cut(silent[0][0])
+    assert len(stream._quota) == 3
+    for _, writer in (*silent, *others):
+        await _close(writer)
+    await _until(lambda: not len(stream._quota))
+
+
+async def test_a_known_address_has_no_part_in_the_bounds_of_strangers(
+    make_peer: MakePeer,
+) -> None:
+    peer = make_peer(limits=STRANGERS)
+    peer.node._knows = lambda host: host == "127.0.0.1"
+    hop = await peer.node.listen(TCP, is_public=True)
+    known = [await _connect(hop) for _ in range(4)]
+    for number, (reader, writer) in enumerate(known):
+        writer.write(OPTIONS % number)
+        assert (await _bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
+    assert _stream(peer, "tcp")._quota.stranger_count == 0
+    for _, writer in known:
+        await _close(writer)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from parley.edgeproxy.guard import parse_networks
 from parley.edgeproxy.known_sources import LIFE_S, KnownSources
 from parley.edgeproxy.room import MAX_WAITING, Room
 from parley.service.tasks import TaskOwner
@@ -25,7 +26,7 @@ async def tasks() -> AsyncIterator[TaskOwner]:
 
 
 def _known(clock: FakeClock, size: int = 10) -> KnownSources:
-    known = KnownSources((), clock, size)
+    known = KnownSources(lambda flow: None, (), (), clock, size)
     known.note(Hop("udp", KNOWN, 5060))
     return known
 
@@ -73,8 +74,19 @@ def test_a_source_is_known_for_a_while_after_its_last_proof() -> None:
 
 
 def test_known_sources_are_bounded_and_peers_always_known() -> None:
-    known = KnownSources(("203.0.113.5",), FakeClock(), 2)
+    networks = parse_networks(["203.0.114.0/24"])
+    known = KnownSources(lambda flow: None, ("203.0.113.5",), networks, FakeClock(), 2)
     for number in range(3):
         known.note(Hop("udp", f"192.0.2.{number}", 5060))
     assert [known.knows(f"192.0.2.{number}") for number in range(3)] == [False, True, True]
     assert known.knows("203.0.113.5")
+    assert known.knows("203.0.114.5")
+
+
+def test_a_proof_that_came_by_a_connection_vouches_for_it() -> None:
+    vouched: list[Hop] = []
+    known = KnownSources(vouched.append, (), (), FakeClock())
+    flow = Hop("tls", KNOWN, 40000, 7)
+    for source in (flow, Hop("udp", KNOWN, 5060, 1), flow):
+        known.note(source)
+    assert vouched == [flow, flow]

@@ -5,11 +5,13 @@ a forged source costs nothing that lasts (26.3.2.4). The ACK to it finds no tran
 user's to drop. Over UDP the source may be somebody else, who must not get much more than was sent.
 """
 
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Final
 
+from parley.sip.errors import ParseError, ProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Request, Response
+from parley.sip.message import Request, Response, response_to, salvage
 
 MAX_AMPLIFICATION: Final = 3
 """Bytes that an unverified UDP source is sent for each byte that came from it."""
@@ -23,6 +25,20 @@ def stateless_tag(request: Request) -> str:
     text = f"{via}\0{from_}\0{request.get('call-id')}\0{request.get('cseq')}"
     data = text.encode("utf-8", "surrogateescape")
     return blake2b(data, digest_size=_TAG_BYTES).hexdigest()
+
+
+def answer_to_malformed(error: ParseError, source: Hop) -> Response | None:
+    """Returns what a request that cannot be parsed is told at its source; None: nothing.
+
+    Its Via is stamped if it can be read, else repeated as it is.
+    """
+    request = salvage(error.data)
+    if request is None:
+        return None
+    with suppress(ProtocolError):
+        request.stamp_via(source.host, source.port)
+    response = response_to(request, error.status, to_tag=stateless_tag(request))
+    return response if is_proportionate(response, request, source) else None
 
 
 def is_proportionate(response: Response, request: Request, hop: Hop, spent: int = 0) -> bool:

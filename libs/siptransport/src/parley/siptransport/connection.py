@@ -10,7 +10,8 @@ from parley.sip.framing import KeepAlive, StreamFramer
 from parley.sip.hop import Hop
 
 if TYPE_CHECKING:
-    from parley.siptransport.stream import Peer, StreamTransport
+    from parley.siptransport.acceptor import Peer
+    from parley.siptransport.stream import StreamTransport
 
 _LINE_END = b"\r\n"
 
@@ -25,11 +26,20 @@ class StreamConnection(asyncio.Protocol):
         closed: done when the connection has ended.
     """
 
-    def __init__(self, owner: StreamTransport, listener: Hop, target: Peer | None) -> None:
+    def __init__(
+        self,
+        owner: StreamTransport,
+        listener: Hop,
+        target: Peer | None,
+        *,
+        is_public: bool = False,
+    ) -> None:
         self._owner = owner
+        self._is_public = is_public
+        self._welcome: asyncio.Task[None] | None = None
         self._framer = StreamFramer(is_client=target is not None)
         self._transport: asyncio.Transport | None = None
-        self._last_data_at = owner.clock.now()
+        self._began_at = self._last_data_at = owner.clock.now()
         self._stuck_since: float | None = None
         self._has_proved_itself = target is not None
         self.listener = listener
@@ -55,8 +65,19 @@ class StreamConnection(asyncio.Protocol):
         limits = self._owner.limits
         if self._stuck_since is not None and now - self._stuck_since > limits.message_timeout_s:
             return True
-        patience = limits.idle_timeout_s if self._has_proved_itself else limits.accept_timeout_s
-        return now - self._last_data_at > patience
+        if self._has_proved_itself:
+            return now - self._last_data_at > limits.idle_timeout_s
+        return now - self._began_at > limits.accept_timeout_s  # whatever it says meanwhile
+
+    def vouch(self) -> None:
+        """Learns that the peer is no stranger any more."""
+        self._has_proved_itself = True
+        self._is_public = False
+        self._bound_write_buffer()
+
+    def welcome(self, task: asyncio.Task[None]) -> None:
+        """Learns of the task that brings the connection up; it ends with the connection."""
+        self._welcome = task
 
     def close(self) -> None:
         """Ends the connection after what was written."""
@@ -64,9 +85,11 @@ class StreamConnection(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Ends the connection at once."""
+        """Ends the connection at once, in the midst of a TLS handshake too."""
         if self._transport is not None:
             self._transport.abort()
+        elif self._welcome is not None:
+            self._welcome.cancel()
 
     # --- asyncio.Protocol --------------------------------------------------------------------
 
@@ -75,7 +98,8 @@ class StreamConnection(asyncio.Protocol):
         stream = cast("asyncio.Transport", transport)
         address = stream.get_extra_info("peername")
         peer = (str(address[0]), int(address[1])) if address else ("", 0)
-        number = self._owner.admit(self, peer)
+        self._welcome = None
+        number = self._owner.register(self, peer)
         if not number:
             stream.abort()
             return
@@ -83,7 +107,7 @@ class StreamConnection(asyncio.Protocol):
         self.flow = Hop(self._owner.name, peer[0], peer[1], number)
         if self.is_accepted:
             self.listener = self.listener._replace(port=int(stream.get_extra_info("sockname")[1]))
-        stream.set_write_buffer_limits(high=self._owner.limits.write_buffer_bytes)
+        self._bound_write_buffer()
 
     def data_received(self, data: bytes) -> None:
         """Hands every whole message on."""
@@ -94,7 +118,7 @@ class StreamConnection(asyncio.Protocol):
         self._framer.receive_data(data)
         if self._read_messages():
             self._stuck_since = None
-            self._has_proved_itself = True
+            self._has_proved_itself = not self._is_public
         elif self._stuck_since is None and data.strip(_LINE_END):
             self._stuck_since = self._last_data_at
         owner.sink.flush()
@@ -110,6 +134,12 @@ class StreamConnection(asyncio.Protocol):
             self._owner.forget(self)
         if not self.closed.done():
             self.closed.set_result(None)
+
+    def _bound_write_buffer(self) -> None:
+        limits = self._owner.limits
+        high = limits.stranger_write_buffer_bytes if self._is_public else limits.write_buffer_bytes
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=high)
 
     def _read_messages(self) -> int:
         """Hands on what is complete; returns how much that was, keep-alives included."""

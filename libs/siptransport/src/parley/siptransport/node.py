@@ -9,7 +9,6 @@ but events that they cause come in a later turn of the loop: a handler is never 
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 import structlog
 
@@ -18,8 +17,8 @@ from parley.service.metrics import Metrics
 from parley.sip.errors import LocalProtocolError, ParseError, ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
-from parley.sip.message import Request, Response, response_to, salvage
-from parley.sip.stateless import is_proportionate, stateless_tag
+from parley.sip.message import Request, Response, response_to
+from parley.sip.stateless import answer_to_malformed, stateless_tag
 from parley.sip.transaction import (
     DEFAULT_TIMERS,
     ClientTransaction,
@@ -33,9 +32,10 @@ from parley.sip.transaction import (
 from parley.sip.transaction_key import MAGIC_COOKIE
 from parley.siptransport.deadline import DeadlineTimer
 from parley.siptransport.handler import SipHandler, dispatch_table
+from parley.siptransport.housekeeping import Housekeeping
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.local import LocalNetwork, LocalTransport, is_addressed
-from parley.siptransport.metrics import NodeCounts, NodeMetrics
+from parley.siptransport.metrics import NodeCounts
 from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.siptransport.stream import StreamTransport
 from parley.siptransport.transport import ListenOptions, Transport, TransportSink
@@ -43,8 +43,6 @@ from parley.siptransport.udp import UdpTransport
 from parley.siptransport.vias import Vias
 
 _logger = structlog.stdlib.get_logger(__name__)
-
-_SWEEP_S = 5.0
 
 
 class SipNode:
@@ -90,6 +88,7 @@ class SipNode:
         self._ids = ids
         self._reroute = policy.reroute
         self._admits_source = policy.admits_source
+        self._knows = policy.knows
         self.transports: dict[str, Transport] = {}
         self._vias = Vias(self.transports, ids, sent_by)
         self.layer = TransactionLayer(
@@ -101,7 +100,6 @@ class SipNode:
             takes_cancels=policy.takes_cancels,
         )
         self.counts = NodeCounts()
-        self._metrics = NodeMetrics(metrics) if metrics is not None else None
         self.transports["udp"] = UdpTransport(self, clock, limits)
         self.transports["tcp"] = StreamTransport("tcp", self, clock, limits, None)
         self.transports["tls"] = StreamTransport("tls", self, clock, limits, client_tls)
@@ -112,7 +110,7 @@ class SipNode:
         self._is_pumping = False
         self._is_pump_due = False
         self._timer = DeadlineTimer(clock, self._handle_timeout)
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._housekeeping = Housekeeping(self.transports, self.layer, self.counts, metrics, clock)
         self._is_closed = False
 
     # --- for the owner ---------------------------------------------------------------------
@@ -130,6 +128,7 @@ class SipNode:
         *,
         is_shared: bool = False,
         is_home: bool = False,
+        is_public: bool = False,
     ) -> Hop:
         """Opens a listener.
 
@@ -139,6 +138,7 @@ class SipNode:
             advertised: host that goes into Via; needed when the local address is a wildcard.
             is_shared: see `ListenOptions`.
             is_home: see `ListenOptions`.
+            is_public: see `ListenOptions`.
 
         Returns:
             The hop by which peers reach it.
@@ -150,12 +150,15 @@ class SipNode:
         transport = self.transports.get(hop.transport)
         if transport is None:
             raise ValueError(f"no transport {hop.transport} in this node")
-        options = ListenOptions(tls, advertised, is_shared, is_home)
+        options = ListenOptions(tls, advertised, is_shared, is_home, is_public)
         listener = await transport.listen(hop, options)
         self._vias.clear()
-        if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+        self._housekeeping.start()
         return listener
+
+    def vouch_for(self, flow: Hop) -> None:
+        """Notes that the peer of a connection proved who it is: it is no stranger any more."""
+        self.transports[flow.transport].vouch_for(flow)
 
     def abandon(self, transaction: ClientTransaction) -> None:
         """Forgets a request of ours without any event; its branch may be used again."""
@@ -254,12 +257,9 @@ class SipNode:
         """Closes all sockets and timers; no event comes any more."""
         self._is_closed = True
         self._timer.cancel()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
         for transport in self.transports.values():
             await transport.aclose()
-        self._publish()
+        self._housekeeping.stop()
 
     # --- for the transports (TransportSink) ------------------------------------------------
 
@@ -286,14 +286,13 @@ class SipNode:
         self.counts.malformed += 1
         if self._admits_source is not None and not self._admits_source(source, listener):
             return
-        request = salvage(error.data)
-        if request is None:
-            return
-        with suppress(ProtocolError):  # its Via may be anything; it is repeated as it is then
-            request.stamp_via(source.host, source.port)
-        response = response_to(request, error.status, to_tag=stateless_tag(request))
-        if is_proportionate(response, request, source):
+        response = answer_to_malformed(error, source)
+        if response is not None:
             self._send(response, source)
+
+    def is_known(self, host: str) -> bool:
+        """Asks the policy about an address from which a connection comes."""
+        return self._knows is not None and self._knows(host)
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""
@@ -397,16 +396,3 @@ class SipNode:
     def _handle_timeout(self, now: float) -> None:
         self.layer.handle_timeout(now)
         self.flush()
-
-    def _sweep(self) -> None:
-        now = self._clock.now()
-        for transport in self.transports.values():
-            transport.sweep(now)
-        self._publish()
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
-
-    def _publish(self) -> None:
-        if self._metrics is not None:
-            connections = sum(each.connection_count for each in self.transports.values())
-            layer = self.layer
-            self._metrics.publish(self.counts, connections, layer.client_count, layer.server_count)

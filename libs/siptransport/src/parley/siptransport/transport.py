@@ -25,6 +25,10 @@ class TransportSink(Protocol):
         """Takes what was not a message; there may be a request in it that can be answered."""
         ...
 
+    def is_known(self, host: str) -> bool:
+        """Says whether somebody at this address is no stranger."""
+        ...
+
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Takes back a message that did not leave."""
         ...
@@ -54,12 +58,14 @@ class ListenOptions:
             kernel gives each peer to one of them, and to another one when that is gone.
         is_home: the Via of what leaves on connections that we open names this listener; without
             such a one, the first.
+        is_public: anybody can reach it, so its peers are strangers until they prove themselves.
     """
 
     tls: ssl.SSLContext | None = None
     advertised: str | None = None
     is_shared: bool = False
     is_home: bool = False
+    is_public: bool = False
 
 
 class Transport(Protocol):
@@ -106,6 +112,10 @@ class Transport(Protocol):
 
     def close_flow(self, flow: Hop) -> None:
         """Closes a connection after what was written; one that is gone is no error."""
+        ...
+
+    def vouch_for(self, flow: Hop) -> None:
+        """Learns that the peer of a connection proved who it is; one that is gone is no error."""
         ...
 
     def sweep(self, now: float) -> None:

@@ -86,6 +86,9 @@ class UdpTransport:
     def close_flow(self, flow: Hop) -> None:
         """UDP has no connections."""
 
+    def vouch_for(self, flow: Hop) -> None:
+        """There are no connections."""
+
     def sweep(self, now: float) -> None:
         """Nothing is ever idle here."""
 

@@ -28,7 +28,7 @@ from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, parse_networks
 from parley.edgeproxy.inside import InsideRequests
 from parley.edgeproxy.known_sources import KnownSources
-from parley.edgeproxy.listeners import open_listeners
+from parley.edgeproxy.listeners import open_listeners, transport_limits
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.outside import OutsideParts, OutsideRequests
 from parley.edgeproxy.peers import TrustedPeers
@@ -98,9 +98,11 @@ class EdgeProxy:
             self._handler,
             metrics=Metrics(registry, "edgeproxy"),
             network=network,
+            limits=transport_limits(settings),
             policy=NodePolicy(
                 admits=self._handler.admits,
                 admits_source=self._handler.admits_source,
+                knows=self._handler.knows,
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
                 takes_cancels=True,
@@ -216,7 +218,8 @@ class EdgeProxy:
             metrics=metrics,
         )
         peers = TrustedPeers(settings.trusted_peers)
-        known = KnownSources(peers.hosts, clock)
+        exempt = parse_networks(settings.unlimited_sources)
+        known = KnownSources(self.node.vouch_for, peers.hosts, exempt, clock)
         registers = RegisterRequests(
             sender=self.node,
             authenticator=authenticator,
@@ -245,11 +248,7 @@ class EdgeProxy:
                 metrics,
             )
         )
-        limiter = SourceLimiter(
-            settings.source_rate,
-            settings.source_burst,
-            parse_networks(settings.unlimited_sources),
-        )
+        limiter = SourceLimiter(settings.source_rate, settings.source_burst, exempt)
         inside = InsideRequests(proxy, routes, addresses, self._callmanagers)
         strays = Strays(self.node, self._callmanagers, derivation, addresses, clock, metrics)
         self._stray_cancels = StrayCancels(
@@ -268,6 +267,7 @@ class EdgeProxy:
             registers=registers,
             addresses=addresses,
             limiter=limiter,
+            known=known,
             room=Room(self.node.layer, self._tasks, known, settings.max_transactions),
             avalanche=Avalanche(settings.register_rate, settings.register_burst),
             strays=strays,

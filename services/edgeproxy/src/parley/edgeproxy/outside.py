@@ -127,6 +127,9 @@ class OutsideRequests:
 
     def on_options(self, transaction: ServerTransaction) -> None:
         """Tells what we can do; the same whoever asks and whoever is asked about."""
+        source = _source_of(transaction.request)
+        if self._peers.domain_of(source) is not None:
+            self._known.note(source)  # by these a peer keeps its connection
         self._proxy.refuse(
             transaction,
             200,

@@ -18,6 +18,7 @@ from parley.edgeproxy.eager import run_eagerly
 from parley.edgeproxy.forwarding import Sender
 from parley.edgeproxy.guard import SourceLimiter
 from parley.edgeproxy.inside import InsideRequests
+from parley.edgeproxy.known_sources import KnownSources
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.outside import OutsideRequests
 from parley.edgeproxy.proxy import RETRY_AFTER_S, Proxy
@@ -55,6 +56,7 @@ class EdgeParts:
     registers: RegisterRequests
     addresses: EdgeAddresses
     limiter: SourceLimiter
+    known: KnownSources
     room: Room
     avalanche: Avalanche
     strays: Strays
@@ -83,6 +85,7 @@ class EdgeHandler:
         self._registers = parts.registers
         self._addresses = parts.addresses
         self._limiter = parts.limiter
+        self._known = parts.known
         self._room = parts.room
         self._avalanche = parts.avalanche
         self._strays = parts.strays
@@ -117,6 +120,10 @@ class EdgeHandler:
     def admits_source(self, source: Hop, listener: Hop) -> bool:
         """Implements `NodePolicy.admits_source`: what is no message counts like one."""
         return self._addresses.is_inside(listener) or self._is_within_rate(source)
+
+    def knows(self, host: str) -> bool:
+        """Implements `NodePolicy.knows`."""
+        return self._known.knows(host)
 
     def follows(self, request: Request) -> bool:
         """Implements `NodePolicy.follows`: a call manager's successor gets the responses."""
