@@ -51,6 +51,9 @@ ANSWERABLE = {
     "a lone CR": (b"Max-Forwards: 70", b"Subject: a\rb\r\nMax-Forwards: 70", 400),
     "a lone LF": (b"Max-Forwards: 70", b"Subject: a\nX-Parley-Call: 1\r\nMax-Forwards: 70", 400),
     "a zero byte": (b"Max-Forwards: 70", b"Subject: a\0b\r\nMax-Forwards: 70", 400),
+    "a zero byte in quotes": (b"From: <", b'From: "a\0b" <', 400),
+    "a zero byte behind an escaped backslash": (b"From: <", b'From: "a\\\\\0b" <', 400),
+    "a backslash and a zero byte without quotes": (b"tag=1", b"tag=\\\0", 400),
     "a line without a colon": (b"Max-Forwards: 70", b"Max-Forwards 70", 400),
     "a line without a name": (b"Max-Forwards: 70", b": 70", 400),
     "a blank in a name": (b"Max-Forwards: 70", b"Max Forwards: 70", 400),
@@ -136,6 +139,9 @@ LEGAL = {
     "empty header": lambda data: data.replace(b"Max-", b"Subject:\r\nMax-"),
     "fold of blanks only": lambda data: data.replace(b"Max-", b"Subject: a\r\n \t\r\nMax-"),
     "underscore in a host": lambda data: data.replace(b"192.0.2.1:", b"my_pod-1:"),
+    "zero byte behind a backslash in quotes": lambda data: data.replace(
+        b"From: <", b'From: "a\\\0 \\\\ \\" b" <'
+    ),
     "escaped zero byte in the user": lambda data: data.replace(b"bob@", b"b%00ob@"),
 }
 
@@ -182,6 +188,8 @@ HOSTILE = {
     "folds": b"a" + b"\r\n b" * 15000,
     "colons": b":" * 60000,
     "user without end": b"<sip:" + b"a" * 60000 + b">",
+    "zero bytes": b'"' + b"\\\0" * 30000 + b'" <sip:a@b>',
+    "zero bytes and open quotes": b"\0" + b'"\\' * 30000,
     "escapes": b"<sip:" + b"%41" * 20000 + b"@b>",
     "passwords": b"<sip:a:" + b"b" * 60000 + b">",
     "URI parameters": b"<sip:a@b" + b";x" * 30000 + b">",
