@@ -77,7 +77,7 @@ SILENT: dict[str, bytes] = {
     "zeros": b"\0" * 100,
     "line ends": b"\r\n" * 50,
     "other protocols": b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "STUN": b"\x00\x01\x00\x00\x21\x12\xa4\x42" + b"\x07" * 12,
+    "STUN indication": b"\x00\x11\x00\x00\x21\x12\xa4\x42" + b"\x07" * 12,
     "response without headers": b"SIP/2.0 200 OK\r\n\r\n",
     "response of status 1000": b"SIP/2.0 1000 Much\r\nVia: SIP/2.0/UDP a\r\n\r\n",
     "request line alone": b"OPTIONS sip:demo.localhost SIP/2.0",

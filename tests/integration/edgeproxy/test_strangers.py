@@ -171,3 +171,22 @@ async def test_who_registers_over_a_connection_is_no_stranger_there(world: "Worl
     assert stream._quota.stranger_count == 0
     stream.sweep(stream.clock.now() + 60)
     assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
+
+
+async def test_stun_keep_alives_are_answered_within_the_rate(world: "World") -> None:
+    edge = await world.edge(source_rate=0.001, source_burst=2, unlimited_sources="127.0.0.1")
+    stranger = Stranger(edge)
+    for number in range(4):
+        stranger.send(b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes([number]) * 12)
+    for number in range(2):
+        answer = await stranger.receive()
+        assert answer[:2] == b"\x01\x01"
+        assert answer[8:20] == bytes([number]) * 12
+
+    other = Stranger(edge, "127.0.0.10")
+    assert await other.hears_nothing_before("other")
+    with pytest.raises(BlockingIOError):
+        stranger._socket.recv(65535)
+    assert edge.node.counts.malformed == 0
+    stranger.close()
+    other.close()

@@ -465,7 +465,7 @@ async def test_a_known_address_has_no_part_in_the_bounds_of_strangers(
     make_peer: MakePeer,
 ) -> None:
     peer = make_peer(limits=STRANGERS)
-    peer.node._knows = lambda host: host == "127.0.0.1"
+    peer.node.is_known = lambda host: host == "127.0.0.1"
     hop = await peer.node.listen(TCP, is_public=True)
     known = [await _connect(hop) for _ in range(4)]
     for number, (reader, writer) in enumerate(known):

@@ -49,6 +49,7 @@ class SipNode:
     """The SIP face of a service.
 
     Attributes:
+        admits_source, is_known: what the policy says, for the transports.
         counts: what happened so far.
         layer: the transactions; for inspection.
         transports: by name; to close listeners and flows.
@@ -87,8 +88,8 @@ class SipNode:
         self._clock = clock
         self._ids = ids
         self._reroute = policy.reroute
-        self._admits_source = policy.admits_source
-        self._knows = policy.knows
+        self.admits_source = policy.admits_source
+        self.is_known = policy.knows
         self.transports: dict[str, Transport] = {}
         self._vias = Vias(self.transports, ids, sent_by)
         self.layer = TransactionLayer(
@@ -284,15 +285,11 @@ class SipNode:
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
         """Counts, and answers a request at its source, statelessly, if that is admitted."""
         self.counts.malformed += 1
-        if self._admits_source is not None and not self._admits_source(source, listener):
+        if not self.admits_source(source, listener):
             return
         response = answer_to_malformed(error, source)
         if response is not None:
             self._send(response, source)
-
-    def is_known(self, host: str) -> bool:
-        """Asks the policy about an address from which a connection comes."""
-        return self._knows is not None and self._knows(host)
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""

@@ -25,10 +25,10 @@ class NodePolicy:
         admits: asked about every new request, ACK and a CANCEL of what is known excepted, before
             it gets a transaction; one that is not admitted is dropped. It may send a response by
             `SipNode.send`. None: all are admitted.
-        admits_source: asked with source and listener of what is no SIP message before it is read
-            once more to answer it; where the answer is no it is dropped. None: all is admitted.
+        admits_source: asked with source and listener of what is no SIP message (STUN, malformed
+            requests) before it is read to answer it; one that is not admitted is dropped.
         knows: asked about the address of each connection that comes to a public listener; one that
-            is known has no part in the bounds of strangers. None: all are strangers.
+            is known has no part in the bounds of strangers.
         follows: asked about a retransmission that came by another flow than the request; True
             moves the way back of the responses to this flow. None: the way back stays.
         reroute: asked with a response of a server transaction that could not be sent over a stream
@@ -41,8 +41,8 @@ class NodePolicy:
     """
 
     admits: Callable[[Request], bool] | None = None
-    admits_source: Callable[[Hop, Hop], bool] | None = None
-    knows: Callable[[str], bool] | None = None
+    admits_source: Callable[[Hop, Hop], bool] = lambda source, listener: True
+    knows: Callable[[str], bool] = lambda host: False
     follows: Callable[[Request], bool] | None = None
     reroute: Callable[[Response, Hop], Hop | None] = by_via
     takes_cancels: bool = False

@@ -25,6 +25,10 @@ class TransportSink(Protocol):
         """Takes what was not a message; there may be a request in it that can be answered."""
         ...
 
+    def admits_source(self, source: Hop, listener: Hop) -> bool:
+        """Says whether a source may have an answer to what is no SIP message."""
+        ...
+
     def is_known(self, host: str) -> bool:
         """Says whether somebody at this address is no stranger."""
         ...
