@@ -170,6 +170,19 @@ def test_a_message_that_cannot_be_sent_fails_its_transaction(hop: Hop) -> None:
     assert (layer.client_count, layer.server_count) == (0, 0)
 
 
+def test_an_answer_sent_without_the_transaction_does_not_fail_it() -> None:
+    layer = TransactionLayer(CountingIds())
+    layer.receive_message(_incoming("SIP/2.0/TCP a.test;branch=z9hG4bK1", hop=FLOW), 0)
+    (received,) = _events(layer)
+    assert isinstance(received, RequestReceived)
+
+    # A stranger who wrote the same Via into a request that was answered statelessly.
+    layer.message_failed(make_response(received.transaction, 400), 0)
+
+    assert _events(layer) == []
+    assert layer.server_count == 1
+
+
 def test_an_ack_that_cannot_be_sent_ends_the_client_quietly() -> None:
     layer = TransactionLayer(CountingIds())
     client = _client(layer, "INVITE", UDP)

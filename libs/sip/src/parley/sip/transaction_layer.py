@@ -350,7 +350,9 @@ class TransactionLayer:
         via = message.via
         if isinstance(message, Response):
             key = (via.branch, message.cseq.method, via.host.lower(), via.port)
-            return self._servers.get(key)
+            transaction = self._servers.get(key)
+            # Not what was sent without it: anybody may write another one's Via into a request.
+            return transaction if transaction and transaction.response is message else None
         method = message.method
         return self._clients.get((via.branch, "INVITE" if method == "ACK" else method))
 
