@@ -190,3 +190,18 @@ async def test_stun_keep_alives_are_answered_within_the_rate(world: "World") -> 
     assert edge.node.counts.malformed == 0
     stranger.close()
     other.close()
+
+
+async def test_a_full_edge_serves_whom_it_knows(world: "World") -> None:
+    edge = await world.edge(max_transactions=4, unlimited_sources="")
+    phone = await world.phone(edge)
+    for _ in range(2):
+        assert (await phone.register()).status == 200
+    assert edge.node.layer.server_count == 2
+    stranger = Stranger(edge)
+    stranger.send(request("INVITE", f"sip:1002@{DOMAIN}", stranger))
+
+    assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
+    with pytest.raises(BlockingIOError):
+        stranger._socket.recv(65535)
+    stranger.close()
