@@ -137,3 +137,26 @@ async def test_listening_goes_on_after_the_descriptors_were_used_up() -> None:
             client.close()
     acceptor.close()
     acceptor.close()
+
+
+async def test_who_does_not_read_his_answers_is_not_waited_for(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=TransportLimits(stranger_write_buffer_bytes=2**24))
+    hop = await peer.node.listen(TCP, is_public=True)
+    stream = stream_of(peer, "tcp")
+    loop = asyncio.get_running_loop()
+    bad = (OPTIONS % 1).replace(b"From", b"X: " + b"x" * 1000 + b"\r\nX-From")
+    bad = bad.replace(b";rport", b";rport;x=" + b"y" * 4000)
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        await loop.sock_connect(deaf, (hop.host, hop.port))
+        async with asyncio.timeout(20):
+            await loop.sock_sendall(deaf, bad * 1500 + b"\0" * 70_000 + b"\r\n\r\n")
+            await until(lambda: any(one._closed_at for one in stream._by_flow.values()))
+        assert stream.connection_count == 1  # what was written still waits for him
+
+        stream.sweep(stream.clock.now() + 0.5)
+        assert stream.connection_count == 1
+        stream.sweep(stream.clock.now() + 2)
+        await peer.handler.next(Hop)
+        assert stream.connection_count == 0

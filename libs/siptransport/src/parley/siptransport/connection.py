@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from parley.sip.errors import FramingError
 from parley.sip.framing import KeepAlive, StreamFramer
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parley.siptransport.acceptor import Peer
     from parley.siptransport.stream import StreamTransport
 
+CLOSE_TIMEOUT_S: Final = 1.0
 _LINE_END = b"\r\n"
 
 
@@ -41,6 +42,7 @@ class StreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._began_at = self._last_data_at = owner.clock.now()
         self._stuck_since: float | None = None
+        self._closed_at: float | None = None
         self._has_proved_itself = target is not None
         self.listener = listener
         self.target = target
@@ -81,8 +83,13 @@ class StreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the connection after what was written."""
-        if self._transport is not None:
+        if self._transport is not None and self._closed_at is None:
+            self._closed_at = self._owner.clock.now()
             self._transport.close()
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether it was closed and does not end: the peer does not read what was written."""
+        return self._closed_at is not None and now - self._closed_at > CLOSE_TIMEOUT_S
 
     def abort(self) -> None:
         """Ends the connection at once, in the midst of a TLS handshake too."""

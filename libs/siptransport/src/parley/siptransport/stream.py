@@ -18,12 +18,10 @@ from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.siptransport.acceptor import Acceptor, Peer
 from parley.siptransport.addresses import AddressBook, is_wildcard
-from parley.siptransport.connection import StreamConnection
+from parley.siptransport.connection import CLOSE_TIMEOUT_S, StreamConnection
 from parley.siptransport.limits import TransportLimits
 from parley.siptransport.quota import ConnectionQuota
 from parley.siptransport.transport import ListenOptions, TransportSink
-
-_CLOSE_TIMEOUT_S = 1.0
 
 
 class StreamTransport:
@@ -142,7 +140,9 @@ class StreamTransport:
     def sweep(self, now: float) -> None:
         """Closes connections that were idle, or stuck in a message, for too long."""
         for connection in list(self._by_flow.values()):
-            if connection.is_stale(now):
+            if connection.is_overdue(now):
+                connection.abort()
+            elif connection.is_stale(now):
                 connection.close()
 
     async def aclose(self) -> None:
@@ -157,7 +157,7 @@ class StreamTransport:
             connection.close()
         waiting = [connection.closed for connection in connections if not connection.closed.done()]
         if waiting:
-            await asyncio.wait(waiting, timeout=_CLOSE_TIMEOUT_S)
+            await asyncio.wait(waiting, timeout=CLOSE_TIMEOUT_S)
         for connection in list(self._by_flow.values()):
             connection.abort()
         self._opening.clear()
@@ -210,7 +210,7 @@ class StreamTransport:
                 sock,
                 ssl=tls,
                 ssl_handshake_timeout=None if tls is None else self.limits.connect_timeout_s,
-                ssl_shutdown_timeout=None if tls is None else _CLOSE_TIMEOUT_S,
+                ssl_shutdown_timeout=None if tls is None else CLOSE_TIMEOUT_S,
             )
         except (OSError, ValueError):
             pass  # no TLS, too slow, gone: nobody waits for it
@@ -268,6 +268,6 @@ class StreamTransport:
             ssl=self._client_tls,
             server_hostname=host,
             ssl_handshake_timeout=self.limits.connect_timeout_s,
-            ssl_shutdown_timeout=_CLOSE_TIMEOUT_S,
+            ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
         )
         return connection
