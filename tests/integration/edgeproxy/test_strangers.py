@@ -205,3 +205,19 @@ async def test_a_full_edge_serves_whom_it_knows(world: "World") -> None:
     with pytest.raises(BlockingIOError):
         stranger._socket.recv(65535)
     stranger.close()
+
+
+async def test_responses_that_nobody_asked_for_use_up_the_allowance_too(world: "World") -> None:
+    edge = await world.edge(source_rate=0.001, source_burst=2, unlimited_sources="127.0.0.1")
+    stranger = Stranger(edge)
+    for _ in range(2):
+        text = request("OPTIONS", "sip:demo.test", stranger)
+        stranger.send("SIP/2.0 200 OK" + text[text.index("\r\n") :])
+    stranger.send(request("OPTIONS", "sip:demo.test", stranger))
+
+    other = Stranger(edge, "127.0.0.10")
+    assert await other.hears_nothing_before("other")
+    with pytest.raises(BlockingIOError):
+        stranger._socket.recv(65535)
+    stranger.close()
+    other.close()

@@ -189,7 +189,9 @@ class EdgeHandler:
     def on_stray_response(self, response: Response) -> None:
         """Takes a response without transaction."""
         self._metrics.stray_responses.inc()
-        is_inside = self._is_inside(response)
+        is_inside, source = self._is_inside(response), response.source
+        if not is_inside and (source is None or not self._is_within_rate(source)):
+            return
         try:
             if not is_inside:
                 make_response_text(response)
