@@ -24,7 +24,7 @@ SETTINGS: Final = {
     "PARLEY_EDGEPROXY_STRANGER_TIMEOUT_S": "10",
 }
 _ROOT: Final = Path(__file__).parents[2]
-_REFRESHES_S: Final = 10.0
+_REFRESHES_S: Final = 2.0  # rarely enough that no phone begins a second one meanwhile
 _CALLS_S: Final = 2.0
 _HOLD_S: Final = 0.5
 _POLL_S: Final = 0.1

@@ -28,7 +28,7 @@ async def test_phones_register_and_call_through_a_flood_of_forged_requests(
     outcome = await flood(platform, 6_000, 1_500.0, 600)
 
     assert outcome.failures == []
-    assert outcome.registrations > 20
+    assert outcome.registrations > 12
     assert outcome.calls > 2
     before, peak, _ = outcome.rss_mb
     assert peak - before < _GROWTH_MB
@@ -40,5 +40,5 @@ async def test_phones_register_and_call_beside_a_crowd_of_idle_connections(
     outcome = await crowd(platform, 600, 4, 4.0)
 
     assert outcome.failures == []
-    assert outcome.registrations > 20
+    assert outcome.registrations > 12
     assert outcome.calls > 2

@@ -221,3 +221,22 @@ async def test_responses_that_nobody_asked_for_use_up_the_allowance_too(world: "
         stranger._socket.recv(65535)
     stranger.close()
     other.close()
+
+
+async def test_a_flood_of_strangers_is_dropped_unread_and_the_known_are_heard(
+    world: "World",
+) -> None:
+    edge = await world.edge(stranger_rate=0.001, stranger_burst=4, unlimited_sources="")
+    phone = await world.phone(edge)
+    assert (await phone.register()).status == 200
+    strangers = [Stranger(edge, f"127.0.0.{30 + number}") for number in range(4)]
+    for stranger in strangers:
+        stranger.send(request("OPTIONS", f"sip:{DOMAIN}", stranger))
+
+    assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
+    assert [await stranger.hear() for stranger in strangers[:2]] == [200, 200]
+    for stranger in strangers[2:]:
+        with pytest.raises(BlockingIOError):
+            stranger._socket.recv(65535)
+    for stranger in strangers:
+        stranger.close()

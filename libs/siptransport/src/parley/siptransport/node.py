@@ -49,7 +49,7 @@ class SipNode:
     """The SIP face of a service.
 
     Attributes:
-        admits_source, is_known: what the policy says, for the transports.
+        hears, admits_source, is_known: what the policy says, for the transports.
         counts: what happened so far.
         layer: the transactions; for inspection.
         transports: by name; to close listeners and flows.
@@ -88,6 +88,7 @@ class SipNode:
         self._clock = clock
         self._ids = ids
         self._reroute = policy.reroute
+        self.hears = policy.hears
         self.admits_source = policy.admits_source
         self.is_known = policy.knows
         self.transports: dict[str, Transport] = {}

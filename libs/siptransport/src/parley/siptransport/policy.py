@@ -25,6 +25,8 @@ class NodePolicy:
         admits: asked about every new request, ACK and a CANCEL of what is known excepted, before
             it gets a transaction; one that is not admitted is dropped. It may send a response by
             `SipNode.send`. None: all are admitted.
+        hears: asked with the address of each datagram before it is parsed; where the answer is no
+            it is dropped. None: all are heard.
         admits_source: asked with source and listener of what is no SIP message (STUN, malformed
             requests) before it is read to answer it; one that is not admitted is dropped.
         knows: asked about the address of each connection that comes to a public listener; one that
@@ -41,6 +43,7 @@ class NodePolicy:
     """
 
     admits: Callable[[Request], bool] | None = None
+    hears: Callable[[str], bool] | None = None
     admits_source: Callable[[Hop, Hop], bool] = lambda source, listener: True
     knows: Callable[[str], bool] = lambda host: False
     follows: Callable[[Request], bool] | None = None

@@ -6,6 +6,7 @@ is reported to the sink. Exactly one report, or none, follows each message.
 """
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,11 @@ from parley.sip.message import Request, Response
 
 class TransportSink(Protocol):
     """What a transport reports to; a node. `flush` follows each burst of reports."""
+
+    @property
+    def hears(self) -> Callable[[str], bool] | None:
+        """Asked with the address of each datagram before it is parsed."""
+        ...
 
     def receive(self, message: Request | Response, source: Hop, listener: Hop) -> None:
         """Takes a message that was parsed."""

@@ -224,6 +224,7 @@ class UdpSocket:
 
     def _drain(self) -> None:
         receive, flow, sink = self._socket.recvfrom, self._flow, self._sink
+        hears = sink.hears
         for _ in range(self._limits.datagrams_per_wakeup):
             try:
                 data, address = receive(_MAX_DATAGRAM_BYTES)
@@ -233,6 +234,8 @@ class UdpSocket:
                 continue  # an ICMP error of an earlier send; its transaction has a timer
             if len(data) <= _KEEP_ALIVE_BYTES:
                 continue  # CRLF keep-alives and NAT pings ask for no answer over UDP
+            if hears is not None and not hears(address[0]):
+                continue
             source = Hop("udp", address[0], address[1], flow)
             if data[0] < _FIRST_OF_SIP and is_stun(data):
                 self._answer_stun(data, source)

@@ -101,6 +101,7 @@ class EdgeProxy:
             limits=transport_limits(settings),
             policy=NodePolicy(
                 admits=self._handler.admits,
+                hears=self._handler.hears,
                 admits_source=self._handler.admits_source,
                 knows=self._handler.knows,
                 follows=self._handler.follows,
@@ -270,6 +271,7 @@ class EdgeProxy:
             known=known,
             room=Room(self.node.layer, self._tasks, known, settings.max_transactions),
             avalanche=Avalanche(settings.register_rate, settings.register_burst),
+            strangers=Avalanche(settings.stranger_rate, settings.stranger_burst),
             strays=strays,
             stray_cancels=self._stray_cancels,
             tasks=self._tasks,

@@ -65,6 +65,9 @@ class EdgeSettings(Settings):
         source_rate: requests a second that one address may keep up; 0: no limit.
         source_burst: requests that it may send at once.
         unlimited_sources: networks without that limit.
+        stranger_rate: datagrams a second that are read of all addresses together from which nobody
+            proved lately who he is; the rest is dropped unread. 0: no limit.
+        stranger_burst: how many more at once.
         max_transactions: requests from outside that are remembered at once. Above half of it only
             senders get one from whose address somebody proved himself lately.
         register_rate: registrations a second, of all phones together, that are let through for
@@ -118,6 +121,8 @@ class EdgeSettings(Settings):
         "127.0.0.0/8",
         "::1/128",
     )
+    stranger_rate: float = Field(2000.0, ge=0)
+    stranger_burst: float = Field(10_000.0, ge=1)
     max_transactions: int = Field(400_000, ge=2)
     register_rate: float = Field(5000.0, ge=0)
     register_burst: float = Field(10000.0, ge=1)

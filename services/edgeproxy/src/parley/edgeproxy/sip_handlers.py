@@ -59,6 +59,7 @@ class EdgeParts:
     known: KnownSources
     room: Room
     avalanche: Avalanche
+    strangers: Avalanche
     strays: Strays
     stray_cancels: StrayCancels
     tasks: TaskOwner
@@ -88,6 +89,7 @@ class EdgeHandler:
         self._known = parts.known
         self._room = parts.room
         self._avalanche = parts.avalanche
+        self._strangers = parts.strangers
         self._strays = parts.strays
         self._stray_cancels = parts.stray_cancels
         self._tasks = parts.tasks
@@ -116,6 +118,13 @@ class EdgeHandler:
             self._metrics.refused["room"].inc()
             return False
         return True
+
+    def hears(self, host: str) -> bool:
+        """Implements `NodePolicy.hears`: a flood of strangers is dropped where it costs least."""
+        if self._known.knows(host) or self._strangers.admit(self._clock.now()):
+            return True
+        self._metrics.refused["strangers"].inc()
+        return False
 
     def admits_source(self, source: Hop, listener: Hop) -> bool:
         """Implements `NodePolicy.admits_source`: what is no message counts like one."""
