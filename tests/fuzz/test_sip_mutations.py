@@ -17,7 +17,7 @@ from parley.sip.bodies import Body, read_body, split_parts
 from parley.sip.digest import find_credentials
 from parley.sip.errors import FramingError, LocalProtocolError, ParseError, RemoteProtocolError
 from parley.sip.framing import KeepAlive, StreamFramer
-from parley.sip.message import Message, Request, parse_message, response_to
+from parley.sip.message import Message, Request, parse_message, response_to, salvage
 from parley.testkit.mutations import SPICE, Mutator
 
 DATA = Path(__file__).parents[1] / "data" / "sip"
@@ -43,8 +43,9 @@ def check(data: bytes) -> bool:
         message = parse_message(data)
     except ParseError as error:
         assert 400 <= error.status < 700
-        if error.request is not None:
-            bytes(response_to(error.request, error.status, to_tag="t"))
+        request = salvage(error.data)
+        if request is not None:
+            bytes(response_to(request, error.status, to_tag="t"))
         return False
     once = bytes(message)
     assert bytes(parse_message(once)) == once

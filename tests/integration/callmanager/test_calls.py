@@ -146,15 +146,6 @@ async def test_numbers_that_lead_nowhere(world: Any) -> None:
     await assert_nothing_left(world, manager)
 
 
-async def test_callers_that_are_nobody_are_refused(world: Any) -> None:
-    await world.start_manager()
-    ann = await world.phone("1001")
-    ann.call("1002", p_asserted_identity="<sip:4242@demo.test>")
-    assert (await ann.response()).status == 403
-    ann.call("1002", x_parley_tenant="nobody")
-    assert (await ann.response()).status == 403
-
-
 async def test_the_echo_answers_by_itself(world: Any) -> None:
     manager = await world.start_manager()
     ann = await world.phone("1001")
@@ -222,44 +213,6 @@ async def test_a_relay_that_is_away_means_503_and_a_record(world: Any) -> None:
     ended = await world.wait_event("call.ended")
     assert ended.data.termination.reason == "media-unavailable"
     await assert_nothing_left(world, manager)
-
-
-async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
-    await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
-    ann.call("1002")
-    await bob.request()
-    assert ann.invite is not None
-    again = ann.invite.copy()
-    again.remove("via")
-    again.set("x-parley-call", "another")
-    ann.send(again)
-    assert (await ann.response()).status == 482
-    for expected, headers in (
-        (483, {"max_forwards": "0"}),
-        (420, {"require": "100rel"}),
-        (481, {"to": "<sip:1002@demo.test>;tag=none"}),
-    ):
-        ann.call("1002", **headers)
-        assert (await ann.response()).status == expected
-    bob.respond(486)
-
-
-@pytest.mark.parametrize(("dialled", "status"), [("1002", 200), ("1001", 480), ("4711", 404)])
-async def test_options_are_answered_as_a_call_would_be(
-    world: Any, dialled: str, status: int
-) -> None:
-    await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
-    options = ann.make_invite(dialled)
-    options.method = "OPTIONS"
-    options.set("cseq", "1 OPTIONS")
-    ann.send(options)
-    response = await ann.response()
-    assert response.status == status
-    assert "UPDATE" in response.get("allow")
 
 
 async def test_a_request_with_the_token_of_another_call_is_not_of_the_dialog(

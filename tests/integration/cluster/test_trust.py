@@ -103,7 +103,7 @@ class Call:
         self.invite = caller.begin_call(callee)
         self.offered: Request = callee.expect("INVITE")
         callee.respond(self.offered, 200, callee.description())
-        self.answer = caller._final_of(self.invite)
+        self.answer = caller.final_of(self.invite)
         assert self.answer.status == 200
         self._dialog = Dialog.uac(self.invite, self.answer)
         self._dialog.confirm()
@@ -122,7 +122,7 @@ class Call:
         bye = self.caller.in_dialog(self._dialog.new_request("BYE"))
         self.caller.send(bye)
         self.callee.respond(self.callee.expect("BYE"), 200)
-        assert self.caller._final_of(bye).status == 200
+        assert self.caller.final_of(bye).status == 200
 
 
 class World:

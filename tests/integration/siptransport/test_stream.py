@@ -4,27 +4,26 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 import pytest
+from tests.integration.siptransport.wire import (
+    OPTIONS,
+    TCP,
+    TLS,
+    bounded,
+    close,
+    connect,
+    stream_of,
+    until,
+)
 
 from parley.sip.hop import Hop
 from parley.sip.timers import Timers
 from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionFailed
 from parley.siptransport.limits import TransportLimits
-from parley.siptransport.stream import StreamTransport
 from parley.testkit.sip_messages import make_request, make_response
 from parley.testkit.sip_peer import MakePeer, SipPeer
-
-TCP = Hop("tcp", "127.0.0.1", 0)
-TLS = Hop("tls", "127.0.0.1", 0)
-OPTIONS = (
-    b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n"
-    b"Via: SIP/2.0/TCP 10.9.9.9:5555;branch=z9hG4bKraw%d;rport\r\n"
-    b"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: raw\r\nCSeq: 1 OPTIONS\r\n"
-    b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-)
 
 Pair = tuple[SipPeer, Hop, SipPeer, Hop]
 
@@ -40,33 +39,6 @@ async def pair(
     hop = TLS if tls else TCP
     left, right = make_peer(client_tls=client_tls), make_peer(client_tls=client_tls)
     return left, await left.node.listen(hop, tls), right, await right.node.listen(hop, tls)
-
-
-def _stream(peer: SipPeer, name: str) -> StreamTransport:
-    transport = peer.node.transports[name]
-    assert isinstance(transport, StreamTransport)
-    return transport
-
-
-async def _connect(hop: Hop) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection(hop.host, hop.port)
-
-
-async def _bounded(wait: Coroutine[None, None, bytes]) -> bytes:
-    async with asyncio.timeout(5):
-        return await wait
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - a state without event, turn by turn
-            await asyncio.sleep(0)
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):  # the node was first
-        await writer.wait_closed()
 
 
 async def test_both_directions_share_one_connection(pair: Pair) -> None:
@@ -89,8 +61,8 @@ async def test_both_directions_share_one_connection(pair: Pair) -> None:
     # The same by address, without flow (RFC 5923).
     right.node.send_request(make_request("MESSAGE"), flow._replace(flow=0))
     await right.handler.next(ResponseReceived)
-    assert _stream(left, there.transport).connection_count == 1
-    assert _stream(right, there.transport).connection_count == 1
+    assert stream_of(left, there.transport).connection_count == 1
+    assert stream_of(right, there.transport).connection_count == 1
 
 
 async def test_a_closed_connection_fails_what_waits_for_it(pair: Pair) -> None:
@@ -100,7 +72,7 @@ async def test_a_closed_connection_fails_what_waits_for_it(pair: Pair) -> None:
     assert received.request.source is not None
     flow = received.request.source
 
-    _stream(right, there.transport)._by_flow[flow.flow].abort()
+    stream_of(right, there.transport)._by_flow[flow.flow].abort()
 
     assert await left.handler.next(TransactionFailed) == (client, "transport")
     closed = await left.handler.next(Hop)
@@ -116,7 +88,7 @@ async def test_a_response_whose_connection_is_gone_takes_a_new_one(pair: Pair) -
     left.node.send_request(make_request("INVITE"), there)
     received = await right.handler.next(RequestReceived)
     assert received.request.source is not None
-    _stream(right, there.transport)._by_flow[received.request.source.flow].abort()
+    stream_of(right, there.transport)._by_flow[received.request.source.flow].abort()
     await right.handler.next(Hop)
     await left.handler.next(TransactionFailed)
     await left.handler.next(Hop)
@@ -162,57 +134,83 @@ async def test_an_untrusted_certificate_fails_the_request(
 
 async def test_a_double_line_end_gets_a_single_one(make_peer: MakePeer) -> None:
     peer = make_peer()
-    reader, writer = await _connect(await peer.node.listen(TCP))
+    reader, writer = await connect(await peer.node.listen(TCP))
     writer.write(b"\r\n\r\n")
-    assert await _bounded(reader.readexactly(2)) == b"\r\n"
+    assert await bounded(reader.readexactly(2)) == b"\r\n"
     writer.write(b"\r\n\r\n" + OPTIONS % 1)
-    answer = await _bounded(reader.readuntil(b"\r\n\r\n"))
+    answer = await bounded(reader.readuntil(b"\r\n\r\n"))
     assert answer.startswith(b"\r\nSIP/2.0 200")
-    await _close(writer)
+    await close(writer)
 
 
 async def test_messages_may_come_in_any_pieces(make_peer: MakePeer) -> None:
     peer = make_peer()
-    reader, writer = await _connect(await peer.node.listen(TCP))
+    reader, writer = await connect(await peer.node.listen(TCP))
     data = OPTIONS % 1 + OPTIONS % 2
     for start in range(0, len(data), 100):
         writer.write(data[start : start + 100])
         await writer.drain()
     for number in (b"raw1", b"raw2"):
-        assert number in await _bounded(reader.readuntil(b"\r\n\r\n"))
-    await _close(writer)
+        assert number in await bounded(reader.readuntil(b"\r\n\r\n"))
+    await close(writer)
 
 
 async def test_a_bad_message_is_answered_and_the_stream_goes_on(make_peer: MakePeer) -> None:
     peer = make_peer()
-    reader, writer = await _connect(await peer.node.listen(TCP))
+    reader, writer = await connect(await peer.node.listen(TCP))
     writer.write((OPTIONS % 1).replace(b"CSeq: 1 OPTIONS", b"CSeq: 1 BYE") + OPTIONS % 2)
-    assert (await _bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 400")
-    assert (await _bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
+    assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 400")
+    assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
     assert peer.node.counts.malformed == 1
-    await _close(writer)
+    await close(writer)
 
 
 async def test_a_stream_without_content_length_is_answered_and_closed(
     make_peer: MakePeer,
 ) -> None:
     peer = make_peer()
-    reader, writer = await _connect(await peer.node.listen(TCP))
+    reader, writer = await connect(await peer.node.listen(TCP))
     writer.write((OPTIONS % 1).replace(b"Content-Length: 0\r\n", b""))
-    assert (await _bounded(reader.read())).startswith(b"SIP/2.0 400")
-    await _close(writer)
+    assert (await bounded(reader.read())).startswith(b"SIP/2.0 400")
+    await close(writer)
     assert (await peer.handler.next(Hop)).transport == "tcp"
+
+
+async def test_what_is_buffered_behind_a_lost_connection_is_not_answered_elsewhere(
+    make_peer: MakePeer,
+) -> None:
+    peer = make_peer(limits=TransportLimits(write_buffer_bytes=4096))
+    hop = await peer.node.listen(TCP)
+    with socket.create_server(("127.0.0.1", 0)) as third:
+        via = f"SIP/2.0/TCP 127.0.0.1:{third.getsockname()[1]};branch=z9hG4bKraw;x={'y' * 3000}"
+        bad = (OPTIONS % 1).replace(b"CSeq: 1 OPTIONS", b"CSeq: 1 BYE")
+        bad = bad.replace(b"SIP/2.0/TCP 10.9.9.9:5555;branch=z9hG4bKraw1;rport", via.encode())
+        phone = socket.socket()
+        phone.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        phone.setblocking(False)
+        with phone, suppress(OSError):
+            await asyncio.get_running_loop().sock_connect(phone, (hop.host, hop.port))
+            async with asyncio.timeout(20):
+                while peer.handler.events.empty():
+                    await asyncio.get_running_loop().sock_sendall(phone, bad * 100)
+        assert (await peer.handler.next(Hop)).transport == "tcp"
+        answered = peer.node.counts.sent
+        await until(lambda: not peer.node.transports["tcp"].connection_count)
+        third.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            third.accept()
+        assert peer.node.counts.sent == answered
 
 
 async def test_binary_garbage_closes_the_connection(make_peer: MakePeer) -> None:
     peer = make_peer()
     hop = await peer.node.listen(TCP)
     for garbage in (b"\x16\x03\x01" * 40000, b"\r\n\r\n\x00\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
-        reader, writer = await _connect(hop)
+        reader, writer = await connect(hop)
         writer.write(garbage)
         with suppress(ConnectionError):  # a reset says the same as an end
-            await _bounded(reader.read())
-        await _close(writer)
+            await bounded(reader.read())
+        await close(writer)
         await peer.handler.next(Hop)
     assert peer.node.counts.handler_errors == 0
 
@@ -220,75 +218,75 @@ async def test_binary_garbage_closes_the_connection(make_peer: MakePeer) -> None
 async def test_connections_of_one_source_are_limited(make_peer: MakePeer) -> None:
     peer = make_peer(limits=TransportLimits(connections_per_source=2))
     hop = await peer.node.listen(TCP)
-    kept = [await _connect(hop) for _ in range(2)]
+    kept = [await connect(hop) for _ in range(2)]
     for reader, writer in kept:
         writer.write(b"\r\n\r\n")
-        assert await _bounded(reader.readexactly(2)) == b"\r\n"
-    reader, writer = await _connect(hop)
+        assert await bounded(reader.readexactly(2)) == b"\r\n"
+    reader, writer = await connect(hop)
     with suppress(ConnectionError):
-        assert await _bounded(reader.read()) == b""
-    await _close(writer)
-    await _close(kept[0][1])
+        assert await bounded(reader.read()) == b""
+    await close(writer)
+    await close(kept[0][1])
     await peer.handler.next(Hop)
-    reader, writer = await _connect(hop)
+    reader, writer = await connect(hop)
     writer.write(b"\r\n\r\n")
-    assert await _bounded(reader.readexactly(2)) == b"\r\n"
+    assert await bounded(reader.readexactly(2)) == b"\r\n"
     for _, each in (kept[1], (reader, writer)):
-        await _close(each)
+        await close(each)
 
 
 async def test_idle_silent_and_stuck_connections_are_swept(make_peer: MakePeer) -> None:
     limits = TransportLimits(accept_timeout_s=30, message_timeout_s=60, idle_timeout_s=900)
     peer = make_peer(limits=limits)
     hop = await peer.node.listen(TCP)
-    stream = _stream(peer, "tcp")
+    stream = stream_of(peer, "tcp")
     start = stream.clock.now()
 
-    _, silent = await _connect(hop)
-    await _until(lambda: stream.connection_count == 1)
+    _, silent = await connect(hop)
+    await until(lambda: stream.connection_count == 1)
     stream.sweep(start + 29)
     assert stream.connection_count == 1
     stream.sweep(start + 32)
     await peer.handler.next(Hop)
 
-    reader, stuck = await _connect(hop)
+    reader, stuck = await connect(hop)
     stuck.write(b"\r\n\r\n")
-    await _bounded(reader.readexactly(2))
+    await bounded(reader.readexactly(2))
     stuck.write(b"OPTIONS sip:")
-    await _until(lambda: any(c._stuck_since for c in stream._by_flow.values()))
+    await until(lambda: any(c._stuck_since for c in stream._by_flow.values()))
     stream.sweep(stream.clock.now() + 59)
     assert stream.connection_count == 1
     stream.sweep(stream.clock.now() + 61)
     await peer.handler.next(Hop)
 
-    reader, idle = await _connect(hop)
+    reader, idle = await connect(hop)
     idle.write(b"\r\n\r\n")
-    await _bounded(reader.readexactly(2))
+    await bounded(reader.readexactly(2))
     stream.sweep(stream.clock.now() + 890)
     assert stream.connection_count == 1
     stream.sweep(stream.clock.now() + 901)
     await peer.handler.next(Hop)
     for writer in (silent, stuck, idle):
-        await _close(writer)
+        await close(writer)
 
 
 async def test_a_peer_that_does_not_read_is_cut_off(make_peer: MakePeer) -> None:
     peer = make_peer(limits=TransportLimits(write_buffer_bytes=65536))
-    reader, writer = await _connect(await peer.node.listen(TCP))
+    reader, writer = await connect(await peer.node.listen(TCP))
     writer.write(OPTIONS % 1)
     received = await peer.handler.next(RequestReceived)
     assert received.request.source is not None
-    await _bounded(reader.readuntil(b"\r\n\r\n"))
+    await bounded(reader.readuntil(b"\r\n\r\n"))
     big = make_request("MESSAGE")
     big.body = b"x" * 60000
     writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport that reads too
     for _ in range(400):
         peer.node.send_request(big.copy(), received.request.source)
-        if _stream(peer, "tcp").connection_count == 0:
+        if stream_of(peer, "tcp").connection_count == 0:
             break
         await asyncio.sleep(0)
     assert (await peer.handler.next(object)) is not None
-    assert _stream(peer, "tcp").connection_count == 0
+    assert stream_of(peer, "tcp").connection_count == 0
     writer.transport.abort()
 
 
@@ -296,35 +294,35 @@ async def test_flow_numbers_do_not_come_back_after_a_restart(make_peer: MakePeer
     flows = []
     for _ in range(2):
         peer = make_peer()
-        _, writer = await _connect(await peer.node.listen(TCP))
+        _, writer = await connect(await peer.node.listen(TCP))
         writer.write(OPTIONS % 1)
         received = await peer.handler.next(RequestReceived)
         assert received.request.source is not None
         flows.append(received.request.source.flow)
         await peer.node.aclose()
-        await _close(writer)
+        await close(writer)
     assert flows[0] < flows[1]
 
 
 async def test_a_flow_of_another_peer_is_not_used(make_peer: MakePeer) -> None:
     peer = make_peer()
-    _, writer = await _connect(await peer.node.listen(TCP))
+    _, writer = await connect(await peer.node.listen(TCP))
     writer.write(OPTIONS % 1)
     received = await peer.handler.next(RequestReceived)
     assert received.request.source is not None
     peer.node.send_request(make_request("INFO"), received.request.source._replace(port=1))
     assert (await peer.handler.next(TransactionFailed)).cause == "transport"
-    await _close(writer)
+    await close(writer)
 
 
 async def test_closing_flushes_what_was_written(make_peer: MakePeer) -> None:
     peer = make_peer()
-    reader, writer = await _connect(await peer.node.listen(TCP))
+    reader, writer = await connect(await peer.node.listen(TCP))
     writer.write(OPTIONS % 1)
     await peer.handler.next(RequestReceived)
     await peer.node.aclose()
-    assert (await _bounded(reader.read())).startswith(b"SIP/2.0 200")
-    await _close(writer)
+    assert (await bounded(reader.read())).startswith(b"SIP/2.0 200")
+    await close(writer)
 
 
 async def test_a_reset_connection_is_an_ordinary_end(make_peer: MakePeer) -> None:

@@ -73,6 +73,9 @@ class FakeNode:
         if response.status >= 200:
             cast("FakeTransaction", transaction).is_answered = True
 
+    def respond_statelessly(self, transaction: ServerTransaction, response: Response) -> None:
+        self.respond(transaction, response)
+
     def cancel(
         self, transaction: ClientTransaction, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:

@@ -90,9 +90,19 @@ async def test_trying_goes_nowhere(bench: Bench) -> None:
     assert bench.node.sent == []
 
 
+async def test_a_via_opens_no_connection_to_a_phone(bench: Bench) -> None:
+    response = _to_phone(200)
+    _, phone = response.values("via")
+    response.set("via", f"SIP/2.0/TCP 192.0.2.50:5070, {phone.replace('UDP', 'TCP')}")
+    bench.strays.on_stray(response, is_inside=True)
+
+    assert bench.node.sent == []
+
+
 def _bared(bench: Bench, listener: str) -> Response:
     response = _from_phone(bench, listener)
     response.remove_first_value("via")
+    response.listener = bench.addresses.inside
     return response
 
 
@@ -123,11 +133,19 @@ async def test_rerouting_comes_to_an_end(bench: Bench) -> None:
     assert tries[-1] is None
 
 
-async def test_a_phones_lost_connection_leaves_the_way_of_its_via(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "via",
+    [
+        "SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bKp",
+        "SIP/2.0/TCP x;parley-host=cm1;parley-port=5070;branch=z9hG4bKp",
+        "SIP/2.0/TCP cm1:0;branch=z9hG4bK-call-1-2-1",
+    ],
+)
+async def test_the_answer_to_a_phone_has_no_other_way_than_its_connection(
+    bench: Bench, via: str
+) -> None:
     response = _to_phone(200)
-    response.set("via", "SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bKp")
+    response.set("via", via)
+    response.listener = bench.addresses.outside["udp"]
 
-    assert bench.strays.reroute(response, Hop("tcp", "192.0.2.1", 40000, 9)) == Hop(
-        "tcp", "192.0.2.1", 5060
-    )
-    assert bench.strays.reroute(response, Hop("tcp", "192.0.2.1", 5060)) is None
+    assert bench.strays.reroute(response, Hop("tcp", "192.0.2.1", 40000, 9)) is None

@@ -4,6 +4,7 @@ import pytest
 
 from parley.sip.timers import Timers
 from parley.sip.transaction import (
+    AckReceived,
     RequestReceived,
     ResponseReceived,
     ServerTransaction,
@@ -189,3 +190,52 @@ def test_an_answered_request_is_forgotten_but_its_response_still_repeated() -> N
     assert transaction.request.method == "REGISTER"
     assert not transaction.request.header_names()
     assert pair.left.next_event(ResponseReceived).response.status == 200
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_stateless_answer_is_sent_once_and_leaves_nothing(transport: str, method: str) -> None:
+    pair = SipPair(transport)
+    pair.right.lose([True])
+    transaction = _receive(pair, method)
+
+    pair.right.layer.send_statelessly(transaction, make_response(transaction, 407))
+    assert pair.right.layer.server_count == 0
+    _answer(pair, transaction, 486)
+    pair.run(0.4)
+
+    assert pair.right.sent_at("407") == [0]
+    assert pair.right.sent_at("486") == []
+    assert not pair.right.layer._context.by_flow
+
+
+def test_a_request_repeated_after_a_stateless_answer_is_a_new_one() -> None:
+    pair = SipPair("udp")
+    pair.right.lose([True])
+    first = _receive(pair)
+    pair.right.layer.send_statelessly(first, make_response(first, 407))
+    pair.run(0.6)
+    second = pair.right.next_event(RequestReceived).transaction
+    assert second is not first
+
+    pair.right.layer.send_statelessly(second, make_response(second, 407))
+    pair.run()
+
+    assert pair.left.next_event(ResponseReceived).response.status == 407
+    assert pair.right.next_event(AckReceived).request.method == "ACK"
+    assert pair.right.layer.server_count == 0
+
+
+def test_an_unverified_source_gets_no_more_than_three_times_what_it_sent() -> None:
+    pair = SipPair("udp")
+    transaction = _receive(pair)
+    size = transaction.request.received_bytes
+    assert size == len(bytes(pair.left.sent[0].message))
+    response = make_response(transaction, 407)
+    response.body = b"x" * 3 * size
+
+    pair.right.layer.send_statelessly(transaction, response)
+    pair.run(0.4)
+
+    assert pair.right.sent_at("407") == []
+    assert pair.right.layer.server_count == 0

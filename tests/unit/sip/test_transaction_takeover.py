@@ -70,7 +70,7 @@ def test_a_branch_in_use_is_refused_for_the_same_method_alone() -> None:
 def test_a_branch_is_free_again_when_its_transaction_is_over() -> None:
     layer = TransactionLayer(CountingIds())
     first = layer.send_request(make_request("BYE"), EDGE, 0.0, branch=BRANCH)
-    layer.transport_failed(EDGE, "refused", 0.1)
+    layer.message_failed(first.request, 0.1)
     assert first.is_terminated
 
     assert layer.send_request(make_request("BYE"), EDGE, 0.2, branch=BRANCH) is not first
@@ -141,16 +141,14 @@ def test_the_way_back_follows_a_retransmission_where_the_owner_says_so(
     assert _sent(layer)[-1].hop == way_back
 
 
-def test_a_flow_that_was_left_fails_nothing_and_the_new_one_does() -> None:
+def test_a_request_uses_the_flow_that_its_way_back_moved_to() -> None:
     layer = TransactionLayer(CountingIds(), follows=lambda request: True)
     layer.receive_message(_incoming(source=FIRST), 0.0)
     layer.receive_message(_incoming(source=SECOND), 0.1)
     _events(layer)
 
-    layer.transport_failed(FIRST, "closed", 0.2)
-    assert layer.server_count == 1
-    layer.transport_failed(SECOND, "closed", 0.3)
-    assert layer.server_count == 0
+    assert not layer.is_in_use(FIRST)
+    assert layer.is_in_use(SECOND)
 
 
 def test_a_way_back_never_changes_its_transport() -> None:

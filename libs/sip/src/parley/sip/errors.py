@@ -4,13 +4,6 @@ Whatever bytes a peer sends, nothing but `RemoteProtocolError` or one of its sub
 the parser, the framer and the typed header accessors. Each carries the status that answers it.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from parley.sip.message import Request
-
 
 class ProtocolError(Exception):
     """Base of both sides' errors; never raised itself."""
@@ -36,14 +29,13 @@ class ParseError(RemoteProtocolError):
     """A message that cannot be used.
 
     Attributes:
-        status: the SIP status that answers it.
-        request: what was read of the request when that is enough to answer it (Via, From, To,
-            Call-ID and CSeq are there); None for responses, ACKs and garbage.
+        status: the SIP status that answers it, if it is a request (`message.salvage`).
+        data: it, or its header, as received.
     """
 
-    def __init__(self, message: str, status: int = 400, request: Request | None = None) -> None:
+    def __init__(self, message: str, status: int = 400, data: bytes = b"") -> None:
         super().__init__(message, status)
-        self.request = request
+        self.data = data
 
 
 class FramingError(ParseError):
@@ -58,8 +50,8 @@ class FramingError(ParseError):
         self,
         message: str,
         status: int = 400,
-        request: Request | None = None,
+        data: bytes = b"",
         can_continue: bool = False,
     ) -> None:
-        super().__init__(message, status, request)
+        super().__init__(message, status, data)
         self.can_continue = can_continue

@@ -12,7 +12,7 @@ from parley.sip.errors import FramingError as FramingError
 from parley.sip.errors import ParseError, RemoteProtocolError
 from parley.sip.head import MAX_HEADER_BYTES, split_head
 from parley.sip.header_lines import line_value
-from parley.sip.message import Request, Response, answerable, parse_head, salvage
+from parley.sip.message import Request, Response, parse_head
 from parley.sip.message import parse_message as parse_message
 from parley.sip.numbers import MAX_SECONDS, parse_number
 
@@ -68,7 +68,7 @@ class StreamFramer:
         """Returns the next complete message or keep-alive; None when more bytes are needed.
 
         Raises:
-            FramingError: illegal message: answer it if it has a request, and close the connection
+            FramingError: illegal message: answer it if it is a request, and close the connection
                 unless `can_continue`.
         """
         if self._head is None:
@@ -96,7 +96,7 @@ class StreamFramer:
         buffer = self._buffer
         end = buffer.find(_END, self._scanned)
         if max(end, len(buffer) if end < 0 else 0) > self._limits.max_header_bytes:
-            raise self._fatal(ParseError("header is too large", 513, salvage(bytes(buffer))))
+            raise self._fatal(ParseError("header is too large", 513, bytes(buffer)))
         if end <= 0:
             self._scanned = max(0, len(buffer) - 3)
             return
@@ -105,17 +105,15 @@ class StreamFramer:
         try:
             self._head = message = parse_head(head)
             length = message.content_length
-            request = answerable(message)
         except ParseError as error:
             self._head = error
             length = _unambiguous_length(head)
-            request = error.request
             if length is None:
                 raise self._fatal(error) from error
         if length is None:
-            raise self._fatal(ParseError("Content-Length is missing", 400, request))
+            raise self._fatal(ParseError("Content-Length is missing", 400, head + _END))
         if length > self._limits.max_body_bytes:
-            raise self._fatal(ParseError("body is too large", 413, request))
+            raise self._fatal(ParseError("body is too large", 413, head + _END))
         del buffer[: end + 4]
         self._length = length
 
@@ -127,7 +125,7 @@ class StreamFramer:
         body = bytes(self._buffer[:length])
         del self._buffer[:length]
         if isinstance(head, ParseError):
-            raise FramingError(str(head), head.status, head.request, can_continue=True) from head
+            raise FramingError(str(head), head.status, head.data, can_continue=True) from head
         head.body = body
         return head
 
@@ -135,7 +133,7 @@ class StreamFramer:
         self._is_dead = True
         self._head = None
         self._buffer.clear()
-        return FramingError(str(error), error.status, error.request)
+        return FramingError(str(error), error.status, error.data)
 
 
 def _unambiguous_length(head: bytes) -> int | None:

@@ -15,6 +15,9 @@ MANDATORY = ("via", "from", "to", "call-id", "cseq")
 _MAX_CACHED_NAMES = 40
 
 _version = re.compile(r"SIP/[0-9]{1,5}\.[0-9]{1,5}", re.IGNORECASE).fullmatch
+# To its end or that of the text: every quote is visited once.
+_quoted_string = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL).sub
+_escaped_nul = re.compile(r"\\.", re.DOTALL).sub
 _unsafe = re.compile(r"[\r\n\0]").search
 
 
@@ -38,6 +41,8 @@ def split_head(text: str) -> tuple[str, list[str], list[str]]:
     Raises:
         RemoteProtocolError: stray CR, LF or NUL, too many lines, or a line without a name.
     """
+    if "\0" in text:
+        text = _without_quoted_nul(text)
     lines = text.split("\r\n")
     # A lone CR or LF would be a line end to some parsers and not to others.
     breaks = len(lines) - 1
@@ -57,6 +62,19 @@ def split_head(text: str) -> tuple[str, list[str], list[str]]:
     if not all(":" in line for line in lines):
         raise RemoteProtocolError("header line without a colon")
     return start, [canonical[line.partition(":")[0]] for line in lines], lines
+
+
+def _without_quoted_nul(text: str) -> str:
+    """Replaces NUL behind a backslash in quoted strings, where it is legal (25.1 quoted-pair).
+
+    Nothing behind the parser, a database least of all, has to know text with NUL; the substitute
+    is what a reader would show for it.
+    """
+    return _quoted_string(lambda match: _escaped_nul(_substitute, match[0]), text)
+
+
+def _substitute(match: re.Match[str]) -> str:
+    return "\ufffd" if match[0] == "\\\0" else match[0]
 
 
 def _joined(lines: list[str]) -> list[str]:

@@ -2,8 +2,7 @@
 
 Strategy: the header is decoded and split once; what every server needs at once (start line, top
 Via, From, To, Call-ID, CSeq, Max-Forwards, Content-Length) is checked while parsing, everything
-else when it is asked for. A message that fails is read again, leniently, to see whether enough is
-there to answer it.
+else when it is asked for. A message that fails may be read again, leniently, to answer it.
 """
 
 import re
@@ -13,7 +12,6 @@ from typing import Final, Self
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
 from parley.sip.errors import ParseError as ParseError
 from parley.sip.head import (
-    MANDATORY,
     MAX_HEADER_BYTES,
     RequestLine,
     layout_of,
@@ -31,6 +29,7 @@ from parley.sip.reasons import REASONS as REASONS
 from parley.sip.reasons import reason_for
 from parley.sip.uri import SipUri, TelUri, parse_uri
 
+_HEADER_END: Final = b"\r\n\r\n"
 _blank_or_control = re.compile(r"[\0- ]").search
 
 
@@ -151,7 +150,7 @@ def response_to(
     What the request has parsed of these is not parsed again.
 
     Args:
-        request: may be one that a `ParseError` carries.
+        request: may be one that was salvaged and lacks some of them.
         status: 100 to 699.
         reason: the default phrase of the status when None.
         to_tag: added to To unless the request has a tag there already.
@@ -201,21 +200,23 @@ def parse_message(data: bytes) -> Request | Response:
     Bytes beyond Content-Length are cut off; without Content-Length the body is the rest.
 
     Raises:
-        ParseError: nothing usable; carries the request when that can be answered.
+        ParseError: nothing usable.
     """
+    received_bytes = len(data)
     if data[:2] == b"\r\n":
         data = data.lstrip(b"\r\n")
-    end = data.find(b"\r\n\r\n")
+    end = data.find(_HEADER_END)
     if end < 0:
-        raise ParseError("header does not end", 400, salvage(data))
+        raise ParseError("header does not end", 400, data)
     message = parse_head(data[:end])
     body = data[end + 4 :]
     length = message.content_length
     if length is not None and length != len(body):
         if length > len(body):
-            raise ParseError("body is shorter than Content-Length", 400, answerable(message))
+            raise ParseError("body is shorter than Content-Length", 400, data)
         body = body[:length]
     message.body = body
+    message.received_bytes = received_bytes
     return message
 
 
@@ -223,7 +224,7 @@ def parse_head(head: bytes) -> Request | Response:
     """Parses start line and header, given without the empty line that ends them.
 
     Raises:
-        ParseError: nothing usable; carries the request when that can be answered.
+        ParseError: nothing usable.
     """
     try:
         if len(head) > MAX_HEADER_BYTES:
@@ -241,26 +242,32 @@ def parse_head(head: bytes) -> Request | Response:
         response._names, response._lines = names, lines
         _read_mandatory(response)
     except RemoteProtocolError as error:
-        raise ParseError(str(error), error.status, salvage(head)) from error
+        raise ParseError(str(error), error.status, head + _HEADER_END) from error
     return response
 
 
 def salvage(data: bytes) -> Request | None:
-    """Reads a broken request as far as it goes; None unless that is enough to answer it."""
-    head = data[: MAX_HEADER_BYTES + 1].partition(b"\r\n\r\n")[0]
+    """Reads of a message that cannot be used what an answer repeats: Via, From, To, Call-ID, CSeq.
+
+    What is there may be malformed, the Via too, and goes out as it came: the answer can go to the
+    source of the message alone.
+
+    Args:
+        data: with or without the body; where the header breaks off, its last line is left out.
+
+    Returns:
+        The request; None for what has no answer: responses, ACK, requests without any Via, and
+        what is no SIP.
+    """
+    head, end, _ = data[:MAX_HEADER_BYTES].lstrip(b"\r\n").partition(_HEADER_END)
+    if not end:
+        head = head.rpartition(b"\r\n")[0]
     line, names, lines = read_leniently(head.decode("utf-8", "surrogateescape"))
-    return None if line is None else answerable(_new_request(line, names, lines))
-
-
-def answerable(message: Request | Response) -> Request | None:
-    """Returns the message if it is a request that a response could be made for and sent."""
-    if not isinstance(message, Request) or message.method == "ACK":
+    if line is None or line.method == "ACK" or "via" not in names:
         return None
-    try:
-        via = message.via
-    except RemoteProtocolError:
-        return None
-    return message if via and all(message.has(name) for name in MANDATORY) else None
+    request = _new_request(line, names, lines)
+    request.received_bytes = len(data)
+    return request
 
 
 def _new_request(line: RequestLine, names: list[str], lines: list[str]) -> Request:
@@ -270,6 +277,7 @@ def _new_request(line: RequestLine, names: list[str], lines: list[str]) -> Reque
     request._lines = lines
     request._typed = {}
     request._wire = request._uri = request.source = request.listener = None
+    request.received_bytes = 0
     request._body = b""
     return request
 

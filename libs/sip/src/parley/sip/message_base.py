@@ -34,15 +34,18 @@ class Message(HeaderLines):
 
     Attributes:
         source: set by the transport: where it came from, flow included.
-        listener: set by the transport: our socket that it arrived on.
+        listener: set by the transport: our socket that it arrived on. Of a response that a server
+            transaction sends: the one that its request arrived on.
+        received_bytes: how long the datagram was that brought it; 0 if none did.
     """
 
-    __slots__ = ("listener", "source")
+    __slots__ = ("listener", "received_bytes", "source")
 
     def __init__(self) -> None:
         super().__init__()
         self.source: Hop | None = None
         self.listener: Hop | None = None
+        self.received_bytes = 0
 
     @property
     def via(self) -> Via:
@@ -139,6 +142,7 @@ class Message(HeaderLines):
         twin._body = self._body
         twin.source = self.source
         twin.listener = self.listener
+        twin.received_bytes = self.received_bytes
         return twin
 
     def __bytes__(self) -> bytes:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
+from parley.sip.stateless import is_proportionate
 from parley.sip.transaction_base import EffectFunction, Plan, Transaction, TransactionContext
 from parley.sip.transaction_events import AckReceived, Transmit
 from parley.sip.transaction_key import MAGIC_COOKIE, Key
@@ -62,6 +63,7 @@ class ServerTransaction(Transaction):
 
     def _transmit(self, response: Response, now: float) -> None:
         self.response = response
+        response.listener = self.request.listener
         if response.status >= 200 and not self.is_invite:
             # What remains to be done for half a minute (timer J) is to repeat the response: most
             # of the memory of a busy registrar would be requests that nobody reads again.
@@ -71,6 +73,21 @@ class ServerTransaction(Transaction):
             del self._retransmit.entries[self]
             self._retransmit = None
         self._context.transmits.append(Transmit(response, self.hop))
+
+    def respond_once(self, response: Response) -> None:
+        """Sends a final response, if the request was long enough for it, and ends (8.2.7).
+
+        A request that is repeated is a new one then.
+        """
+        if self.is_answered or self.is_terminated:
+            return
+        said = self.response
+        self.response = response
+        self._stop_timers()
+        self._forget()
+        spent = 0 if said is None else len(bytes(said))
+        if is_proportionate(response, self.request, self.hop, spent):
+            self._context.transmits.append(Transmit(response, self.hop))
 
     def repeat_response(self) -> None:
         """Sends the last response once more, if there is one."""

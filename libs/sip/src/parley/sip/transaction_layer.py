@@ -279,6 +279,10 @@ class TransactionLayer:
         """Sends a response; one after the final is dropped (further 2xx to INVITE excepted)."""
         transaction.send_response(response, now)
 
+    def send_statelessly(self, transaction: ServerTransaction, response: Response) -> None:
+        """Sends a final response once and forgets the request (8.2.7; `stateless.py`)."""
+        transaction.respond_once(response)
+
     def send_until_ack(
         self, transaction: ServerTransaction, response: Response, now: float
     ) -> Reliable2xx | None:
@@ -327,22 +331,11 @@ class TransactionLayer:
         """Fails the requests that wait for an answer on a connection that is gone.
 
         Our own responses may still go out on another connection (18.2.2): see
-        `transport_failed`.
+        `message_failed`.
         """
         for transaction in list(self._context.by_flow.get(hop, ())):
             if isinstance(transaction, ClientTransaction):
                 transaction.step(Input.TRANSPORT_ERROR, transaction.request, now)
-
-    def transport_failed(self, hop: Hop, reason: str, now: float) -> None:
-        """Fails everything that needs a stream hop which cannot be reached.
-
-        Args:
-            hop: as given with the `Transmit`.
-            reason: for the transport's own log.
-            now: monotonic seconds.
-        """
-        for transaction in list(self._context.by_flow.get(hop, ())):
-            self._fail(transaction, now)
 
     def message_failed(self, message: Request | Response, now: float) -> None:
         """Fails the transaction of one message that could not be sent, if it has one."""
@@ -357,7 +350,9 @@ class TransactionLayer:
         via = message.via
         if isinstance(message, Response):
             key = (via.branch, message.cseq.method, via.host.lower(), via.port)
-            return self._servers.get(key)
+            transaction = self._servers.get(key)
+            # Not what was sent without it: anybody may write another one's Via into a request.
+            return transaction if transaction and transaction.response is message else None
         method = message.method
         return self._clients.get((via.branch, "INVITE" if method == "ACK" else method))
 

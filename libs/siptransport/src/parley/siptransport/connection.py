@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from parley.sip.errors import FramingError
 from parley.sip.framing import KeepAlive, StreamFramer
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parley.siptransport.stream import StreamTransport
     from parley.siptransport.transport import Peer
 
+CLOSE_TIMEOUT_S: Final = 1.0
 _LINE_END = b"\r\n"
 
 
@@ -26,12 +27,22 @@ class StreamConnection(asyncio.Protocol):
         closed: done when the connection has ended.
     """
 
-    def __init__(self, owner: StreamTransport, listener: Hop, target: Peer | None) -> None:
+    def __init__(
+        self,
+        owner: StreamTransport,
+        listener: Hop,
+        target: Peer | None,
+        *,
+        is_public: bool = False,
+    ) -> None:
         self._owner = owner
+        self._is_public = is_public
+        self._welcome: asyncio.Task[None] | None = None
         self._framer = StreamFramer(is_client=target is not None)
         self._transport: asyncio.Transport | None = None
-        self._last_data_at = owner.clock.now()
+        self._began_at = self._last_data_at = owner.clock.now()
         self._stuck_since: float | None = None
+        self._closed_at: float | None = None
         self._has_proved_itself = target is not None
         self.listener = listener
         self.target = target
@@ -56,18 +67,36 @@ class StreamConnection(asyncio.Protocol):
         limits = self._owner.limits
         if self._stuck_since is not None and now - self._stuck_since > limits.message_timeout_s:
             return True
-        patience = limits.idle_timeout_s if self._has_proved_itself else limits.accept_timeout_s
-        return now - self._last_data_at > patience
+        if self._has_proved_itself:
+            return now - self._last_data_at > limits.idle_timeout_s
+        return now - self._began_at > limits.accept_timeout_s  # whatever it says meanwhile
+
+    def vouch(self) -> None:
+        """Learns that the peer is no stranger any more."""
+        self._has_proved_itself = True
+        self._is_public = False
+        self._bound_write_buffer()
+
+    def welcome(self, task: asyncio.Task[None]) -> None:
+        """Learns of the task that brings the connection up; it ends with the connection."""
+        self._welcome = task
 
     def close(self) -> None:
         """Ends the connection after what was written."""
-        if self._transport is not None:
+        if self._transport is not None and self._closed_at is None:
+            self._closed_at = self._owner.clock.now()
             self._transport.close()
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether it was closed and does not end: the peer does not read what was written."""
+        return self._closed_at is not None and now - self._closed_at > CLOSE_TIMEOUT_S
+
     def abort(self) -> None:
-        """Ends the connection at once."""
+        """Ends the connection at once, in the midst of a TLS handshake too."""
         if self._transport is not None:
             self._transport.abort()
+        elif self._welcome is not None:
+            self._welcome.cancel()
 
     # --- asyncio.Protocol --------------------------------------------------------------------
 
@@ -76,7 +105,8 @@ class StreamConnection(asyncio.Protocol):
         stream = cast("asyncio.Transport", transport)
         address = stream.get_extra_info("peername")
         peer = (str(address[0]), int(address[1])) if address else ("", 0)
-        number = self._owner.admit(self, peer)
+        self._welcome = None
+        number = self._owner.register(self, peer)
         if not number:
             stream.abort()
             return
@@ -84,7 +114,7 @@ class StreamConnection(asyncio.Protocol):
         self.flow = Hop(self._owner.name, peer[0], peer[1], number)
         if self.is_accepted:
             self.listener = self.listener._replace(port=int(stream.get_extra_info("sockname")[1]))
-        stream.set_write_buffer_limits(high=self._owner.limits.write_buffer_bytes)
+        self._bound_write_buffer()
 
     def data_received(self, data: bytes) -> None:
         """Hands every whole message on."""
@@ -95,7 +125,7 @@ class StreamConnection(asyncio.Protocol):
         self._framer.receive_data(data)
         if self._read_messages():
             self._stuck_since = None
-            self._has_proved_itself = True
+            self._has_proved_itself = not self._is_public
         elif self._stuck_since is None and data.strip(_LINE_END):
             self._stuck_since = self._last_data_at
         owner.sink.flush()
@@ -112,23 +142,30 @@ class StreamConnection(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
+    def _bound_write_buffer(self) -> None:
+        limits = self._owner.limits
+        high = limits.stranger_write_buffer_bytes if self._is_public else limits.write_buffer_bytes
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=high)
+
     def _read_messages(self) -> int:
         """Hands on what is complete; returns how much that was, keep-alives included."""
-        sink = self._owner.sink
+        sink, transport = self._owner.sink, self._transport
         found = 0
-        while True:
+        # An answer may have ended the connection; nobody is left then for what else was buffered.
+        while transport is not None and not transport.is_closing():
             try:
                 message = self._framer.next_message()
             except FramingError as error:
                 sink.receive_malformed(error, self.flow, self.listener)
                 if not error.can_continue:
                     self.close()
-                    return found
                 continue
             if message is None:
-                return found
+                break
             found += 1
             if message is KeepAlive.PING:
                 self.write(_LINE_END)
             elif not isinstance(message, KeepAlive):
                 sink.receive(message, self.flow, self.listener)
+        return found

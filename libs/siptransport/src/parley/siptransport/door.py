@@ -97,6 +97,7 @@ class Door(asyncio.Protocol):
     Attributes:
         connection: what stands behind it.
         is_open: the peer has proved itself, or we have shown what it asks for.
+        settled: done when it is open, or never will be.
     """
 
     def __init__(self, doors: Doors, connection: StreamConnection, address: str) -> None:
@@ -107,6 +108,7 @@ class Door(asyncio.Protocol):
         self._heard = b""
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Looks at the certificate, writes our greeting or waits for the peer's."""
@@ -142,6 +144,7 @@ class Door(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets a peer that went away."""
         self._leave()
+        self._settle()
 
     def refuse(self, reason: str) -> None:
         """Ends the connection."""
@@ -154,6 +157,7 @@ class Door(asyncio.Protocol):
         self._leave()
         if self._transport is not None:
             self._transport.abort()
+        self._settle()
 
     def _is_right(self, line: bytes) -> bool:
         token = line.removeprefix(_GREETING)
@@ -170,8 +174,13 @@ class Door(asyncio.Protocol):
         assert stream is not None
         stream.set_protocol(self.connection)
         self.connection.connection_made(stream)
+        self._settle()
         if rest:
             self.connection.data_received(rest)
+
+    def _settle(self) -> None:
+        if not self.settled.done():
+            self.settled.set_result(None)
 
     def _leave(self) -> None:
         self._doors.forget(self)

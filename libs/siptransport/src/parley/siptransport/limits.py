@@ -11,13 +11,19 @@ class TransportLimits:
         datagrams_per_wakeup: how many datagrams are read before other work gets its turn.
         socket_buffer_bytes: asked of the kernel for each UDP socket and direction.
         datagram_backlog: datagrams kept while the kernel's send buffer is full; then dropped.
-        connections: open connections of one transport, both directions.
+        connections: accepted connections of one transport, and as many that it opens.
         connections_per_source: accepted connections of one IP address.
+        strangers: accepted connections whose peer, and his address, proved nothing yet; above it
+            the one that came first is cut off. Much less than `connections`: the rest is kept for
+            the known.
+        strangers_per_source: the same of one address; above it no more are accepted.
         connect_timeout_s: for TCP connect and TLS handshake together.
-        accept_timeout_s: an accepted connection must bring a whole message or a keep-alive by then.
+        accept_timeout_s: an accepted connection must bring a whole message or a keep-alive by then;
+            a public one must have proved itself.
         message_timeout_s: a message that began must be complete by then.
         idle_timeout_s: a connection that brought nothing for so long is closed.
         write_buffer_bytes: a peer that lets more pile up is too slow and is cut off.
+        stranger_write_buffer_bytes: the same for a stranger.
         connect_backlog: messages kept for a connection that is being opened.
     """
 
@@ -26,11 +32,14 @@ class TransportLimits:
     datagram_backlog: int = 4096
     connections: int = 65536
     connections_per_source: int = 4096
+    strangers: int = 2048
+    strangers_per_source: int = 64
     connect_timeout_s: float = 5.0
     accept_timeout_s: float = 30.0
     message_timeout_s: float = 30.0
     idle_timeout_s: float = 3900.0
     write_buffer_bytes: int = 1024 * 1024
+    stranger_write_buffer_bytes: int = 64 * 1024
     connect_backlog: int = 256
 
 

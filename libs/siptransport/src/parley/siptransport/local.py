@@ -118,6 +118,9 @@ class LocalTransport:
     def close_flow(self, flow: Hop) -> None:
         """There are no connections."""
 
+    def vouch_for(self, flow: Hop) -> None:
+        """There are no connections."""
+
     def sweep(self, now: float) -> None:
         """Nothing is ever idle here."""
 

@@ -18,6 +18,7 @@ from parley.sip.errors import LocalProtocolError, ParseError, ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
+from parley.sip.stateless import answer_to_malformed, stateless_tag
 from parley.sip.transaction import (
     DEFAULT_TIMERS,
     ClientTransaction,
@@ -29,11 +30,13 @@ from parley.sip.transaction import (
     TransactionLayer,
 )
 from parley.sip.transaction_key import MAGIC_COOKIE
+from parley.siptransport.deadline import DeadlineTimer
 from parley.siptransport.door import doors_for
 from parley.siptransport.handler import SipHandler, dispatch_table
+from parley.siptransport.housekeeping import Housekeeping
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.local import LocalNetwork, LocalTransport, is_addressed
-from parley.siptransport.metrics import NodeCounts, NodeMetrics
+from parley.siptransport.metrics import NodeCounts
 from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.siptransport.stream import StreamTransport
 from parley.siptransport.transport import ListenOptions, Transport, TransportSink
@@ -42,15 +45,12 @@ from parley.siptransport.vias import Vias
 
 _logger = structlog.stdlib.get_logger(__name__)
 
-_SWEEP_S = 5.0
-# Deadlines this close to the armed timer share its wake-up; SIP timers are rough anyway.
-_COALESCE_S = 0.01
-
 
 class SipNode:
     """The SIP face of a service.
 
     Attributes:
+        hears, admits_source, is_known: what the policy says, for the transports.
         counts: what happened so far.
         layer: the transactions; for inspection.
         transports: by name; to close listeners and flows.
@@ -89,6 +89,9 @@ class SipNode:
         self._clock = clock
         self._ids = ids
         self._reroute = policy.reroute
+        self.hears = policy.hears
+        self.admits_source = policy.admits_source
+        self.is_known = policy.knows
         self.transports: dict[str, Transport] = {}
         self._vias = Vias(self.transports, ids, sent_by)
         self.layer = TransactionLayer(
@@ -100,7 +103,6 @@ class SipNode:
             takes_cancels=policy.takes_cancels,
         )
         self.counts = NodeCounts()
-        self._metrics = NodeMetrics(metrics) if metrics is not None else None
         self.transports["udp"] = UdpTransport(self, clock, limits)
         for name, tls in (("tcp", None), ("tls", client_tls)):
             doors = doors_for(name, policy, self.counts)
@@ -110,9 +112,8 @@ class SipNode:
         self._handler = handler
         self._dispatch = dispatch_table(handler)
         self._is_pumping = self._is_pump_due = self._is_closed = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = float("inf")
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._timer = DeadlineTimer(clock, self._handle_timeout)
+        self._housekeeping = Housekeeping(self.transports, self.layer, self.counts, metrics, clock)
 
     # --- for the owner ---------------------------------------------------------------------
 
@@ -121,7 +122,7 @@ class SipNode:
         transport = make(self)
         self.transports[transport.name] = transport
 
-    async def listen(
+    async def listen(  # noqa: PLR0913 - what a listener is, by keyword
         self,
         hop: Hop,
         tls: ssl.SSLContext | None = None,
@@ -130,6 +131,7 @@ class SipNode:
         is_shared: bool = False,
         is_home: bool = False,
         is_inside: bool = False,
+        is_public: bool = False,
     ) -> Hop:
         """Opens a listener.
 
@@ -140,6 +142,7 @@ class SipNode:
             is_shared: see `ListenOptions`.
             is_home: see `ListenOptions`.
             is_inside: see `ListenOptions`.
+            is_public: see `ListenOptions`.
 
         Returns:
             The hop by which peers reach it.
@@ -151,12 +154,15 @@ class SipNode:
         transport = self.transports.get(hop.transport)
         if transport is None:
             raise ValueError(f"no transport {hop.transport} in this node")
-        options = ListenOptions(tls, advertised, is_shared, is_home, is_inside)
+        options = ListenOptions(tls, advertised, is_shared, is_home, is_inside, is_public)
         listener = await transport.listen(hop, options)
         self._vias.clear()
-        if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+        self._housekeeping.start()
         return listener
+
+    def vouch_for(self, flow: Hop) -> None:
+        """Notes that the peer of a connection proved who it is: it is no stranger any more."""
+        self.transports[flow.transport].vouch_for(flow)
 
     def abandon(self, transaction: ClientTransaction) -> None:
         """Forgets a request of ours without any event; its branch may be used again."""
@@ -188,7 +194,11 @@ class SipNode:
         Raises:
             RemoteProtocolError: the topmost Via cannot be used.
         """
-        return self.layer.adopt(request, self._clock.now())
+        transaction = self.layer.adopt(request, self._clock.now())
+        if request.listener is None:
+            transport = self.transports.get(transaction.hop.transport)
+            request.listener = transport.sent_by(transaction.hop) if transport else None
+        return transaction
 
     def redeliver(self, response: Response) -> bool:
         """Feeds a stray response again, after its client transaction was made.
@@ -203,6 +213,15 @@ class SipNode:
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Answers a request; what comes after a final response is dropped."""
         self.layer.send_response(transaction, response, self._clock.now())
+        self._after_call()
+
+    def respond_statelessly(self, transaction: ServerTransaction, response: Response) -> None:
+        """Answers a request whose sender proved nothing: once, and keeps nothing of it (8.2.7).
+
+        Over UDP nothing is sent that is longer than three times the request. `to_tag` is to be
+        that of `stateless_tag`; the ACK comes to `on_ack`.
+        """
+        self.layer.send_statelessly(transaction, response)
         self._after_call()
 
     def respond_until_ack(
@@ -241,13 +260,10 @@ class SipNode:
     async def aclose(self) -> None:
         """Closes all sockets and timers; no event comes any more."""
         self._is_closed = True
-        for handle in (self._timer, self._sweeper):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._sweeper = None
+        self._timer.cancel()
         for transport in self.transports.values():
             await transport.aclose()
-        self._publish()
+        self._housekeeping.stop()
 
     # --- for the transports (TransportSink) ------------------------------------------------
 
@@ -270,24 +286,30 @@ class SipNode:
         self._pump()
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
-        """Answers what can be answered (never an ACK), statelessly, to its source; and counts."""
+        """Counts, and answers a request at its source, statelessly, if that is admitted."""
         self.counts.malformed += 1
-        request = error.request
-        if request is None or request.method == "ACK":
+        if not self.admits_source(source, listener):
             return
-        request.source = source
-        response = response_to(request, error.status, to_tag=self._ids.token())
-        self._send(response, source)  # the Via may be anything
+        response = answer_to_malformed(error, source)
+        if response is not None:
+            self._send(response, source)
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""
-        if isinstance(message, Response) and hop.transport != "udp" and not self._is_closed:
-            other = self._reroute(message, hop)
-            if other is not None and other.transport == hop.transport:
-                self.transports[other.transport].send(message, other)
-                return
+        if isinstance(message, Response) and self._is_rerouted(message, hop):
+            return
         self.counts.send_failures += 1
         self.layer.message_failed(message, self._clock.now())
+
+    def _is_rerouted(self, response: Response, failed: Hop) -> bool:
+        # Without the listener of its request nobody can say whose the Via is.
+        if response.listener is None or failed.transport == "udp" or self._is_closed:
+            return False
+        other = self._reroute(response, failed)
+        if other is None or other.transport != failed.transport:
+            return False
+        self.transports[other.transport].send(response, other)
+        return True
 
     def flow_closed(self, flow: Hop, alias: Hop) -> None:
         """Fails what waited for this connection and tells the owner."""
@@ -302,7 +324,7 @@ class SipNode:
     def flush(self) -> None:
         """Handles what the reports caused and arms the timer."""
         self._pump()
-        self._arm()
+        self._timer.arm(self.layer.next_timeout())
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -316,7 +338,7 @@ class SipNode:
         if layer.has_events and not self._is_pump_due:
             self._is_pump_due = True
             asyncio.get_running_loop().call_soon(self._pump_later)
-        self._arm()
+        self._timer.arm(self.layer.next_timeout())
 
     def _pump_later(self) -> None:
         self._is_pump_due = False
@@ -345,9 +367,9 @@ class SipNode:
         except Exception:  # handler root: one bad message must not stop the socket
             self.counts.handler_errors += 1
             _logger.exception("sip handler raised", event_type=type(event).__name__)
-            if isinstance(event, RequestReceived) and not event.transaction.is_answered:
-                response = response_to(event.request, 500, to_tag=self._ids.token())
-                self.layer.send_response(event.transaction, response, self._clock.now())
+            if isinstance(event, RequestReceived):
+                response = response_to(event.request, 500, to_tag=stateless_tag(event.request))
+                self.layer.send_statelessly(event.transaction, response)
 
     def _guard(self, callback: Callable[[Hop], None], flow: Hop) -> None:
         try:
@@ -371,30 +393,6 @@ class SipNode:
         self.counts.sent += 1
         transport.send(message, hop)
 
-    def _arm(self) -> None:
-        due = self.layer.next_timeout()
-        if due is None or due >= self._timer_due - _COALESCE_S or self._is_closed:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = due
-        delay = max(0.0, due - self._clock.now())
-        self._timer = asyncio.get_running_loop().call_later(delay, self._handle_timer)
-
-    def _handle_timer(self) -> None:
-        self._timer, self._timer_due = None, float("inf")
-        self.layer.handle_timeout(self._clock.now() + _COALESCE_S)
+    def _handle_timeout(self, now: float) -> None:
+        self.layer.handle_timeout(now)
         self.flush()
-
-    def _sweep(self) -> None:
-        now = self._clock.now()
-        for transport in self.transports.values():
-            transport.sweep(now)
-        self._publish()
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
-
-    def _publish(self) -> None:
-        if self._metrics is not None:
-            connections = sum(each.connection_count for each in self.transports.values())
-            layer = self.layer
-            self._metrics.publish(self.counts, connections, layer.client_count, layer.server_count)

@@ -2,25 +2,27 @@
 
 A hop with a flow names one open connection. A hop without reuses any connection to that host and
 port, whichever side opened it, or opens one; messages wait for it in a bounded queue.
+
+What is accepted is bounded (`quota.py`) before anything is spent on it, a TLS handshake included.
 """
 
 import asyncio
+import socket
 import ssl
-from collections import Counter
+from functools import partial
 from itertools import count
 
 from parley.service.clock import Clock
 from parley.service.tasks import TaskOwner
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
+from parley.siptransport.acceptor import Acceptor
 from parley.siptransport.addresses import AddressBook, is_wildcard
-from parley.siptransport.connection import StreamConnection
+from parley.siptransport.connection import CLOSE_TIMEOUT_S, StreamConnection
 from parley.siptransport.door import Door, Doors
 from parley.siptransport.limits import TransportLimits
+from parley.siptransport.quota import ConnectionQuota
 from parley.siptransport.transport import ListenOptions, Peer, TransportSink
-
-_ACCEPT_BACKLOG = 1024
-_CLOSE_TIMEOUT_S = 1.0
 
 
 class StreamTransport:
@@ -50,12 +52,12 @@ class StreamTransport:
         self._client_tls = client_tls
         self._doors = doors
         self._addresses = AddressBook(clock)
-        self._servers: dict[Hop, asyncio.Server] = {}
+        self._acceptors: dict[Hop, Acceptor] = {}
         self._home: Hop | None = None
         self._listeners: list[Hop] = []
         self._by_flow: dict[int, StreamConnection] = {}
         self._by_peer: dict[Peer, StreamConnection] = {}
-        self._accepted: Counter[str] = Counter()
+        self._quota: ConnectionQuota[StreamConnection] = ConnectionQuota(limits)
         self._opening: dict[Peer, list[tuple[Request | Response, Hop]]] = {}
         self._tasks = TaskOwner()
         self._is_closed = False
@@ -77,27 +79,10 @@ class StreamTransport:
         host = options.advertised or address
         if is_wildcard(host):
             raise ValueError("a wildcard address needs an advertised host")
-        timeout = self.limits.connect_timeout_s if tls is not None else None
-        listener = Hop(self.name, host, hop.port)
-        doors = self._doors if options.is_inside else None
-
-        def accept() -> asyncio.Protocol:
-            # The port is known by now, also where 0 was asked for.
-            connection = StreamConnection(self, listener, None)
-            return connection if doors is None else doors.before(connection, listener[1:3])
-
-        server = await asyncio.get_running_loop().create_server(
-            accept,
-            address,
-            hop.port,
-            ssl=tls,
-            reuse_port=options.is_shared or None,
-            backlog=_ACCEPT_BACKLOG,
-            ssl_handshake_timeout=timeout,
-            ssl_shutdown_timeout=_CLOSE_TIMEOUT_S if tls is not None else None,
-        )
-        listener = listener._replace(port=server.sockets[0].getsockname()[1])
-        self._servers[listener] = server
+        take = partial(self._take, Hop(self.name, host, hop.port), options)
+        acceptor = Acceptor(address, hop.port, take, is_shared=options.is_shared)
+        listener = Hop(self.name, host, acceptor.port)
+        self._acceptors[listener] = acceptor
         self._listeners.append(listener)
         if options.is_home:
             self._home = listener
@@ -131,9 +116,9 @@ class StreamTransport:
 
     def stop_listening(self, listener: Hop) -> None:
         """Accepts no more connections at a listener; those there are stay."""
-        server = self._servers.pop(listener, None)
-        if server is not None:
-            server.close()
+        acceptor = self._acceptors.pop(listener, None)
+        if acceptor is not None:
+            acceptor.close()
 
     def flows(self, listener: Hop) -> list[Hop]:
         """Returns the connections accepted at a listener."""
@@ -149,10 +134,19 @@ class StreamTransport:
         if connection is not None:
             connection.close()
 
+    def vouch_for(self, flow: Hop) -> None:
+        """Learns that the peer of a connection proved who it is; one that is gone is no error."""
+        connection = self._by_flow.get(flow.flow)
+        if connection is not None:
+            connection.vouch()
+            self._quota.vouch(connection)
+
     def sweep(self, now: float) -> None:
         """Closes connections that were idle, or stuck in a message, for too long."""
         for connection in list(self._by_flow.values()):
-            if connection.is_stale(now):
+            if connection.is_overdue(now):
+                connection.abort()
+            elif connection.is_stale(now):
                 connection.close()
 
     async def aclose(self) -> None:
@@ -160,31 +154,26 @@ class StreamTransport:
         self._is_closed = True
         if self._doors is not None:
             self._doors.close()
-        for server in self._servers.values():
-            server.close()
-        self._servers.clear()
+        for acceptor in self._acceptors.values():
+            acceptor.close()
+        self._acceptors.clear()
         await self._tasks.aclose()
         connections = list(self._by_flow.values())
         for connection in connections:
             connection.close()
         waiting = [connection.closed for connection in connections if not connection.closed.done()]
         if waiting:
-            await asyncio.wait(waiting, timeout=_CLOSE_TIMEOUT_S)
+            await asyncio.wait(waiting, timeout=CLOSE_TIMEOUT_S)
         for connection in list(self._by_flow.values()):
             connection.abort()
         self._opening.clear()
 
     # --- for the connections ---------------------------------------------------------------
 
-    def admit(self, connection: StreamConnection, peer: Peer) -> int:
-        """Registers a connection and returns its flow; 0 when there are too many."""
-        limits = self.limits
-        if self._is_closed or len(self._by_flow) >= limits.connections:
+    def register(self, connection: StreamConnection, peer: Peer) -> int:
+        """Makes a connection findable and returns its flow; 0 when it comes too late."""
+        if self._is_closed:
             return 0
-        if connection.is_accepted:
-            if self._accepted[peer[0]] >= limits.connections_per_source:
-                return 0
-            self._accepted[peer[0]] += 1
         flow = next(self._flows)
         self._by_flow[flow] = connection
         self._by_peer[connection.target or peer] = connection
@@ -198,13 +187,54 @@ class StreamTransport:
         target = connection.target or peer
         if self._by_peer.get(target) is connection:
             del self._by_peer[target]
-        if connection.is_accepted:
-            self._accepted[peer[0]] -= 1
-            if not self._accepted[peer[0]]:
-                del self._accepted[peer[0]]
+        self._quota.release(connection)
         if not self._is_closed:
             self.sink.flow_closed(flow, Hop(self.name, *target))
             self.sink.flush()
+
+    # --- incoming connections --------------------------------------------------------------
+
+    def _take(self, listener: Hop, options: ListenOptions, sock: socket.socket, peer: Peer) -> None:
+        connection = StreamConnection(self, listener, None, is_public=options.is_public)
+        is_stranger = options.is_public and not self.sink.is_known(peer[0])
+        if not self._quota.admit(connection, peer[0], is_stranger=is_stranger):
+            sock.close()
+            return
+        surplus = self._quota.surplus()
+        if surplus is not None:
+            self._quota.release(surplus)
+            surplus.abort()
+        door = None
+        if options.is_inside and self._doors is not None:
+            # The port is known by now, also where 0 was asked for.
+            dialled = (listener.host, int(sock.getsockname()[1]))
+            door = self._doors.before(connection, dialled)
+        welcome = self._welcome(connection, door, sock, options.tls)
+        connection.welcome(self._tasks.spawn(welcome, name=f"sip-accept-{self.name}"))
+
+    async def _welcome(
+        self,
+        connection: StreamConnection,
+        door: Door | None,
+        sock: socket.socket,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: door or connection,
+                sock,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else self.limits.connect_timeout_s,
+                ssl_shutdown_timeout=None if tls is None else CLOSE_TIMEOUT_S,
+            )
+            if door is not None:
+                await door.settled
+        except (OSError, ValueError):
+            pass  # no TLS, too slow, gone: nobody waits for it
+        finally:
+            if not connection.flow.flow:
+                self._quota.release(connection)
+                sock.close()
 
     # --- outgoing connections --------------------------------------------------------------
 
@@ -212,7 +242,8 @@ class StreamTransport:
         peer = (hop.host, hop.port)
         waiting = self._opening.get(peer)
         if waiting is None:
-            if self._is_closed or len(self._by_flow) >= self.limits.connections:
+            opened = len(self._by_flow) - len(self._quota) + len(self._opening)
+            if self._is_closed or opened >= self.limits.connections:
                 self.sink.send_failed(message, hop)
                 return
             self._opening[peer] = [(message, hop)]
@@ -260,7 +291,7 @@ class StreamTransport:
                 ssl=self._context(doors),
                 server_hostname=host,
                 ssl_handshake_timeout=self.limits.connect_timeout_s,
-                ssl_shutdown_timeout=_CLOSE_TIMEOUT_S,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
             )
         if isinstance(made, StreamConnection):
             return made

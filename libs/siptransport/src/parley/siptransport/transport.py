@@ -6,6 +6,7 @@ is reported to the sink. Exactly one report, or none, follows each message.
 """
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -19,12 +20,25 @@ Peer: TypeAlias = tuple[str, int]
 class TransportSink(Protocol):
     """What a transport reports to; a node. `flush` follows each burst of reports."""
 
+    @property
+    def hears(self) -> Callable[[str], bool] | None:
+        """Asked with the address of each datagram before it is parsed."""
+        ...
+
     def receive(self, message: Request | Response, source: Hop, listener: Hop) -> None:
         """Takes a message that was parsed."""
         ...
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
-        """Takes what was not a message; `error.request` can be answered."""
+        """Takes what was not a message; there may be a request in it that can be answered."""
+        ...
+
+    def admits_source(self, source: Hop, listener: Hop) -> bool:
+        """Says whether a source may have an answer to what is no SIP message."""
+        ...
+
+    def is_known(self, host: str) -> bool:
+        """Says whether somebody at this address is no stranger."""
         ...
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
@@ -57,6 +71,7 @@ class ListenOptions:
         is_home: the Via of what leaves on connections that we open names this listener; without
             such a one, the first.
         is_inside: only services of the platform may connect, and prove it (`SipNode(inside=...)`).
+        is_public: anybody can reach it, so its peers are strangers until they prove themselves.
     """
 
     tls: ssl.SSLContext | None = None
@@ -64,6 +79,7 @@ class ListenOptions:
     is_shared: bool = False
     is_home: bool = False
     is_inside: bool = False
+    is_public: bool = False
 
 
 class Transport(Protocol):
@@ -110,6 +126,10 @@ class Transport(Protocol):
 
     def close_flow(self, flow: Hop) -> None:
         """Closes a connection after what was written; one that is gone is no error."""
+        ...
+
+    def vouch_for(self, flow: Hop) -> None:
+        """Learns that the peer of a connection proved who it is; one that is gone is no error."""
         ...
 
     def sweep(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""UDP: own non-blocking sockets, drained at each wake-up.
+"""UDP: own non-blocking sockets, drained at each wake-up; SIP, and STUN keep-alives (RFC 5626).
 
 The event loop only says "readable"; up to `datagrams_per_wakeup` datagrams are then read, parsed
 and handed on before anything else runs, so that under load one wake-up pays for many messages.
@@ -14,12 +14,14 @@ from parley.service.tasks import TaskOwner
 from parley.sip.errors import ParseError
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, parse_message
+from parley.sip.stun import answer_binding, is_stun
 from parley.siptransport.addresses import AddressBook, is_wildcard
 from parley.siptransport.limits import TransportLimits
 from parley.siptransport.transport import ListenOptions, TransportSink
 
 _MAX_DATAGRAM_BYTES = 65535
 _KEEP_ALIVE_BYTES = 4
+_FIRST_OF_SIP = 4  # no SIP message begins with less, every STUN message does (RFC 7983)
 _RESOLVE_TIMEOUT_S = 5.0
 _MAX_UNRESOLVED = 256
 
@@ -85,6 +87,9 @@ class UdpTransport:
 
     def close_flow(self, flow: Hop) -> None:
         """UDP has no connections."""
+
+    def vouch_for(self, flow: Hop) -> None:
+        """There are no connections."""
 
     def sweep(self, now: float) -> None:
         """Nothing is ever idle here."""
@@ -211,8 +216,15 @@ class UdpSocket:
             backlog.popleft()
         self._loop.remove_writer(self._socket.fileno())
 
+    def _answer_stun(self, data: bytes, source: Hop) -> None:
+        if self._sink.admits_source(source, self.listener):
+            answer = answer_binding(data, source.host, source.port)
+            if answer is not None:
+                self.send(answer, (source.host, source.port))
+
     def _drain(self) -> None:
         receive, flow, sink = self._socket.recvfrom, self._flow, self._sink
+        hears = sink.hears
         for _ in range(self._limits.datagrams_per_wakeup):
             try:
                 data, address = receive(_MAX_DATAGRAM_BYTES)
@@ -222,7 +234,12 @@ class UdpSocket:
                 continue  # an ICMP error of an earlier send; its transaction has a timer
             if len(data) <= _KEEP_ALIVE_BYTES:
                 continue  # CRLF keep-alives and NAT pings ask for no answer over UDP
+            if hears is not None and not hears(address[0]):
+                continue
             source = Hop("udp", address[0], address[1], flow)
+            if data[0] < _FIRST_OF_SIP and is_stun(data):
+                self._answer_stun(data, source)
+                continue
             try:
                 message = parse_message(data)
             except ParseError as error:

@@ -16,8 +16,8 @@ from parley.backing.discovery.base import Instance, InstanceState, Registration,
 from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
 from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.admission import Admission
 from parley.edgeproxy.authentication import Authenticator
-from parley.edgeproxy.avalanche import Avalanche
 from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.binding_repair import BindingRepair
 from parley.edgeproxy.callmanagers import SERVICE_NAME, CallManagers
@@ -26,16 +26,18 @@ from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.drain import SHARED_UDP_S, Drain
 from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.expiry import ExpirySweep
-from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, parse_networks
+from parley.edgeproxy.guard import FailureLimiter, parse_networks
 from parley.edgeproxy.hidden_vias import HiddenVias
 from parley.edgeproxy.inside import InsideRequests
-from parley.edgeproxy.listeners import open_listeners
+from parley.edgeproxy.known_sources import KnownSources
+from parley.edgeproxy.listeners import open_listeners, transport_limits
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.outside import OutsideParts, OutsideRequests
 from parley.edgeproxy.peers import TrustedPeers
 from parley.edgeproxy.proxy import Proxy
 from parley.edgeproxy.registrar import RegistrarLimits
 from parley.edgeproxy.registration import RegisterRequests
+from parley.edgeproxy.room import Room
 from parley.edgeproxy.routes import Routes
 from parley.edgeproxy.settings import EdgeSettings
 from parley.edgeproxy.sip_handlers import EdgeHandler, EdgeParts
@@ -106,8 +108,12 @@ class EdgeProxy:
             self._handler,
             metrics=Metrics(registry, "edgeproxy"),
             network=network,
+            limits=transport_limits(settings),
             policy=NodePolicy(
                 admits=self._handler.admits,
+                hears=self._handler.hears,
+                admits_source=self._handler.admits_source,
+                knows=self._handler.knows,
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
                 takes_cancels=True,
@@ -212,7 +218,7 @@ class EdgeProxy:
             user_failures=FailureLimiter(
                 settings.auth_user_failures, settings.auth_window_s, settings.auth_ban_s
             ),
-            has_room=self._handler.has_room,
+            has_room=lambda: self._admission.has_room(),
             clock=clock,
             metrics=metrics,
         )
@@ -234,12 +240,16 @@ class EdgeProxy:
             clock=clock,
             metrics=metrics,
         )
+        peers = TrustedPeers(settings.trusted_peers)
+        exempt = parse_networks(settings.unlimited_sources)
+        known = KnownSources(self.node.vouch_for, peers.hosts, exempt, clock)
         registers = RegisterRequests(
             sender=self.node,
             authenticator=authenticator,
             registrations=registrations,
             events=events,
             connections=self._connections,
+            known=known,
             routes=routes,
             tenants=tenants,
             limits=RegistrarLimits(
@@ -251,24 +261,11 @@ class EdgeProxy:
         )
         outside = OutsideRequests(
             OutsideParts(
-                proxy,
-                routes,
-                addresses,
-                authenticator,
-                tenants,
-                TrustedPeers(settings.trusted_peers),
-                derivation,
-                metrics,
+                proxy, routes, addresses, authenticator, tenants, peers, known, derivation, metrics
             )
         )
-        limiter, heard = (
-            SourceLimiter(
-                settings.source_rate,
-                settings.source_burst,
-                parse_networks(settings.unlimited_sources),
-            )
-            for _ in range(2)
-        )
+        room = Room(self.node.layer, self._tasks, known, settings.max_transactions)
+        self._admission = Admission(settings, known, room, outside.is_heard, clock, metrics)
         inside = InsideRequests(proxy, routes, hidden_vias, addresses, self._callmanagers)
         strays = Strays(
             self.node,
@@ -296,13 +293,10 @@ class EdgeProxy:
             registers=registers,
             connections=self._connections,
             addresses=addresses,
-            limiter=limiter,
-            heard=heard,
-            avalanche=Avalanche(settings.register_rate, settings.register_burst),
+            admission=self._admission,
             strays=strays,
             stray_cancels=self._stray_cancels,
             tasks=self._tasks,
-            clock=clock,
             metrics=metrics,
         )
         self._handler.attach(parts, self.node)

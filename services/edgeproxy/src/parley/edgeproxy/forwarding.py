@@ -28,6 +28,10 @@ class Sender(Protocol):
         """Answers a request."""
         ...
 
+    def respond_statelessly(self, transaction: ServerTransaction, response: Response) -> None:
+        """Answers a request whose sender proved nothing; nothing is kept of it."""
+        ...
+
     def cancel(self, transaction: ClientTransaction, headers: Headers = ()) -> None:
         """Gives an INVITE up."""
         ...

@@ -7,6 +7,7 @@ the inside all the same (`is_home`), for call managers answer there when the con
 
 import errno
 import ssl
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.settings import EdgeSettings
@@ -14,6 +15,7 @@ from parley.service.errors import PortInUse, StartError
 from parley.service.inside import Inside
 from parley.service.tls import TlsFiles, server_context
 from parley.sip.hop import Hop
+from parley.siptransport.limits import TransportLimits
 from parley.siptransport.node import SipNode
 
 
@@ -45,15 +47,12 @@ async def open_listeners(
             await _listen(node, hop, context, advertised, is_shared=settings.shared_address)
         )
     if inside is None:
-        hop = Hop("local", settings.name.lower(), 0)
-        addresses.set_inside(await _listen(node, hop, None, None, is_home=True))
-        return
-    inside.check_hosts("The edge proxy", settings.inside_host, settings.inside_advertised_host)
-    hop = Hop(inside.transport, settings.inside_host, settings.inside_port)
-    advertised = settings.inside_advertised_host or None
-    addresses.set_inside(
-        await _listen(node, hop, inside.server, advertised, is_home=True, is_inside=True)
-    )
+        hop, context, advertised = Hop("local", settings.name.lower(), 0), None, None
+    else:
+        inside.check_hosts("The edge proxy", settings.inside_host, settings.inside_advertised_host)
+        hop = Hop(inside.transport, settings.inside_host, settings.inside_port)
+        context, advertised = inside.server, settings.inside_advertised_host or None
+    addresses.set_inside(await _listen(node, hop, context, advertised, is_inside=True))
 
 
 async def _listen(
@@ -61,16 +60,47 @@ async def _listen(
     hop: Hop,
     tls: ssl.SSLContext | None,
     advertised: str | None,
-    **kind: bool,
+    *,
+    is_shared: bool = False,
+    is_inside: bool = False,
 ) -> Hop:
     what = f"The edge proxy ({hop.transport.upper()})"
     try:
-        return await node.listen(hop, tls, advertised, **kind)
+        return await node.listen(
+            hop,
+            tls,
+            advertised,
+            is_shared=is_shared,
+            is_home=is_inside,
+            is_inside=is_inside,
+            is_public=not is_inside,
+        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(hop.host, hop.port, what) from error
         reason = error.strerror or str(error)
         raise StartError(f"{what} cannot listen on {hop.host}:{hop.port}: {reason}.") from error
+
+
+def transport_limits(settings: EdgeSettings) -> TransportLimits:
+    """Lifts the limit of open files, and returns the bounds of connections.
+
+    They are those of the settings within what the system gives us: TCP and TLS together get half
+    of our descriptors, strangers at most half of that.
+    """
+    _, descriptors = getrlimit(RLIMIT_NOFILE)
+    connections = settings.max_connections
+    if descriptors != RLIM_INFINITY:
+        setrlimit(RLIMIT_NOFILE, (descriptors, descriptors))
+        connections = max(2, min(connections, descriptors // 4))
+    return TransportLimits(
+        connections=connections,
+        connections_per_source=settings.max_source_connections,
+        strangers=min(settings.max_strangers, connections // 2),
+        strangers_per_source=settings.max_source_strangers,
+        accept_timeout_s=settings.stranger_timeout_s,
+        idle_timeout_s=settings.idle_timeout_s,
+    )
 
 
 def _tls_context(settings: EdgeSettings) -> ssl.SSLContext | None:

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from parley.service.metrics import Metrics, Registry
 
 REGISTRATION_CHANGES: Final = ("added", "refreshed", "removed", "expired")
-REFUSALS: Final = ("rate", "avalanche", "banned", "no_token", "loop")
+REFUSALS: Final = ("rate", "strangers", "room", "avalanche", "banned", "no_token", "loop")
 CANCEL_RESULTS: Final = ("taken", "unknown", "limited")
 _OTHER: Final = "other"
 _METHODS: Final = frozenset(

@@ -21,6 +21,7 @@ from parley.edgeproxy.borders import (
 )
 from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.forwarding import Forwarding
+from parley.edgeproxy.known_sources import KnownSources
 from parley.edgeproxy.methods import ALLOW, SERVED, status_out_of_dialog
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.peers import TrustedPeers
@@ -55,6 +56,7 @@ class OutsideParts:
     authenticator: Authenticator
     tenants: Tenants
     peers: TrustedPeers
+    known: KnownSources
     derivation: Derivation
     metrics: EdgeMetrics
 
@@ -69,6 +71,7 @@ class OutsideRequests:
         self._authenticator = parts.authenticator
         self._tenants = parts.tenants
         self._peers = parts.peers
+        self._known = parts.known
         self._derivation = parts.derivation
         self._metrics = parts.metrics
 
@@ -82,13 +85,14 @@ class OutsideRequests:
         token = self._dialog_token(outgoing)
         if token is None:
             self._metrics.refused["no_token"].inc()
-            self._proxy.respond(transaction, 481)
+            self._proxy.refuse(transaction, 481)
             return
         status = self._preliminary_status(request, outgoing)
         if status is not None:
             self._refuse(transaction, request, status)
             return
         self._enter_dialog(outgoing, request, token)
+        self._known.note(_source_of(request))
         forwarding = Forwarding(
             transaction, is_inward=True, call_id=token.call_id, owner=token.owner
         )
@@ -96,6 +100,8 @@ class OutsideRequests:
 
     def on_ack(self, request: Request) -> None:
         """Forwards the ACK to a 2xx; one without a valid token is dropped."""
+        if not request.has("route"):
+            return  # to a challenge or a refusal: of that nothing was kept
         outgoing = request.copy()
         token = self._dialog_token(outgoing)
         if token is None:
@@ -108,9 +114,12 @@ class OutsideRequests:
         """Tells what we can do; the same whoever asks (RFC 3261 11.2)."""
         refusal = unsupported(request)
         if refusal is not None:
-            self._proxy.respond(transaction, 420, headers=refusal)
+            self._proxy.refuse(transaction, 420, headers=refusal)
             return
-        self._proxy.respond(
+        source = _source_of(request)
+        if self._peers.domain_of(source) is not None:
+            self._known.note(source)  # by these a peer keeps its connection
+        self._proxy.refuse(
             transaction,
             200,
             headers=(("allow", ALLOW), ("accept", ACCEPT), ("supported", SUPPORTED)),
@@ -146,13 +155,15 @@ class OutsideRequests:
             self._refuse(transaction, request, status)
             return
         caller = await self._identify(request)
+        if not isinstance(caller, Answer):
+            self._known.note(_source_of(request))
         status = status_out_of_dialog(request.method)
         if isinstance(caller, Caller | PeerCaller) and status == SERVED:
             await self._proxy.look_for_callmanagers()
         if transaction.is_answered:
             return  # cancelled while we looked something up
         if isinstance(caller, Answer):
-            self._proxy.respond(transaction, caller.status, caller.reason, caller.headers)
+            self._proxy.refuse(transaction, caller.status, caller.reason, caller.headers)
         elif status != SERVED:
             headers = () if status == 481 else (("allow", ALLOW),)
             self._proxy.respond(transaction, status, headers=headers)
@@ -231,7 +242,7 @@ class OutsideRequests:
 
     def _refuse(self, transaction: ServerTransaction, request: Request, status: int) -> None:
         headers = unsupported(request) if status == 420 else None
-        self._proxy.respond(transaction, status, headers=headers or ())
+        self._proxy.refuse(transaction, status, headers=headers or ())
 
 
 @dataclass(frozen=True, slots=True)

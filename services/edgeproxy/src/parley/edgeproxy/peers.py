@@ -53,6 +53,11 @@ class TrustedPeers:
     def __init__(self, texts: Iterable[str]) -> None:
         self._peers = parse_peers(texts)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Their addresses."""
+        return frozenset(host for host, _ in self._peers)
+
     def domain_of(self, source: Hop) -> str | None:
         """Returns the domain whose peer this is; None for everyone else."""
         if not self._peers:

@@ -32,6 +32,7 @@ from parley.service.clock import Clock
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
+from parley.sip.stateless import stateless_tag
 from parley.sip.transaction import ClientTransaction, ServerTransaction
 
 SILENCE_S: Final = 0.6
@@ -92,6 +93,19 @@ class Proxy:
         response = response_to(transaction.request, status, reason, to_tag=tag, headers=headers)
         self._sender.respond(transaction, response)
 
+    def refuse(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        reason: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        """Answers a request whose sender proved nothing: once, and forgets it (26.3.2.4)."""
+        request = transaction.request
+        tag = stateless_tag(request)
+        response = response_to(request, status, reason, to_tag=tag, headers=headers)
+        self._sender.respond_statelessly(transaction, response)
+
     def forward_inward(self, request: Request, forwarding: Forwarding) -> None:
         """Sends a prepared request to a call manager; answers 503 when there is none.
 
@@ -132,7 +146,7 @@ class Proxy:
         """Passes a CANCEL on, its Reason with it (RFC 3326)."""
         forwarding = server.user
         if not isinstance(forwarding, Forwarding):
-            self.respond(server, 487)
+            self.refuse(server, 487)
             return
         forwarding.reasons = tuple([("reason", text) for text in request.get_all("reason")])
         if forwarding.client is not None:

@@ -9,6 +9,7 @@ from parley.edgeproxy.authentication import Answer, Authenticator, Caller
 from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.forwarding import Sender
+from parley.edgeproxy.known_sources import KnownSources
 from parley.edgeproxy.register_request import Refused, RegisterRequest, read_register
 from parley.edgeproxy.registrar import (
     Accepted,
@@ -28,6 +29,7 @@ from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, response_to
+from parley.sip.stateless import stateless_tag
 from parley.sip.transaction import ServerTransaction
 from parley.sip.uri import SipUri, Uri
 
@@ -49,6 +51,7 @@ class RegisterRequests:
         registrations: Registrations,
         events: RegistrationEvents,
         connections: ConnectionBindings,
+        known: KnownSources,
         routes: Routes,
         tenants: Tenants,
         limits: RegistrarLimits,
@@ -61,6 +64,7 @@ class RegisterRequests:
         self._registrations = registrations
         self._events = events
         self._connections = connections
+        self._known = known
         self._routes = routes
         self._tenants = tenants
         self._limits = limits
@@ -86,13 +90,14 @@ class RegisterRequests:
         if request.has("require") or request.has("proxy-require"):
             refusal = unsupported(request)
             if refusal is not None:
-                self._respond(transaction, request, 420, None, refusal)
+                self._refuse(transaction, request, Answer(420, None, refusal))
                 return
         identity = request.to.uri
         caller = await self._authenticator.authenticate(request, identity, is_registrar=True)
         if isinstance(caller, Answer):
-            self._respond(transaction, request, caller.status, caller.reason, caller.headers)
+            self._refuse(transaction, request, caller)
             return
+        self._known.note(source)
         if not self._may_change(caller, identity, request.uri):
             self._respond(transaction, request, 403)
             return
@@ -173,6 +178,14 @@ class RegisterRequests:
             self._date_text = formatdate(second, usegmt=True)
             self._date_second = second
         return self._date_text
+
+    def _refuse(self, transaction: ServerTransaction, request: Request, answer: Answer) -> None:
+        """Answers whoever has not proved who he is; nothing is kept of it (26.3.2.4)."""
+        tag = stateless_tag(request)
+        response = response_to(
+            request, answer.status, answer.reason, to_tag=tag, headers=answer.headers
+        )
+        self._sender.respond_statelessly(transaction, response)
 
     def _respond(
         self,

@@ -70,10 +70,23 @@ class EdgeSettings(Settings):
             datagrams that show that they come from that address, have an allowance of their own.
         source_burst: requests that it may send at once.
         unlimited_sources: networks without that limit.
+        stranger_rate: datagrams a second that are read of all addresses together from which nobody
+            proved lately who he is; the rest is dropped unread. 0: no limit.
+        stranger_burst: how many more at once.
+        max_transactions: requests from outside that are remembered at once. Above half of it only
+            senders get one from whose address somebody proved himself lately.
         register_rate: registrations a second, of all phones together, that are let through for
             long, challenges aside; the rest gets 503 and comes again, spread over some seconds.
             0: no limit.
         register_burst: how many more at once.
+        max_connections: accepted TCP connections, and as many of TLS; within a quarter of the file
+            descriptors that the process may have, for each.
+        max_source_connections: the same of one address.
+        max_strangers: accepted connections of TCP, and of TLS, on which nobody proved who he is yet
+            and that come from an address where nobody did lately. Above it the oldest is cut off.
+        max_source_strangers: the same of one address; above it no more are accepted.
+        stranger_timeout_s: seconds until somebody must have proved who he is on a connection.
+        idle_timeout_s: seconds after which a connection that brought nothing is closed.
         drain_rate: connections of phones that are closed a second when the edge is to end.
         drain_timeout_s: seconds that requests under way get at the end.
         auth_failures: failed authentications within `auth_window_s` that ban an address; 0: never.
@@ -115,8 +128,17 @@ class EdgeSettings(Settings):
         "127.0.0.0/8",
         "::1/128",
     )
+    stranger_rate: float = Field(2000.0, ge=0)
+    stranger_burst: float = Field(10_000.0, ge=1)
+    max_transactions: int = Field(400_000, ge=2)
     register_rate: float = Field(5000.0, ge=0)
     register_burst: float = Field(10000.0, ge=1)
+    max_connections: int = Field(65536, ge=2)
+    max_source_connections: int = Field(4096, ge=1)
+    max_strangers: int = Field(2048, ge=1)
+    max_source_strangers: int = Field(64, ge=1)
+    stranger_timeout_s: float = Field(30.0, gt=0)
+    idle_timeout_s: float = Field(3900.0, gt=0)
     drain_rate: float = Field(500.0, gt=0)
     drain_timeout_s: float = Field(30.0, ge=0)
     auth_failures: int = Field(100, ge=0)

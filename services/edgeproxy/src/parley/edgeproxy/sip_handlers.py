@@ -13,11 +13,11 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.avalanche import Avalanche, retry_after
+from parley.edgeproxy.admission import Admission
+from parley.edgeproxy.avalanche import retry_after
 from parley.edgeproxy.connection_bindings import ConnectionBindings
 from parley.edgeproxy.eager import run_eagerly
 from parley.edgeproxy.forwarding import Sender
-from parley.edgeproxy.guard import SourceLimiter
 from parley.edgeproxy.inside import InsideRequests
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.outside import OutsideRequests
@@ -27,11 +27,11 @@ from parley.edgeproxy.registration import RegisterRequests
 from parley.edgeproxy.stray_cancels import Search, StrayCancels
 from parley.edgeproxy.strays import Strays
 from parley.model.errors import DomainError
-from parley.service.clock import Clock
 from parley.service.tasks import TaskOwner
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Message, Request, Response, response_to
+from parley.sip.stateless import stateless_tag
 from parley.sip.transaction import (
     ClientTransaction,
     FailureCause,
@@ -40,9 +40,6 @@ from parley.sip.transaction import (
 )
 
 _logger = structlog.stdlib.get_logger(__name__)
-
-MAX_WAITING: Final = 2000
-"""Requests that wait for shared state; more come when it is slower than the phones."""
 
 _TRY_LATER: Final = (("retry-after", RETRY_AFTER_S),)
 
@@ -57,13 +54,10 @@ class EdgeParts:
     registers: RegisterRequests
     connections: ConnectionBindings
     addresses: EdgeAddresses
-    limiter: SourceLimiter
-    heard: SourceLimiter
-    avalanche: Avalanche
+    admission: Admission
     strays: Strays
     stray_cancels: StrayCancels
     tasks: TaskOwner
-    clock: Clock
     metrics: EdgeMetrics
 
 
@@ -86,18 +80,11 @@ class EdgeHandler:
         self._registers = parts.registers
         self._connections = parts.connections
         self._addresses = parts.addresses
-        self._limiter = parts.limiter
-        self._heard = parts.heard
-        self._avalanche = parts.avalanche
+        self._admission = parts.admission
         self._strays = parts.strays
         self._stray_cancels = parts.stray_cancels
         self._tasks = parts.tasks
-        self._clock = parts.clock
         self._metrics = parts.metrics
-
-    def has_room(self) -> bool:
-        """Lets one more REGISTER go on to shared state; False while there are too many."""
-        return len(self._tasks) < MAX_WAITING and self._avalanche.admit(self._clock.now())
 
     def admits(self, request: Request) -> bool:
         """Implements `NodePolicy.admits`: a flood makes no transactions.
@@ -105,13 +92,31 @@ class EdgeHandler:
         Silence for what a forged source could make us amplify; an INVITE is told, for a phone that
         calls too often should hear why it fails.
         """
-        if self._is_inside(request) or self._is_admitted(request):
+        if self._is_inside(request):
             return True
-        self._metrics.refused["rate"].inc()
-        if request.method == "INVITE":
-            response = response_to(request, 503, headers=_TRY_LATER)
-            self._sender.send(response, response_hop(request))
-        return False
+        source = request.source
+        if source is None:
+            return False
+        if not self._admission.is_within_rate(source, request):
+            if request.method == "INVITE":
+                response = response_to(
+                    request, 503, to_tag=stateless_tag(request), headers=_TRY_LATER
+                )
+                self._sender.send(response, response_hop(request))
+            return False
+        return self._admission.has_place(source.host)
+
+    def hears(self, host: str) -> bool:
+        """Implements `NodePolicy.hears`."""
+        return self._admission.hears(host)
+
+    def admits_source(self, source: Hop, listener: Hop) -> bool:
+        """Implements `NodePolicy.admits_source`: what is no message counts like one."""
+        return self._addresses.is_inside(listener) or self._admission.is_within_rate(source)
+
+    def knows(self, host: str) -> bool:
+        """Implements `NodePolicy.knows`."""
+        return self._admission.knows(host)
 
     def follows(self, request: Request) -> bool:
         """Implements `NodePolicy.follows`: a call manager's successor gets the responses."""
@@ -140,11 +145,12 @@ class EdgeHandler:
             elif method == "OPTIONS" and self._outside.is_for_us(request):
                 self._outside.on_options(transaction, request)
             elif self.is_refusing and method == "INVITE":
-                self._proxy.respond(transaction, 503, "Draining", _TRY_LATER)
+                self._proxy.refuse(transaction, 503, "Draining", _TRY_LATER)
             else:
                 self._run(transaction, self._outside.on_new_request(transaction, request))
         except RemoteProtocolError as error:
-            self._proxy.respond(transaction, error.status)
+            answer = self._proxy.respond if self._is_inside(request) else self._proxy.refuse
+            answer(transaction, error.status)
 
     def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
         """Takes the CANCEL of an INVITE that came here."""
@@ -155,7 +161,9 @@ class EdgeHandler:
         try:
             if self._is_inside(request):
                 self._inside.on_ack(request)
-            elif self._is_admitted(request):
+            elif request.source is not None and self._admission.is_within_rate(
+                request.source, request
+            ):
                 make_text(request)
                 self._outside.on_ack(request)
         except RemoteProtocolError:
@@ -176,7 +184,9 @@ class EdgeHandler:
     def on_stray_response(self, response: Response) -> None:
         """Takes a response without transaction."""
         self._metrics.stray_responses.inc()
-        is_inside = self._is_inside(response)
+        is_inside, source = self._is_inside(response), response.source
+        if not is_inside and (source is None or not self._admission.is_within_rate(source)):
+            return
         try:
             if not is_inside:
                 make_response_text(response)
@@ -201,25 +211,6 @@ class EdgeHandler:
     def _is_inside(self, message: Message) -> bool:
         return self._addresses.is_inside(message.listener)
 
-    def _is_admitted(self, request: Request) -> bool:
-        source = request.source
-        if source is None:
-            return False
-        now = self._clock.now()
-        if source.transport == "udp":
-            if self._limiter.admit(source.host, now):
-                return True
-            # Whoever forges an address can empty its bucket, but has no token or nonce of its own.
-            if not self._is_heard(request, source):
-                return False
-        return self._heard.admit(source.host, now)
-
-    def _is_heard(self, request: Request, source: Hop) -> bool:
-        try:
-            return self._outside.is_heard(request, source)
-        except RemoteProtocolError:
-            return False
-
     def _run(self, transaction: ServerTransaction, work: Coroutine[Any, Any, None]) -> None:
         run_eagerly(self._answered(transaction, work), self._tasks, "sip request")
 
@@ -229,14 +220,14 @@ class EdgeHandler:
         try:
             await work
         except RemoteProtocolError as error:
-            self._proxy.respond(transaction, error.status)
+            self._proxy.refuse(transaction, error.status)
         except BackingError as error:
             self._metrics.state_errors.inc()
             _logger.warning("backing service failed", reason=repr(error))
             pause = retry_after(transaction.request.call_id)
-            self._proxy.respond(transaction, 503, None, (("retry-after", pause),))
+            self._proxy.refuse(transaction, 503, None, (("retry-after", pause),))
         except DomainError as error:
-            self._proxy.respond(transaction, error.sip_status, None, _TRY_LATER)
+            self._proxy.refuse(transaction, error.sip_status, None, _TRY_LATER)
         except Exception:
             _logger.exception("request crashed", method=transaction.request.method)
-            self._proxy.respond(transaction, 500)
+            self._proxy.refuse(transaction, 500)

@@ -111,7 +111,8 @@ class StrayCancels:
         """
         now = self._clock.now()
         if not self._has_room(request, now):
-            self._answer(server, 481, "limited")
+            self._metrics.stray_cancels["limited"].inc()
+            self._proxy.refuse(server, 481)
             return
         token = self._routes.take_own(request.copy())
         search = Search(

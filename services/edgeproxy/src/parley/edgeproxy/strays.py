@@ -8,6 +8,9 @@ which makes the transaction again from the call's snapshot.
 RFC 6026 7 forbids to forward strays at large, for that makes a reflector. A call manager is
 trusted. From a phone only what carries the branch that we derive for the next Via passes: the
 request was forwarded by one of us, which is gone (`derivation.py`).
+
+What a phone wrote into its Via opens no connection. A response to a phone goes over the connection
+of the request, or by UDP to the address that its Via was stamped with, or it is lost.
 """
 
 from typing import Final
@@ -25,8 +28,7 @@ from parley.sip.errors import ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Response
 from parley.sip.via import Via
-from parley.siptransport.policy import by_via
-from parley.siptransport.vias import OWN_HOST, listener_of
+from parley.siptransport.vias import listener_of
 
 MAX_REROUTES: Final = 3
 _MAX_REMEMBERED: Final = 4096
@@ -67,7 +69,7 @@ class Strays:
             return
         if is_inside:
             via = next_via(response)
-            if via is not None:
+            if via is not None and via.transport == "udp":
                 strip_internal(response)
                 self._routes.hide_inside(response)
                 self._sender.send(response, _way_to_phone(via))
@@ -83,15 +85,16 @@ class Strays:
         if candidate is not None:
             strip_foreign(response)
             self._routes.add_inside(response)
+            response.listener = self._addresses.inside  # by its branch the request came from there
             self._sender.send(response, candidate.hop)
 
     def reroute(self, response: Response, failed: Hop) -> Hop | None:
-        """Implements `NodePolicy.reroute`."""
+        """Implements `NodePolicy.reroute`: only what call managers asked for has another way."""
+        if not self._addresses.is_inside(response.listener):
+            return None
         try:
             via = response.via
             key = (via.branch, response.cseq.method, response.status)
-            if not self._is_callmanagers(via):
-                return by_via(response, failed)
         except ProtocolError:
             return None
         count = self._reroutes.pop(key, 0)
@@ -109,13 +112,6 @@ class Strays:
         self._metrics.rerouted.inc()
         return candidate.hop
 
-    def _is_callmanagers(self, via: Via) -> bool:
-        return (
-            OWN_HOST in via.params
-            or bool(call_of(via))
-            or self._callmanagers.at(*listener_of(via)) is not None
-        )
-
     def _receiver(self, via: Via) -> Candidate | None:
         now = self._clock.now()
         candidate = self._callmanagers.at(*listener_of(via))
@@ -126,7 +122,4 @@ class Strays:
 
 
 def _way_to_phone(via: Via) -> Hop:
-    port = via.rport or via.sent_by_port
-    if via.transport == "local":
-        port = via.port or 0
-    return Hop(via.transport, via.received or via.host, port)
+    return Hop("udp", via.received or via.host, via.rport or via.sent_by_port)

@@ -153,6 +153,11 @@ class Platform:
             raise ChildError("\n".join(problems))
 
     @property
+    def pid(self) -> int:
+        """Process id of what was started last: the platform itself."""
+        return self._children[-1].pid
+
+    @property
     def control(self) -> ClusterControl:
         """Processes and servers of a cluster as they are now."""
         return ClusterControl.read(self.folder / "data")

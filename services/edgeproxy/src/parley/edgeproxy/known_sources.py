@@ -1,0 +1,63 @@
+"""Addresses from which somebody proved who he is: they keep their share when strangers crowd in.
+
+An address proves nothing about a message; a UDP source may be forged. So this decides who is
+served where not all can be, and never what somebody may do.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from parley.edgeproxy.guard import DEFAULT_TABLE_SIZE, Network, is_inside
+from parley.service.clock import Clock
+from parley.sip.hop import Hop
+
+LIFE_S: Final = 7200.0
+"""How long an address stays known; phones prove themselves at each refresh, an hour at most."""
+
+
+class KnownSources:
+    """The addresses, bounded in number; the one that was noted first makes room.
+
+    Args:
+        vouch: told of each connection whose peer proved himself.
+        always: addresses that need no proof: of trusted peers.
+        networks: the same by network.
+        clock: for their life.
+        size: how many are remembered.
+    """
+
+    __slots__ = ("_always", "_clock", "_networks", "_size", "_until", "_vouch")
+
+    def __init__(
+        self,
+        vouch: Callable[[Hop], None],
+        always: Iterable[str],
+        networks: Iterable[Network],
+        clock: Clock,
+        size: int = DEFAULT_TABLE_SIZE,
+    ) -> None:
+        self._vouch = vouch
+        self._always = frozenset(always)
+        self._networks = tuple(networks)
+        self._clock = clock
+        self._size = size
+        self._until: dict[str, float] = {}
+
+    def note(self, source: Hop) -> None:
+        """Learns that what came from there was sent by whom it says."""
+        if source.transport != "udp":
+            self._vouch(source)
+        host, until = source.host, self._clock.now() + LIFE_S
+        known = self._until.get(host)
+        if known is not None and known > until - LIFE_S / 2:
+            return
+        self._until.pop(host, None)
+        if len(self._until) >= self._size:
+            del self._until[next(iter(self._until))]
+        self._until[host] = until
+
+    def knows(self, host: str) -> bool:
+        """Says whether somebody at this address proved himself lately."""
+        if host in self._always or self._until.get(host, 0.0) > self._clock.now():
+            return True
+        return is_inside(host, self._networks)

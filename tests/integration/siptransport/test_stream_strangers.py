@@ -1,0 +1,162 @@
+"""Connections of strangers at a public listener: few, short, and no burden to the known."""
+
+import asyncio
+import resource
+import socket
+import ssl
+from contextlib import suppress
+
+from tests.integration.siptransport.wire import (
+    OPTIONS,
+    TCP,
+    TLS,
+    bounded,
+    close,
+    connect,
+    stream_of,
+    until,
+)
+
+from parley.sip.hop import Hop
+from parley.sip.transaction import RequestReceived
+from parley.siptransport.acceptor import Acceptor
+from parley.siptransport.limits import TransportLimits
+from parley.testkit.sip_peer import MakePeer
+
+STRANGERS = TransportLimits(
+    strangers=3, strangers_per_source=2, accept_timeout_s=30, idle_timeout_s=900
+)
+
+
+async def _is_cut(reader: asyncio.StreamReader) -> bool:
+    with suppress(ConnectionError):
+        return await bounded(reader.read()) == b""
+    return True
+
+
+async def test_line_ends_alone_buy_a_stranger_no_time(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=STRANGERS)
+    hop = await peer.node.listen(TCP, is_public=True)
+    stream = stream_of(peer, "tcp")
+    reader, writer = await connect(hop)
+    writer.write(b"\r\n\r\n" + OPTIONS % 1)
+    await bounded(reader.readuntil(b"\r\n\r\n"))
+    received = await peer.handler.next(RequestReceived)
+    stream.sweep(stream.clock.now() + 29)
+    assert stream.connection_count == 1
+
+    assert received.request.source is not None
+    peer.node.vouch_for(received.request.source)
+    stream.sweep(stream.clock.now() + 890)
+    assert stream.connection_count == 1
+
+    other_reader, other = await connect(hop)
+    other.write(b"\r\n\r\n")
+    await bounded(other_reader.readexactly(2))
+    stream.sweep(stream.clock.now() + 31)
+    await peer.handler.next(Hop)
+    assert stream.connection_count == 1
+    for each in (writer, other):
+        await close(each)
+
+
+async def test_strangers_crowd_out_each_other_and_nobody_who_is_known(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=STRANGERS)
+    hop = await peer.node.listen(TCP, is_public=True)
+    reader, phone = await connect(hop)
+    phone.write(OPTIONS % 1)
+    await bounded(reader.readuntil(b"\r\n\r\n"))
+    received = await peer.handler.next(RequestReceived)
+    assert received.request.source is not None
+    peer.node.vouch_for(received.request.source)
+
+    strangers = [
+        await asyncio.open_connection(hop.host, hop.port, local_addr=(host, 0))
+        for host in ("127.0.0.21", "127.0.0.21", "127.0.0.22", "127.0.0.23")
+    ]
+    assert await _is_cut(strangers[0][0])
+    third = await asyncio.open_connection(hop.host, hop.port, local_addr=("127.0.0.22", 0))
+    assert await _is_cut(strangers[1][0])
+    fourth = await asyncio.open_connection(hop.host, hop.port, local_addr=("127.0.0.22", 0))
+    assert await _is_cut(fourth[0])
+
+    phone.write(OPTIONS % 2)
+    assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
+    for _, writer in (*strangers, third, fourth, (reader, phone)):
+        await close(writer)
+
+
+async def test_handshakes_that_never_end_count_as_strangers(
+    make_peer: MakePeer, server_tls: ssl.SSLContext
+) -> None:
+    peer = make_peer(limits=STRANGERS)
+    hop = await peer.node.listen(TLS, server_tls, is_public=True)
+    stream = stream_of(peer, "tls")
+    silent = [await connect(hop) for _ in range(3)]
+    assert await _is_cut(silent[2][0])
+    others = [
+        await asyncio.open_connection(hop.host, hop.port, local_addr=(host, 0))
+        for host in ("127.0.0.22", "127.0.0.23")
+    ]
+    assert await _is_cut(silent[0][0])
+    assert len(stream._quota) == 3
+    for _, writer in (*silent, *others):
+        await close(writer)
+    await until(lambda: not len(stream._quota))
+
+
+async def test_a_known_address_has_no_part_in_the_bounds_of_strangers(
+    make_peer: MakePeer,
+) -> None:
+    peer = make_peer(limits=STRANGERS)
+    peer.node.is_known = lambda host: host == "127.0.0.1"
+    hop = await peer.node.listen(TCP, is_public=True)
+    known = [await connect(hop) for _ in range(4)]
+    for number, (reader, writer) in enumerate(known):
+        writer.write(OPTIONS % number)
+        assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
+    assert stream_of(peer, "tcp")._quota.stranger_count == 0
+    for _, writer in known:
+        await close(writer)
+
+
+async def test_listening_goes_on_after_the_descriptors_were_used_up() -> None:
+    taken: asyncio.Queue[socket.socket] = asyncio.Queue()
+    acceptor = Acceptor("127.0.0.1", 0, lambda sock, peer: taken.put_nowait(sock))
+    clients = [socket.create_connection(("127.0.0.1", acceptor.port)) for _ in range(3)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (clients[0].fileno(), hard))
+    try:
+        await until(lambda: acceptor._pause is not None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    async with asyncio.timeout(5):
+        for client in clients:
+            (await taken.get()).close()
+            client.close()
+    acceptor.close()
+    acceptor.close()
+
+
+async def test_who_does_not_read_his_answers_is_not_waited_for(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=TransportLimits(stranger_write_buffer_bytes=2**24))
+    hop = await peer.node.listen(TCP, is_public=True)
+    stream = stream_of(peer, "tcp")
+    loop = asyncio.get_running_loop()
+    bad = (OPTIONS % 1).replace(b"From", b"X: " + b"x" * 1000 + b"\r\nX-From")
+    bad = bad.replace(b";rport", b";rport;x=" + b"y" * 4000)
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        await loop.sock_connect(deaf, (hop.host, hop.port))
+        async with asyncio.timeout(20):
+            await loop.sock_sendall(deaf, bad * 1500 + b"\0" * 70_000 + b"\r\n\r\n")
+            await until(lambda: any(one._closed_at for one in stream._by_flow.values()))
+        assert stream.connection_count == 1  # what was written still waits for him
+
+        stream.sweep(stream.clock.now() + 0.5)
+        assert stream.connection_count == 1
+        stream.sweep(stream.clock.now() + 2)
+        await peer.handler.next(Hop)
+        assert stream.connection_count == 0
