@@ -11,7 +11,6 @@ from parley.mediarelay.app import GrpcFront, RelayService, create_app
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.service.clock import SystemClock
 from parley.service.errors import SettingsError, StartError
-from parley.service.http import HttpServer
 from parley.service.metrics import Registry
 from parley.service.settings import PortRange
 
@@ -38,27 +37,24 @@ def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, key: str, va
         MediaRelaySettings.load()
 
 
-async def test_call_managers_and_probes_have_addresses_of_their_own() -> None:
+async def test_call_managers_have_an_address_of_their_own() -> None:
     settings = MediaRelaySettings.load(
         host="127.0.0.2",
         rtp_ports=PortRange(32500, 32539),
         grpc_host="127.0.0.3",
         grpc_advertised_host="relay.example",
         grpc_port=0,
-        health_host="127.0.0.4",
-        health_port=0,
     )
     services = create_app(settings, Registry(), SystemClock())
     for service in services:
         await service.start()
     try:
-        front, health = services[1:]
-        assert isinstance(front, GrpcFront) and isinstance(health, HttpServer)
+        [front] = services[1:]
+        assert isinstance(front, GrpcFront)
         assert front.address == front.report().address == f"relay.example:{front.port}"
-        for host, port in (("127.0.0.3", front.port), ("127.0.0.4", health.port)):
-            socket.create_connection((host, port), 3).close()
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.2", port), 3)
+        socket.create_connection(("127.0.0.3", front.port), 3).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", front.port), 3)
     finally:
         for service in reversed(services):
             await service.aclose()
