@@ -91,10 +91,17 @@ async def test_edge_that_proves_itself_is_answered(
     proof = Inside(inside["edgeproxy"], "edgeproxy", ("callmanager",), world.clock)
     edge = SipNode(world.clock, world.ids, handler, policy=NodePolicy(inside=proof))
 
-    edge.send_request(make_request("OPTIONS"), listener_of(manager))
+    request = make_request("OPTIONS")
+    request.uri = "sip:999@demo.test"
+    request.add("x-parley-tenant", world.tenant)
+    request.add("p-asserted-identity", "<sip:1001@demo.test>")
 
-    assert (await handler.next(ResponseReceived)).response.status == 200
-    await edge.aclose()
+    edge.send_request(request, listener_of(manager))
+
+    try:
+        assert (await handler.next(ResponseReceived)).response.status == 200
+    finally:
+        await edge.aclose()
 
 
 async def test_call_manager_that_others_could_reach_does_not_start(world: World) -> None:
