@@ -19,6 +19,8 @@ from parley.service.clock import Clock, SystemClock
 
 _POLL_S = 0.01
 _GONE_S = 5.0
+_STOPPED_S = 2.0
+_STOPPED = "TtZX"
 _TAIL_BYTES = 4096
 
 
@@ -163,9 +165,13 @@ class Child:
             sleep(_POLL_S)
 
     def freeze(self) -> None:
-        """Stops process and descendants without their noticing (SIGSTOP)."""
-        for pid in self._family():
+        """Stops process and descendants without their noticing (SIGSTOP); returns when they are."""
+        family = self._family()
+        for pid in family:
             _send(pid, signal.SIGSTOP)
+        until = self._clock.now() + _STOPPED_S
+        while any(map(_runs, family)) and self._clock.now() < until:
+            sleep(_POLL_S)
 
     def thaw(self) -> None:
         """Lets them go on (SIGCONT)."""
@@ -200,6 +206,17 @@ def _children(pid: int) -> list[int]:
                 listing = Path(f"/proc/{pid}/task/{thread}/children")
                 found += map(int, listing.read_text(encoding="ascii").split())
     return found
+
+
+def _runs(pid: int) -> bool:
+    """Whether a thread of it is neither stopped nor dead; the signal reaches them one by one."""
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError):
+                stat = Path(f"/proc/{pid}/task/{thread}/stat").read_text("ascii", "replace")
+                if stat.rpartition(")")[2].split()[0] not in _STOPPED:
+                    return True
+    return False
 
 
 def _send(pid: int, number: signal.Signals) -> None:

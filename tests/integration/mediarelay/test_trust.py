@@ -227,7 +227,7 @@ async def test_stream_lives_on_when_certificates_are_replaced(
 
 
 async def test_relay_that_others_could_command_does_not_start() -> None:
-    settings = MediaRelaySettings.load(rtp_ports=PORTS, grpc_port=0, host="0.0.0.0")
+    settings = MediaRelaySettings.load(rtp_ports=PORTS, grpc_port=0, grpc_host="0.0.0.0")
     core = RelayService(MediaRelaySettings.load(rtp_ports=PORTS), Registry())
     front = GrpcFront(core.relay, settings, SystemClock())
     try:
