@@ -19,7 +19,7 @@ MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -no
 HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine is built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
 
 .PHONY: help install cargo-check run test check lint format types imports layout proto-check unit contract \
-	integration fuzz e2e chaos phones servers cluster bench lock proto settings rust ci clean
+	integration fuzz e2e chaos hostile phones servers cluster bench lock proto settings rust ci clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -111,6 +111,10 @@ e2e: install phones servers ## Run the end-to-end tests with sipp and baresip
 
 chaos: install servers ## Kill, hang and starve parts of clusters under load (half an hour); ID=R2 runs one line
 	@$(BIN)/python -m tests.chaos $(if $(ID),--id $(ID)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+hostile: install ## Flood, fill and starve a platform as strangers would; prints what it cost
+	@$(BIN)/python -m tests.hostile.sip
+	@$(BIN)/python -m tests.hostile.http
 
 phones: ## Install sipp and baresip for the end-to-end tests (Debian packages, as root)
 	@tools/install_phones
