@@ -1,4 +1,4 @@
-"""What the tests of calls on the move share."""
+"""What the tests of calls that change or move share."""
 
 from typing import Any
 
@@ -14,6 +14,14 @@ def asked(stage: Any, side: str) -> list[Any]:
 
 def statuses(stage: Any, transaction: object) -> list[int]:
     return [response.status for response in stage.responses_to(transaction)]
+
+
+def re_invite(stage: Any) -> Any:
+    return [
+        sent
+        for sent in stage.requests("INVITE") + stage.requests("UPDATE")
+        if sent.request.to.tag is not None
+    ][-1]
 
 
 def version(body: bytes) -> int:

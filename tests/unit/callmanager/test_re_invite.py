@@ -9,21 +9,11 @@ from parley.callmanager.sip_profile import ACCEPT
 from parley.model.media import Address, UpdateSession
 from parley.sip.message import Request
 
+from .moves import re_invite, statuses
+
 
 def version(body: bytes) -> int:
     return int(body.split(b"o=")[1].split()[2])
-
-
-def statuses(stage: Any, transaction: object) -> list[int]:
-    return [response.status for response in stage.responses_to(transaction)]
-
-
-def re_invite(stage: Any) -> Any:
-    return [
-        sent
-        for sent in stage.requests("INVITE") + stage.requests("UPDATE")
-        if sent.request.to.tag is not None
-    ][-1]
 
 
 def test_hold_goes_through_with_its_direction_and_a_new_version(

@@ -9,19 +9,8 @@ from parley.callmanager.routing import Echo
 from parley.model.call import EndedBy
 from parley.model.media import ReplyError
 
+from .moves import re_invite, statuses
 from .stage import ANSWER, OFFER
-
-
-def statuses(stage: Any, transaction: object) -> list[int]:
-    return [response.status for response in stage.responses_to(transaction)]
-
-
-def re_invite(stage: Any) -> Any:
-    return [
-        sent
-        for sent in stage.requests("INVITE") + stage.requests("UPDATE")
-        if sent.request.to.tag is not None
-    ][-1]
 
 
 def test_an_offer_whose_address_the_relay_refuses_is_answered_488(play: Any) -> None:
