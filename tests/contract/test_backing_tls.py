@@ -51,7 +51,7 @@ class World:
         settings = BackingSettings.load(
             data=self.folder / who, is_durable=False, tls_ca=ca, **own, **values
         )
-        return create_backing(settings, SystemClock())
+        return create_backing(settings, SystemClock(), migrates=True)
 
     async def open(self, part: Any) -> Any:
         """Starts one port, to be closed at the end."""
