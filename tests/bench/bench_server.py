@@ -20,7 +20,7 @@ from parley.allinone.app import Platform
 from parley.allinone.settings import AllInOneSettings
 from parley.backing.db.extensions import NewExtension
 from parley.backing.db.provisioning import NewTenant, provision_tenant
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.clock import SystemClock
 from parley.service.lifecycle import Service, main, run
@@ -103,7 +103,7 @@ async def _ask(sock: socket.socket, request: Request) -> Response:
 
 async def _provision(data: Path) -> None:
     """Makes the tenant, as an operator would have before the platform started."""
-    backing = create_backing(BackingSettings.load(data=data), SystemClock())
+    backing = create_backing(Port.DATABASE, BackingSettings.load(data=data), SystemClock())
     await backing.start()
     try:
         numbers = [f"u{number:06d}" for number in range(USERS)]

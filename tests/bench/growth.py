@@ -34,7 +34,7 @@ from tests.bench.load_cluster import all_in_one, lines, ports, running_cluster
 from tests.bench.meters import cpu_s, read, redis_info, rss
 from tests.bench.sipp_load import Outcome, Phones
 
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import Adapter, BackingSettings
 from parley.backing.state.base import State
 from parley.edgeproxy.binding_memory import BindingMemory
@@ -92,7 +92,7 @@ def _binding(number: int, wall_s: float) -> StoredBinding:
 
 
 async def _preload_backing(settings: BackingSettings, first: int, end: int) -> float:
-    state = create_backing(settings, SystemClock()).state
+    state = create_backing(Port.STATE, settings, SystemClock()).state
     await state.start()
     try:
         return await preload(state, first, end)

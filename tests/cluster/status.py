@@ -18,7 +18,7 @@ from tests.cluster.topology import HEALTH, SERVICES
 
 from parley.backing.discovery.base import Discovery
 from parley.backing.errors import BackingError
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
 from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, OWNERS_KEY, lease_key, owned_key
@@ -220,7 +220,7 @@ async def _ports(
 ) -> AsyncIterator[tuple[Discovery | None, State | None]]:
     """Opens discovery and state, each alone: what is away is told and left out."""
     with _environment(environment):
-        backing = create_backing(BackingSettings.load(), clock)
+        backing = create_backing(Port.STATE | Port.DISCOVERY, BackingSettings.load(), clock)
     async with AsyncExitStack() as opened:
         discovery = await _opened(opened, backing.discovery, "Discovery", problems)
         state = await _opened(opened, backing.state, "Shared state", problems)

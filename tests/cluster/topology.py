@@ -9,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from parley.backing.factory import Port
+
 
 class Stage(IntEnum):
     """Order of the start: a stage begins when all of the one before are ready."""
@@ -28,7 +30,7 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
         ports: TCP ports of each instance, by the name of their setting.
         shared_ports: TCP (and for SIP, UDP) ports that all instances listen on together.
         is_named: has the settings `name` and `zone` and appears in discovery.
-        uses: backing ports that it opens.
+        uses: backing ports that its process names, and thus opens.
         fixed: settings that a cluster needs to have, by name.
     """
 
@@ -38,7 +40,7 @@ class ServiceSpec(Struct, frozen=True, kw_only=True):
     ports: tuple[str, ...]
     shared_ports: tuple[str, ...] = ()
     is_named: bool = False
-    uses: frozenset[str] = frozenset()
+    uses: Port
     fixed: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -60,28 +62,28 @@ HEALTH: Final = "health_port"
 """Every service answers `/healthz`, `/readyz` and `/metrics` there."""
 HEALTH_HOST: Final = "health_host"
 """Its address, apart from those that others than the operator reach."""
-_ALL: Final = frozenset(("bus", "state", "discovery", "database", "blobs"))
+_CALLS: Final = Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS
 
 SERVICES: Final = (
     ServiceSpec(
         service="accounting",
         stops=3,
         ports=(HEALTH,),
-        uses=_ALL,
+        uses=Port.DATABASE | Port.BUS,
     ),
     ServiceSpec(
         service="mediarelay",
         stops=2,
         ports=("grpc_port", HEALTH),
         is_named=True,
-        uses=frozenset(("state", "discovery")),
+        uses=Port.STATE | Port.DISCOVERY,
         fixed=(("announce", "true"),),
     ),
     ServiceSpec(
         service="restgateway",
         stops=2,
         ports=("port", HEALTH),
-        uses=_ALL,
+        uses=Port.DATABASE | Port.STATE | Port.BUS,
         # Nobody balances load here.
         fixed=(("lame_duck_s", "0"),),
     ),
@@ -89,7 +91,7 @@ SERVICES: Final = (
         service="wsigateway",
         stops=2,
         ports=("port", HEALTH),
-        uses=_ALL,
+        uses=Port.DATABASE | Port.BUS,
         # Nobody balances load here.
         fixed=(("lame_duck_s", "0"),),
     ),
@@ -99,7 +101,7 @@ SERVICES: Final = (
         stops=0,
         ports=("port", HEALTH),
         is_named=True,
-        uses=_ALL,
+        uses=_CALLS,
     ),
     ServiceSpec(
         service="edgeproxy",
@@ -108,7 +110,7 @@ SERVICES: Final = (
         ports=("inside_port", HEALTH),
         shared_ports=("udp_port", "tcp_port", "tls_port"),
         is_named=True,
-        uses=_ALL,
+        uses=_CALLS,
         fixed=(("shared_address", "true"),),
     ),
 )

@@ -18,7 +18,7 @@ from tests.cluster.servers.zookeeper import ZooKeeperServer
 
 from parley.backing.discovery.base import Instance, InstanceState
 from parley.backing.errors import BackingError
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.clock import SystemClock
 
@@ -51,7 +51,7 @@ class World:
         settings = BackingSettings.load(
             data=self.folder / who, is_durable=False, tls_ca=ca, **own, **values
         )
-        return create_backing(settings, SystemClock(), migrates=True)
+        return create_backing(~Port(0), settings, SystemClock(), migrates=True)
 
     async def open(self, part: Any) -> Any:
         """Starts one port, to be closed at the end."""

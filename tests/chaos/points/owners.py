@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from tests.chaos.ground import Ground
 
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
 from parley.model.load import Load
@@ -59,7 +59,7 @@ async def owners(ground: Ground) -> AsyncIterator[Owners]:
         for name, value in ground.control.backing.items()
         if name.startswith(f"{_PREFIX}STATE")
     }
-    state = create_backing(BackingSettings.load(**values), SystemClock()).state
+    state = create_backing(Port.STATE, BackingSettings.load(**values), SystemClock()).state
     await state.start()
     try:
         yield Owners(state, ground)

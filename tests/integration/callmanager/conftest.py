@@ -12,7 +12,7 @@ from parley.backing.bus.base import Record
 from parley.backing.db.extensions import ExtensionRepository, NewExtension
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.media.base import MediaEventCallback, MediaUnavailable
 from parley.backing.settings import BackingSettings
 from parley.callmanager.app import CallManager, create_app
@@ -313,7 +313,11 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        backing = create_backing(BackingSettings.load(is_durable=False), SystemClock())
+        backing = create_backing(
+            Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS,
+            BackingSettings.load(is_durable=False),
+            SystemClock(),
+        )
         await backing.start()
         stack.push_async_callback(backing.aclose)
         directory = TenantDirectory(backing.db, backing.bus)

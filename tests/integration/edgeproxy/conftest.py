@@ -11,7 +11,7 @@ from parley.backing.bus.base import Record
 from parley.backing.db.extensions import ExtensionRepository, NewExtension
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, binding_key
 from parley.edgeproxy.app import EdgeProxy, create_app
@@ -308,7 +308,9 @@ class Phone:
 async def world() -> AsyncIterator[World]:
     settings = BackingSettings.load(is_durable=False)
     async with AsyncExitStack() as stack:
-        backing = create_backing(settings, SystemClock())
+        backing = create_backing(
+            Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS, settings, SystemClock()
+        )
         await backing.start()
         stack.push_async_callback(backing.aclose)
         directory = TenantDirectory(backing.db, backing.bus)

@@ -9,7 +9,7 @@ import pytest
 
 from parley.backing.db.provisioning import NewTenant, provision_tenant
 from parley.backing.db.tokens import TokenRepository
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.model.ids import TenantId
 from parley.restgateway.app import create_api
@@ -34,7 +34,9 @@ class Api:
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     clock = SystemClock()
-    backing = create_backing(BackingSettings.load(data=tmp_path, is_durable=False), clock)
+    backing = create_backing(
+        Port.DATABASE | Port.STATE, BackingSettings.load(data=tmp_path, is_durable=False), clock
+    )
     await backing.start()
     tokens = TokenRepository(backing.db)
     headers = []

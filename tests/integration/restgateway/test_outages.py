@@ -11,7 +11,7 @@ from tests.cluster.servers.redis import RedisServer
 
 from parley.backing.db.tokens import TokenRepository
 from parley.backing.errors import BackingUnavailable
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import in_one_turn
 from parley.backing.state.keys import call_key, calls_key
@@ -34,7 +34,9 @@ async def test_the_gateway_is_not_ready_while_its_database_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SystemClock()
-    backing = create_backing(BackingSettings.load(data=tmp_path, is_durable=False), clock)
+    backing = create_backing(
+        Port.DATABASE | Port.STATE, BackingSettings.load(data=tmp_path, is_durable=False), clock
+    )
     await backing.start()
     monkeypatch.setattr("parley.restgateway.app._PROBE_INTERVAL_S", 0.01)
     gateway = create_app(RestGatewaySettings.load(port=0, lame_duck_s=0.0), backing, clock)
@@ -76,7 +78,9 @@ async def test_more_calls_than_redis_takes_at_once_are_read_by_pages(
 ) -> None:
     redis_server.command("FLUSHALL")
     clock = SystemClock()
-    backing = create_backing(BackingSettings.load(data=tmp_path, is_durable=False), clock)
+    backing = create_backing(
+        Port.DATABASE | Port.STATE, BackingSettings.load(data=tmp_path, is_durable=False), clock
+    )
     state = RedisState(redis_server.url, clock)
     await state.start()
     for start in range(0, _MANY, _AT_ONCE):

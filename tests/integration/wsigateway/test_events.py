@@ -17,7 +17,7 @@ from websockets.typing import Origin
 
 from parley.backing.db.provisioning import NewTenant, provision_tenant
 from parley.backing.db.tokens import TokenRepository
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.model.events import CallProgress, CallUpdated, RegistrationAdded, encode_event
 from parley.model.ids import CallId, InstanceId, TenantId
@@ -94,7 +94,9 @@ Open = Callable[..., Awaitable[Stream]]
 @pytest.fixture
 async def open_stream(tmp_path: Path) -> AsyncIterator[Open]:
     clock = SystemClock()
-    backing = create_backing(BackingSettings.load(data=tmp_path, is_durable=False), clock)
+    backing = create_backing(
+        Port.DATABASE | Port.BUS, BackingSettings.load(data=tmp_path, is_durable=False), clock
+    )
     gateways: list[WsiGateway] = []
     await backing.start()
     tokens = TokenRepository(backing.db)

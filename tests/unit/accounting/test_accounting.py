@@ -15,7 +15,7 @@ from parley.backing.bus.base import Record, Subscription
 from parley.backing.db.cdrs import CdrRepository
 from parley.backing.db.engine import Database
 from parley.backing.errors import BackingUnavailable
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.model.call import CallRecord, CallResult, EndedBy, Termination
 from parley.model.errors import NotFound
@@ -60,7 +60,7 @@ class _Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         settings = BackingSettings(is_durable=False)
-        self.backing: Backing = create_backing(settings, self.clock)
+        self.backing: Backing = create_backing(Port.DATABASE | Port.BUS, settings, self.clock)
         self.db = _FailingDatabase("sqlite://", self.clock)
         self.backing.db = self.db
         self.registry = Registry()

@@ -13,7 +13,7 @@ from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionChange, ExtensionRepository
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.db.tokens import TokenRepository
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.model.ids import TenantId
 from parley.sip.digest import ha1
@@ -31,7 +31,7 @@ ADDRESSES = Addresses(
 
 @pytest.fixture
 async def db() -> AsyncIterator[Database]:
-    backing = create_backing(BackingSettings.load(is_durable=False), FakeClock())
+    backing = create_backing(Port.DATABASE, BackingSettings.load(is_durable=False), FakeClock())
     await backing.start()
     async with aclosing(backing):
         yield backing.db

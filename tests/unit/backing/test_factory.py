@@ -1,15 +1,19 @@
 """The factory: all ports of a process, opened and closed together."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from parley.backing.bus.kafka_options import KafkaSecurity
 from parley.backing.errors import BackingUnavailable, BlobKeyError, FolderInUse
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.errors import SettingsError, StartError
 from parley.testkit.clock import FakeClock
+
+_ALL = ~Port(0)
 
 
 def _names(folder: Path) -> set[str]:
@@ -19,9 +23,9 @@ def _names(folder: Path) -> set[str]:
 async def test_a_second_process_on_the_same_folder_is_refused_in_one_sentence(
     tmp_path: Path,
 ) -> None:
-    first = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
+    first = create_backing(Port.STATE, BackingSettings.load(data=tmp_path), FakeClock())
     await first.start()
-    second = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
+    second = create_backing(Port.STATE, BackingSettings.load(data=tmp_path), FakeClock())
     with pytest.raises(FolderInUse, match="Another process uses the data folder"):
         await second.start()
     await first.aclose()
@@ -30,7 +34,7 @@ async def test_a_second_process_on_the_same_folder_is_refused_in_one_sentence(
 
 
 async def test_everything_is_kept_in_the_data_folder(tmp_path: Path) -> None:
-    backing = create_backing(BackingSettings.load(data=tmp_path), FakeClock())
+    backing = create_backing(_ALL, BackingSettings.load(data=tmp_path), FakeClock())
     await backing.start()
     await backing.state.put("k:{1}", b"1")
     await backing.bus.publish_and_wait("t", "k", b"1")
@@ -41,7 +45,7 @@ async def test_everything_is_kept_in_the_data_folder(tmp_path: Path) -> None:
 
 async def test_without_durability_only_blobs_touch_the_disk(tmp_path: Path) -> None:
     settings = BackingSettings.load(data=tmp_path, is_durable=False)
-    backing = create_backing(settings, FakeClock())
+    backing = create_backing(_ALL, settings, FakeClock())
     await backing.start()
     await backing.state.put("k:{1}", b"1")
     await backing.bus.publish_and_wait("t", "k", b"1")
@@ -49,9 +53,46 @@ async def test_without_durability_only_blobs_touch_the_disk(tmp_path: Path) -> N
     assert _names(tmp_path) == {"blobs"}
 
 
+@pytest.mark.parametrize(
+    ("port", "names"),
+    [
+        (Port.DATABASE, {"parley.db"}),
+        (Port.BLOBS, {"blobs"}),
+        (Port.STATE, {"state"}),
+        (Port.DISCOVERY, set()),
+        (Port.BUS, {"bus"}),
+    ],
+    ids=lambda value: value.name if isinstance(value, Port) else "",
+)
+async def test_ports_that_a_process_does_not_name_are_neither_built_nor_opened(
+    tmp_path: Path, port: Port, names: set[str]
+) -> None:
+    backing = create_backing(port, BackingSettings.load(data=tmp_path), FakeClock())
+    await backing.start()
+    await backing.aclose()
+    assert {name.split("-")[0] for name in _names(tmp_path)} == names
+    unnamed = {"db", "blobs", "state", "discovery", "bus"} - vars(backing).keys()
+    assert len(unnamed) == 4
+    for name in unnamed:
+        with pytest.raises(RuntimeError, match=rf"backing\.{name} is used, but .* not told"):
+            getattr(backing, name)
+
+
+def test_a_relay_does_not_load_the_databases_library() -> None:
+    program = (
+        "import sys, parley.mediarelay.__main__\n"
+        "from parley.backing.factory import Port, create_backing\n"
+        "from parley.backing.settings import BackingSettings\n"
+        "from parley.service.clock import SystemClock\n"
+        "create_backing(Port.STATE | Port.DISCOVERY, BackingSettings.load(), SystemClock())\n"
+        "sys.exit('sqlalchemy' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
 async def test_a_blob_cannot_be_the_folder_of_another(tmp_path: Path) -> None:
     settings = BackingSettings.load(data=tmp_path, is_durable=False)
-    backing = create_backing(settings, FakeClock())
+    backing = create_backing(Port.BLOBS, settings, FakeClock())
     await backing.start()
     await backing.blobs.put("a/b", b"1")
     for key in ("a", "a/b/c"):
@@ -76,7 +117,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    backing = create_backing(BackingSettings.load(data=tmp_path / "file"), FakeClock())
+    backing = create_backing(Port.STATE, BackingSettings.load(data=tmp_path / "file"), FakeClock())
     assert not backing.is_ready()
     with pytest.raises(StartError, match=r"[^.]\.$"):
         await backing.start()
@@ -120,7 +161,7 @@ async def test_adapters_are_chosen_by_name_and_opened_without_their_servers(
         blobs_key_id="id",
         blobs_key="key",
     )
-    backing = create_backing(settings, FakeClock())
+    backing = create_backing(Port.DISCOVERY | Port.BLOBS, settings, FakeClock())
     await backing.start()
     assert not backing.discovery.is_settled
     with pytest.raises(BackingUnavailable):

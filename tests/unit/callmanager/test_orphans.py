@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from parley.backing.errors import BackingUnavailable
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.orphans import OrphanCloser, closing_events, lost_record
@@ -71,7 +71,7 @@ class Shop:
 @pytest.fixture
 async def shop(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     clock = FakeClock(wall_s=STARTED_S + 500.0)
-    backing = create_backing(BackingSettings.load(is_durable=False), clock)
+    backing = create_backing(Port.STATE | Port.BUS, BackingSettings.load(is_durable=False), clock)
     await backing.start()
     async with aclosing(backing):
         yield Shop(backing, clock, monkeypatch)

@@ -8,7 +8,7 @@ import pytest
 
 from parley.backing.bus.base import Record
 from parley.backing.errors import BackingUnavailable
-from parley.backing.factory import Backing, create_backing
+from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.binding_memory import BindingMemory
@@ -33,7 +33,9 @@ class Desk:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.backing: Backing = create_backing(BackingSettings.load(is_durable=False), self.clock)
+        self.backing: Backing = create_backing(
+            Port.STATE | Port.BUS, BackingSettings.load(is_durable=False), self.clock
+        )
         self.metrics = EdgeMetrics(Registry())
         self.registrations = Registrations(self.backing.state, self.metrics, BindingMemory())
         events = RegistrationEvents(

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.mediaengine import Engine
 from parley.mediarelay.app import GrpcFront, RelayService, create_app
@@ -68,7 +68,9 @@ def test_an_announced_relay_that_only_its_own_machine_reaches_says_so(
     monkeypatch.setattr(
         "parley.mediarelay.app._make_engine", lambda _: Engine("127.0.0.1", 32500, 32539)
     )
-    backing = create_backing(BackingSettings.load(data=tmp_path), SystemClock())
+    backing = create_backing(
+        Port.STATE | Port.DISCOVERY, BackingSettings.load(data=tmp_path), SystemClock()
+    )
     with capture_logs() as logs:
         create_app(MediaRelaySettings.load(host=host), Registry(), SystemClock(), backing)
     warnings = [entry["event"] for entry in logs if "only call managers" in entry["event"]]

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import Protocol
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from parley.backing.blobs.base import Blobs
 from parley.backing.blobs.embedded import LocalBlobs
 from parley.backing.bus.base import Bus
 from parley.backing.bus.embedded import EmbeddedBus
 from parley.backing.bus.log import BusLimits
-from parley.backing.db.engine import Database
 from parley.backing.discovery.base import Discovery
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
@@ -23,8 +22,15 @@ from parley.service.errors import StartError
 from parley.service.metrics import Metrics, Registry
 from parley.service.tls import client_context
 
+if TYPE_CHECKING:
+    from parley.backing.db.engine import Database
+
+_T = TypeVar("_T")
+
 _IN_MEMORY = "sqlite://"
 _LOCAL_REDIS = "redis://127.0.0.1:6379/0"
+_OPENING: Final = ("db", "blobs", "state", "discovery", "bus")
+"""Order of the start; closed in reverse, for consumers of the bus may use all the others."""
 
 
 class _Part(Protocol):
@@ -33,28 +39,53 @@ class _Part(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(slots=True)
+class Port(Flag):
+    """The ports of which a process names those that it uses."""
+
+    DATABASE = auto()
+    BLOBS = auto()
+    STATE = auto()
+    DISCOVERY = auto()
+    BUS = auto()
+
+
+class _Unnamed(Generic[_T]):
+    """Stands for a port in the class: instances have those that were named, others end up here."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, backing: object, owner: type) -> _T:
+        raise RuntimeError(f"backing.{self._name} is used, but create_backing was not told so")
+
+
 class Backing:
-    """All ports of one process; a service of that process too, the first one to start."""
+    """The ports that one process uses; a service of that process too, the first one to start.
+
+    Raises:
+        RuntimeError: a port is read that `create_backing` was not told of.
+    """
 
     name = "backing"
 
-    bus: Bus
-    state: State
-    discovery: Discovery
-    db: Database
-    blobs: Blobs
-    _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False, repr=False)
-    _is_open: bool = field(default=False, init=False, repr=False)
+    bus = _Unnamed[Bus]()
+    state = _Unnamed[State]()
+    discovery = _Unnamed[Discovery]()
+    db = _Unnamed["Database"]()
+    blobs = _Unnamed[Blobs]()
+
+    def __init__(self) -> None:
+        """Has no port yet: `create_backing` sets them."""
+        self._running = AsyncExitStack()
+        self._is_open = False
 
     async def start(self) -> None:
-        """Opens every port; what was opened is closed again when one fails.
+        """Opens the ports; what was opened is closed again when one fails.
 
         Raises:
             StartError: a port cannot be opened; `FolderInUse` when another process has the folder.
         """
-        # Closed in reverse: consumers of the bus may still use all the others.
-        parts: tuple[_Part, ...] = (self.db, self.blobs, self.state, self.discovery, self.bus)
+        parts: list[_Part] = [vars(self)[name] for name in _OPENING if name in vars(self)]
         try:
             async with AsyncExitStack() as opened:
                 for part in parts:
@@ -69,43 +100,52 @@ class Backing:
         self._is_open = True
 
     def is_ready(self) -> bool:
-        """Says whether all ports are open."""
+        """Says whether the ports are open."""
         return self._is_open
 
     async def drain(self, timeout_s: float) -> None:
         """Does nothing: the services that use the ports drain."""
 
     async def aclose(self) -> None:
-        """Closes every port, the bus first."""
+        """Closes the ports, the bus first."""
         self._is_open = False
         await self._running.aclose()
 
 
 def create_backing(
+    ports: Port,
     settings: BackingSettings,
     clock: Clock,
     registry: Registry | None = None,
     *,
     migrates: bool = False,
 ) -> Backing:
-    """Builds the ports that the settings ask for; nothing is opened yet.
+    """Builds the ports that a process uses, and no others; nothing is opened yet.
 
     Args:
+        ports: those that it uses.
         settings: which adapters, and where.
         clock: the process's clock.
         registry: of the adapters' metrics.
         migrates: see `create_database`.
     """
-    return Backing(
-        bus=_BUS[settings.bus](settings, clock, registry),
-        state=_STATE[settings.state](settings, clock, registry),
-        discovery=_DISCOVERY[settings.discovery](settings, clock),
-        db=create_database(settings, clock, migrates=migrates),
-        blobs=_BLOBS[settings.blobs](settings, clock),
-    )
+    backing = Backing()
+    if Port.DATABASE in ports:
+        backing.db = create_database(settings, clock, migrates=migrates)
+    if Port.BLOBS in ports:
+        backing.blobs = _BLOBS[settings.blobs](settings, clock)
+    if Port.STATE in ports:
+        backing.state = _STATE[settings.state](settings, clock, registry)
+    if Port.DISCOVERY in ports:
+        backing.discovery = _DISCOVERY[settings.discovery](settings, clock)
+    if Port.BUS in ports:
+        backing.bus = _BUS[settings.bus](settings, clock, registry)
+    return backing
 
 
-def create_database(settings: BackingSettings, clock: Clock, *, migrates: bool = False) -> Database:
+def create_database(
+    settings: BackingSettings, clock: Clock, *, migrates: bool = False
+) -> "Database":
     """Builds the database alone, for commands that need nothing else.
 
     Args:
@@ -113,6 +153,9 @@ def create_database(settings: BackingSettings, clock: Clock, *, migrates: bool =
         clock: the process's clock.
         migrates: changes a server's schema at the start, where services only check it.
     """
+    # A process without the database does not load SQLAlchemy.
+    from parley.backing.db.engine import Database
+
     return Database(_database_url(settings), clock, migrates=migrates, tls=settings.tls)
 
 

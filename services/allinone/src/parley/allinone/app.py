@@ -9,7 +9,7 @@ from parley.allinone.demo import DEMO_FILE, DOMAIN, Addresses, Demo, prepare
 from parley.allinone.media_link import InnerRelay, OuterRelays
 from parley.allinone.settings import AllInOneSettings
 from parley.backing.directory import TenantDirectory
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.callmanager.app import create_app as create_callmanager
 from parley.callmanager.app import inside_of
@@ -45,7 +45,13 @@ class Platform:
         self._registry = registry
         self._network = LocalNetwork()
         backing_settings = BackingSettings.load(data=settings.data)
-        self._backing = create_backing(backing_settings, clock, self._registry, migrates=True)
+        self._backing = create_backing(
+            Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS,
+            backing_settings,
+            clock,
+            self._registry,
+            migrates=True,
+        )
         self._directory = TenantDirectory(
             self._backing.db, self._backing.bus, backing_settings.tenant_cache_extensions
         )

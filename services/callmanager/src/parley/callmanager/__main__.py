@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from parley.backing.directory import TenantDirectory
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.media.grpc import GrpcMediaControl
 from parley.backing.media.relay_view import RelayView
 from parley.backing.settings import BackingSettings
@@ -18,7 +18,9 @@ from parley.service.process import Process, Resources, serve
 def _services(settings: CallManagerSettings, process: Process) -> Sequence[Service]:
     clock, ids, registry = process.clock, process.ids, process.registry
     backing_settings = BackingSettings.load()
-    backing = create_backing(backing_settings, clock, registry)
+    backing = create_backing(
+        Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS, backing_settings, clock, registry
+    )
     directory = TenantDirectory(backing.db, backing.bus, backing_settings.tenant_cache_extensions)
     media = GrpcMediaControl(
         settings.media_relays,

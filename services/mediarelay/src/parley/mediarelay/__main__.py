@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.mediarelay.app import create_app
 from parley.mediarelay.settings import MediaRelaySettings
@@ -15,7 +15,9 @@ def _services(settings: MediaRelaySettings, process: Process) -> Sequence[Servic
     clock, registry = process.clock, process.registry
     backing = None
     if settings.announce:
-        backing = create_backing(BackingSettings.load(), clock, registry)
+        backing = create_backing(
+            Port.STATE | Port.DISCOVERY, BackingSettings.load(), clock, registry
+        )
     return create_app(settings, registry, clock, backing)
 
 

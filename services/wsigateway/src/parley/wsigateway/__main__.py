@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from parley.backing.factory import create_backing
+from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.lifecycle import Service
 from parley.service.process import Process, serve
@@ -12,7 +12,9 @@ from parley.wsigateway.settings import WsiGatewaySettings
 
 
 def _services(settings: WsiGatewaySettings, process: Process) -> Sequence[Service]:
-    backing = create_backing(BackingSettings.load(), process.clock, process.registry)
+    backing = create_backing(
+        Port.DATABASE | Port.BUS, BackingSettings.load(), process.clock, process.registry
+    )
     return backing, create_app(settings, backing, process.clock, process.registry)
 
 
