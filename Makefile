@@ -58,7 +58,7 @@ $(MEDIA_MARK): $(MEDIA_FILES) | $(MARK)
 run: install ## Start the whole platform on loopback with a demo tenant; Ctrl-C drains and stops it
 	@exec $(BIN)/python -m parley.allinone
 
-cluster: install servers ## Start two of every service on Redis, Kafka, ZooKeeper, PostgreSQL and S3; Ctrl-C stops all
+cluster: install servers ## Start two of every service on Redis, Kafka, ZooKeeper and PostgreSQL; Ctrl-C stops all
 	@exec $(BIN)/python -m tests.cluster up
 
 # ---- checks -----------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from tests.cluster.servers.kafka import KafkaServer
 from tests.cluster.servers.postgresql import PostgresServer
 from tests.cluster.servers.redis import RedisServer
 from tests.cluster.servers.redis_groups import RedisCluster, RedisGroup, RedisSentinelGroup
-from tests.cluster.servers.s3 import S3Server
 from tests.cluster.servers.zookeeper import ZooKeeperServer
 from tests.cluster.settings import StateServers
 
@@ -30,7 +29,7 @@ _REDIS: Final[Mapping[StateServers, Callable[[Path], RedisServer | RedisGroup]]]
 
 
 class BackingServers:
-    """Redis (one server or several), Kafka, ZooKeeper, PostgreSQL and S3.
+    """Redis (one server or several), Kafka, ZooKeeper and PostgreSQL.
 
     Attributes:
         servers: all of them.
@@ -47,13 +46,11 @@ class BackingServers:
         self._kafka = KafkaServer(folder / "kafka")
         self._zookeeper = ZooKeeperServer(folder / "zookeeper")
         self._postgresql = PostgresServer(folder / "postgresql")
-        self._s3 = S3Server(folder / "s3")
         self.servers: tuple[Server, ...] = (
             *redis,
             self._kafka,
             self._zookeeper,
             self._postgresql,
-            self._s3,
         )
         for server in self.servers:
             server.tls = tls(server.name)
@@ -66,11 +63,6 @@ class BackingServers:
             kafka=self._kafka.url,
             zookeeper=self._zookeeper.url,
             postgresql=self._postgresql.url,
-            s3=self._s3.url,
-            s3_bucket=self._s3.bucket,
-            s3_region=self._s3.region,
-            s3_key_id=self._s3.access_key,
-            s3_key=self._s3.secret_key,
             is_tls=self._kafka.tls is not None,
         )
 
@@ -82,7 +74,7 @@ class BackingServers:
         """
         starts = [
             asyncio.to_thread(each.start)
-            for each in (self._redis, self._kafka, self._zookeeper, self._postgresql, self._s3)
+            for each in (self._redis, self._kafka, self._zookeeper, self._postgresql)
         ]
         for outcome in await asyncio.gather(*starts, return_exceptions=True):
             if isinstance(outcome, ServerAbsent | ServerFailed):

@@ -13,17 +13,12 @@ from parley.service.settings import PortRange
 
 
 class ServerUrls(Struct, frozen=True, kw_only=True):
-    """Where the backing servers are, and the key of the S3 service."""
+    """Where the backing servers are."""
 
     redis: str
     kafka: str
     zookeeper: str
     postgresql: str
-    s3: str
-    s3_bucket: str
-    s3_region: str
-    s3_key_id: str
-    s3_key: str
     is_tls: bool = False
 
     def environment(self) -> dict[str, str]:
@@ -37,12 +32,6 @@ class ServerUrls(Struct, frozen=True, kw_only=True):
             "discovery": "zookeeper",
             "discovery_url": f"zookeeper{tls}://{self.zookeeper}/parley",
             "database_url": self.postgresql,
-            "blobs": "s3",
-            "blobs_url": f"s3://{self.s3_bucket}",
-            "blobs_endpoint": self.s3,
-            "blobs_region": self.s3_region,
-            "blobs_key_id": self.s3_key_id,
-            "blobs_key": self.s3_key,
         }
         return {f"PARLEY_BACKING_{name}".upper(): value for name, value in values.items()}
 

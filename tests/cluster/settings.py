@@ -43,8 +43,7 @@ class ClusterSettings(Settings):
         state: how Redis is run: one server, a master and a replica behind three Sentinels, or a
             Redis Cluster of three masters with a replica each.
         tls: services and servers speak TLS with certificates of an authority made for this run;
-            without it services show each other tokens. Not with several Redis servers; S3 stays
-            plain.
+            without it services show each other tokens. Not with several Redis servers.
         host: IP address of all listeners.
         edge_hosts: IP addresses of further edge proxies, each alone on the ports of the first ones.
         sip_port: SIP over UDP and TCP, shared by all edge proxies.

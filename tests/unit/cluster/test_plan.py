@@ -20,11 +20,6 @@ URLS = ServerUrls(
     kafka="127.0.0.1:2",
     zookeeper="127.0.0.1:3",
     postgresql="postgresql://postgres@127.0.0.1:4/parley",
-    s3="http://127.0.0.1:5",
-    s3_bucket="parley",
-    s3_region="us-east-1",
-    s3_key_id="key",
-    s3_key="secret",
 )
 
 
@@ -66,7 +61,7 @@ def test_the_backing_is_the_clusters_servers(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(key, value)
     backing = BackingSettings.load()
     assert (backing.state, backing.bus) == (Adapter.REDIS, Adapter.KAFKA)
-    assert (backing.discovery, backing.blobs) == (Adapter.ZOOKEEPER, Adapter.S3)
+    assert backing.discovery is Adapter.ZOOKEEPER
     assert backing.database_url is not None
 
 
