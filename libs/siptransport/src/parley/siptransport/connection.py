@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from parley.sip.errors import FramingError
 from parley.sip.framing import KeepAlive, StreamFramer
 from parley.sip.hop import Hop
 
 if TYPE_CHECKING:
-    from parley.siptransport.stream import StreamTransport
-    from parley.siptransport.transport import Peer
+    from parley.service.clock import Clock
+    from parley.siptransport.limits import TransportLimits
+    from parley.siptransport.transport import Peer, TransportSink
 
 CLOSE_TIMEOUT_S: Final = 1.0
 _LINE_END = b"\r\n"
+
+
+class ConnectionOwner(Protocol):
+    """What a connection needs of its transport.
+
+    Attributes:
+        name: "tcp" or "tls".
+        clock: of idle times.
+        limits: bounds.
+        sink: where messages go.
+    """
+
+    name: str
+    clock: Clock
+    limits: TransportLimits
+    sink: TransportSink
+
+    def register(self, connection: StreamConnection, peer: Peer) -> int:
+        """Makes a connection findable and returns its flow; 0 when it comes too late."""
+        ...
+
+    def forget(self, connection: StreamConnection) -> None:
+        """Learns that a connection which was registered has ended."""
+        ...
 
 
 class StreamConnection(asyncio.Protocol):
@@ -29,7 +54,7 @@ class StreamConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        owner: StreamTransport,
+        owner: ConnectionOwner,
         listener: Hop,
         target: Peer | None,
         *,

@@ -180,7 +180,7 @@ class StreamTransport:
         return flow
 
     def forget(self, connection: StreamConnection) -> None:
-        """Takes back what `admit` registered and reports the end."""
+        """Takes back what `register` noted and reports the end."""
         flow = connection.flow
         peer = (flow.host, flow.port)
         del self._by_flow[flow.flow]
