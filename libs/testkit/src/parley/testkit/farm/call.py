@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from parley.sdp import SdpError, SessionDescription, parse_sdp
 from parley.sip.dialog import Dialog
@@ -10,9 +10,7 @@ from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import ClientTransaction, ServerTransaction
 from parley.testkit.farm.manners import Held, Step
 from parley.testkit.farm.rtp import Stream
-
-if TYPE_CHECKING:
-    from parley.testkit.farm.phone import FarmPhone
+from parley.testkit.platform.running import Line
 
 _SDP_TYPE: Final = "application/sdp"
 _TIMEOUT_S: Final = 33.0
@@ -35,6 +33,44 @@ class CallFailed(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Phone(Protocol):
+    """What a call needs of the phone that makes or takes it.
+
+    Attributes:
+        line: whose phone it is.
+        host: address of its audio.
+        contact: Contact value.
+        withheld: steps that its calls do not take until they are told to.
+    """
+
+    line: Line
+    host: str
+    contact: str
+    withheld: set[Step]
+
+    async def transact(self, request: Request, timeout_s: float) -> Response:
+        """Sends a request; returns its final response, 408 or 503 of our own if there is none."""
+        ...
+
+    def cancel(self, transaction: ClientTransaction) -> None:
+        """Gives an INVITE up."""
+        ...
+
+    def send_ack(self, ack: Request) -> None:
+        """Sends the ACK to a 2xx."""
+        ...
+
+    def respond(
+        self, transaction: ServerTransaction, response: Response, *, until_ack: bool = False
+    ) -> None:
+        """Answers a request."""
+        ...
+
+    def release(self, call: "FarmCall") -> None:
+        """A call is over."""
+        ...
+
+
 class FarmCall:
     """A confirmed dialog, with or without audio.
 
@@ -55,7 +91,7 @@ class FarmCall:
         anomalies: what no phone should be sent, in words.
     """
 
-    def __init__(self, phone: "FarmPhone", sip_call_id: str, stream: Stream | None) -> None:
+    def __init__(self, phone: Phone, sip_call_id: str, stream: Stream | None) -> None:
         self.phone = phone
         self.sip_call_id = sip_call_id
         self.stream = stream
