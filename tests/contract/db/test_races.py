@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,7 +22,6 @@ from parley.backing.db.tokens import TokenRepository
 from parley.model.errors import Conflict, DomainError, NotFound
 from parley.model.events import ConfigChanged
 from parley.model.ids import ExtensionId, TenantId
-from parley.model.tenant import TenantSettings
 from parley.sip.digest import ha1
 
 MakeTenant = Callable[[str], Awaitable[TenantId]]
@@ -132,6 +132,19 @@ def _tenant_change(**change: Any) -> _Write:
     return _Write(act, is_done)
 
 
+def _settings_change(**change: Any) -> _Write:
+    async def act(db: Database, scene: _Scene) -> object:
+        return await TenantRepository(db).update(
+            scene.tenant, settings=lambda old: replace(old, **change)
+        )
+
+    async def is_done(db: Database, scene: _Scene) -> bool:
+        found = (await TenantRepository(db).get(scene.tenant)).settings
+        return all(getattr(found, name) == value for name, value in change.items())
+
+    return _Write(act, is_done)
+
+
 async def _has_new_password(db: Database, scene: _Scene) -> bool:
     found = await ExtensionRepository(db).get(scene.tenant, scene.extension)
     domain = (await TenantRepository(db).get(scene.tenant)).domains[0]
@@ -186,7 +199,10 @@ _WRITES = {
     ),
     "tenant-rename": _tenant_change(name="Demo Ltd"),
     "tenant-disable": _tenant_change(enabled=False),
-    "tenant-settings": _tenant_change(settings=TenantSettings(ring_timeout_s=9)),
+    "tenant-settings": _settings_change(ring_timeout_s=9),
+    "tenant-bindings": _settings_change(max_bindings=3),
+    "echo-1003": _settings_change(echo_number="1003"),
+    "echo-2001": _settings_change(echo_number="2001"),
     "tenant-domains": _Write(
         lambda db, scene: TenantRepository(db).update(
             scene.tenant, further_domains=[f"{scene.tenant}.example"]
@@ -199,7 +215,13 @@ _WRITES = {
     "token": _Write(lambda db, scene: TokenRepository(db).create("key", scene.tenant), _has_token),
 }
 _EXTENSION = ("rename", "renumber", "disable", "ring-longer", "reset-password")
-_TENANT = ("tenant-rename", "tenant-disable", "tenant-settings", "tenant-domains")
+_TENANT = (
+    "tenant-rename",
+    "tenant-disable",
+    "tenant-settings",
+    "tenant-bindings",
+    "tenant-domains",
+)
 _CONCURRENT = {
     **dict.fromkeys(_EXTENSION, (*_EXTENSION, "create", "tenant-rename")),
     **dict.fromkeys(_TENANT, (*_TENANT, "rename", "create", "token", "delete")),
@@ -291,6 +313,20 @@ async def test_one_of_two_that_want_the_same_number_is_refused(
     errors = [result for result in results if isinstance(result, DomainError)]
     assert [error.error_id for error in errors] == ["extension-exists"]
     assert isinstance(errors[0], Conflict)
+
+
+@pytest.mark.parametrize(
+    ("extension", "service"), [("create", "echo-1003"), ("renumber", "echo-2001")]
+)
+async def test_a_number_becomes_an_extension_or_a_service_number_and_never_both(
+    db: Database, make_scene: MakeScene, extension: str, service: str
+) -> None:
+    refusals = []
+    for first, second in ((extension, service), (service, extension)):
+        results = await _race(db, await make_scene(), first, second)
+        refusals += [result.error_id for result in results if isinstance(result, DomainError)]
+
+    assert refusals == ["echo-number-taken", "number-reserved"]
 
 
 async def test_changes_of_one_tenant_are_told_in_the_order_of_their_commits(

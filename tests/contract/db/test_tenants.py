@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionChange, ExtensionRepository, NewExtension
@@ -239,6 +240,20 @@ async def test_extensions_of_a_tenant_that_is_not_there_are_refused_as_what_they
             await ExtensionRepository(db).insert(connection, TenantId("nobody"), "d.test", new)
 
 
+async def test_settings_of_a_tenant_whose_extension_has_a_service_number_change(
+    db: Database, make_tenant: MakeTenant
+) -> None:
+    tenants = TenantRepository(db)
+    tenant_id = await make_tenant("demo")
+    async with db.write() as connection:
+        new = [NewExtension(number="999", password="pw")]
+        await ExtensionRepository(db).insert(connection, tenant_id, "demo.localhost", new)
+
+    changed = await tenants.update(tenant_id, settings=lambda old: replace(old, max_bindings=3))
+
+    assert (changed.settings.echo_number, changed.settings.max_bindings) == ("999", 3)
+
+
 async def test_deleted_extension_is_gone_and_told(
     db: Database, make_tenant: MakeTenant, take_config_events: TakeConfigEvents
 ) -> None:
@@ -285,6 +300,17 @@ async def test_thousands_of_extensions_are_provisioned_at_once(
     assert await TenantRepository(db).load_snapshot(snapshot.id) == snapshot
     (event,) = await take_config_events()
     assert (event.data.kind, event.data.action) == (ConfigKind.TENANT, ConfigAction.CREATED)
+
+
+async def test_no_tenant_is_provisioned_whose_extension_has_a_service_number(db: Database) -> None:
+    echo = [NewExtension(number="999", password="pw")]
+
+    with pytest.raises(Conflict, match="999 is a service number"):
+        await provision_tenant(
+            db, NewTenant(name="demo", domains=["demo.localhost"], extensions=echo)
+        )
+
+    assert await TenantRepository(db).list_all() == []
 
 
 async def test_provisioning_is_all_or_nothing(

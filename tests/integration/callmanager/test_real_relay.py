@@ -112,7 +112,7 @@ async def establish_impatiently(
 ) -> tuple[Any, Any, int]:
     """A call of a tenant that waits 0.3 s for media; also the port that Ann sends to."""
     settings = TenantSettings(media_timeout_s=0.3)
-    await TenantRepository(world.backing.db).update(world.tenant, settings=settings)
+    await TenantRepository(world.backing.db).update(world.tenant, settings=lambda _: settings)
     relay.start()
     await world.start_manager(media=DirectMediaControl(relay))
     ann, bob = await world.phone("1001"), await world.phone("1002")

@@ -15,11 +15,10 @@ from parley.backing.db.tokens import ApiToken, TokenRepository
 from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
 from parley.backing.state.keys import binding_key, call_key, calls_key, registrations_key
-from parley.model.errors import Conflict, InvalidValue, TemporaryError
+from parley.model.errors import InvalidValue, TemporaryError
 from parley.model.ids import TenantId
 from parley.model.live_call import LiveCall, decode_live_call
 from parley.model.registration import Binding
-from parley.model.tenant import TenantSettings
 from parley.restgateway.cursors import CallPlace, RegistrationPlace
 from parley.service.clock import Clock
 
@@ -67,28 +66,6 @@ class Store:
     async def verify_token(self, text: str) -> ApiToken | None:
         """Returns the token with this secret, unless it has expired."""
         return await self._tokens.verify(text)
-
-    async def check_number(self, tenant_id: TenantId, number: str) -> None:
-        """Lets a number pass that an extension may have.
-
-        Raises:
-            NotFound: there is no such tenant.
-            Conflict: the platform answers this number itself.
-        """
-        settings = (await self.tenants.get(tenant_id)).settings
-        if number in settings.service_numbers:
-            raise Conflict(f"{number} is a service number", error_id="number-reserved")
-
-    async def check_service_numbers(self, tenant_id: TenantId, settings: TenantSettings) -> None:
-        """Lets settings pass whose service numbers are nobody's extension.
-
-        Raises:
-            Conflict: one of them is.
-        """
-        for number in settings.service_numbers:
-            named = await self.extensions.find_named(tenant_id, number)
-            if any(extension.number == number for extension in named):
-                raise Conflict(f"{number} is an extension", error_id="echo-number-taken")
 
     async def calls(self, tenant_id: TenantId, limit: int, after: CallPlace | None) -> CallPage:
         """Lists a tenant's calls, the oldest first; at most `limit` are read."""

@@ -6,6 +6,7 @@ in the order of their commits, and `config_version`, which is also the event's `
 one with each: a reader that misses a number has missed a change.
 """
 
+import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,21 +16,27 @@ from parley.backing.db.outbox import OutboxRecord, add_to_outbox
 from parley.model.errors import NotFound, VersionMismatch
 from parley.model.events import ConfigChange, ConfigChanged, encode_event
 from parley.model.ids import TenantId
+from parley.model.tenant import TenantSettings
 
 CONFIG_TOPIC = "config"
 
 
-async def lock_tenant(connection: AsyncConnection, tenant_id: TenantId) -> None:
+async def lock_tenant(connection: AsyncConnection, tenant_id: TenantId) -> TenantSettings:
     """Makes other changes of this tenant wait until the transaction ends.
 
     The lock leaves foreign keys to the row alone. SQLite has but one writer at a time anyway.
 
+    Returns:
+        The tenant's settings, which stay as they are while the lock is held.
+
     Raises:
         NotFound: there is no such tenant.
     """
-    query = select(TenantRow.id).where(TenantRow.id == tenant_id).with_for_update(key_share=True)
-    if await connection.scalar(query) is None:
+    query = select(TenantRow.settings).where(TenantRow.id == tenant_id)
+    row = (await connection.execute(query.with_for_update(key_share=True))).first()
+    if row is None:
         raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
+    return msgspec.convert(row.settings, TenantSettings)
 
 
 def check_version(found: int, expected: int | None) -> None:

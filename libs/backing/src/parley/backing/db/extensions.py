@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from parley.backing.db.models import ExtensionRow, TenantDomainRow
 from parley.model.errors import Conflict, InvalidValue, NotFound
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import ExtensionId, TenantId
-from parley.model.tenant import Extension
+from parley.model.tenant import Extension, TenantSettings
 from parley.sip.digest import ha1
 
 _NUMBER: Final = re.compile(r"[0-9A-Za-z*#+._-]{1,64}")
@@ -71,11 +71,12 @@ class ExtensionRepository:
 
         Raises:
             NotFound: there is no such tenant.
-            Conflict: a number or an auth name is taken.
+            Conflict: a number or an auth name is taken, or the platform answers the number itself.
             InvalidValue: a number, auth name or password cannot be used.
         """
         async with self._db.write() as connection:
-            await lock_tenant(connection, tenant_id)
+            settings = await lock_tenant(connection, tenant_id)
+            check_not_service(settings, (extension.number for extension in new))
             domain = await _primary_domain(connection, tenant_id)
             created = await self.insert(connection, tenant_id, domain, new)
             await self._announce(connection, tenant_id, ConfigAction.CREATED, created)
@@ -167,14 +168,16 @@ class ExtensionRepository:
         Raises:
             NotFound: the tenant has none with this id.
             VersionMismatch: it is not at the expected version.
-            Conflict: the number or auth name is taken.
+            Conflict: the number or auth name is taken, or the platform answers the number itself.
             InvalidValue: a value cannot be used, or the auth name changes without a password
                 (the stored HA1 contains the old name).
         """
         async with self._db.write() as connection:
-            await lock_tenant(connection, tenant_id)
+            settings = await lock_tenant(connection, tenant_id)
             old = await _get(connection, tenant_id, extension_id)
             check_version(old.version, expected_version)
+            if change.number is not None:
+                check_not_service(settings, [change.number])
             values = _changed_values(old, change, await _primary_domain(connection, tenant_id))
             if not values:
                 return old
@@ -242,6 +245,17 @@ class ExtensionRepository:
             ring_timeout_s=_checked_timeout(new.ring_timeout_s),
             enabled=new.enabled,
         )
+
+
+def check_not_service(settings: TenantSettings, numbers: Iterable[str]) -> None:
+    """Lets numbers pass that extensions of a tenant with these settings may have.
+
+    Raises:
+        Conflict: the platform answers one of them itself.
+    """
+    for number in numbers:
+        if number in settings.service_numbers:
+            raise Conflict(f"{number} is a service number", error_id="number-reserved")
 
 
 def extension_from_row(row: Row[Any]) -> Extension:

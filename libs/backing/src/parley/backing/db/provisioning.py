@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from parley.backing.db.changes import announce_config
 from parley.backing.db.engine import Database
-from parley.backing.db.extensions import ExtensionRepository, NewExtension
+from parley.backing.db.extensions import ExtensionRepository, NewExtension, check_not_service
 from parley.backing.db.tenants import TenantRepository
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import TenantId
@@ -29,9 +29,11 @@ async def provision_tenant(db: Database, new: NewTenant) -> TenantSnapshot:
     """Creates a tenant with its extensions in one transaction, announced as one event.
 
     Raises:
-        Conflict: a domain, the id, a number or an auth name is taken.
+        Conflict: a domain, the id, a number or an auth name is taken, or an extension has a
+            service number.
         InvalidValue: a value cannot be used.
     """
+    check_not_service(new.settings, (extension.number for extension in new.extensions))
     async with db.write(_TIMEOUT_S) as connection:
         tenant = await TenantRepository(db).insert(
             connection, new.name, new.domains, new.settings, new.id

@@ -1,6 +1,6 @@
 """Tenants and their domains, and the snapshot that the call path works with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -135,26 +135,31 @@ class TenantRepository:
         tenant_id: TenantId,
         *,
         name: str | None = None,
-        settings: TenantSettings | None = None,
+        settings: Callable[[TenantSettings], TenantSettings] | None = None,
         enabled: bool | None = None,
         further_domains: Sequence[str] | None = None,
         expected_version: int | None = None,
     ) -> Tenant:
         """Changes what is given; nothing else is written.
 
-        The primary domain stays: every HA1 of the tenant contains it.
+        The primary domain stays: every HA1 of the tenant contains it. `settings` makes the new
+        settings of those that are there when nobody else can change them.
 
         Raises:
             NotFound: there is no such tenant.
             VersionMismatch: it is not at the expected version.
-            Conflict: a domain is taken.
+            Conflict: a domain is taken, or an extension has a new service number.
         """
-        given: dict[str, Any] = {"name": name, "settings": settings, "enabled": enabled}
+        given: dict[str, Any] = {"name": name, "enabled": enabled}
         values = {column: value for column, value in given.items() if value is not None}
         async with self._db.write() as connection:
             await lock_tenant(connection, tenant_id)
             old = await _get(connection, tenant_id)
             check_version(old.version, expected_version)
+            if settings is not None:
+                values["settings"] = new = settings(old.settings)
+                added = new.service_numbers - old.settings.service_numbers
+                await _check_no_extension(connection, tenant_id, added)
             domains = old.domains
             if further_domains is not None:
                 domains = _checked_domains([old.domains[0], *further_domains])
@@ -259,6 +264,17 @@ async def _insert_domains(connection: AsyncConnection, tenant: Tenant) -> None:
     except IntegrityError as error:
         taken = ", ".join(tenant.domains)
         raise Conflict(f"a domain of {taken} is taken", error_id="domain-taken") from error
+
+
+async def _check_no_extension(
+    connection: AsyncConnection, tenant_id: TenantId, numbers: Iterable[str]
+) -> None:
+    query = select(ExtensionRow.number).where(
+        ExtensionRow.tenant_id == tenant_id, ExtensionRow.number.in_(numbers)
+    )
+    number = await connection.scalar(query.limit(1))
+    if number is not None:
+        raise Conflict(f"{number} is an extension", error_id="echo-number-taken")
 
 
 async def _owner(connection: AsyncConnection, domain: str) -> TenantId | None:

@@ -52,7 +52,6 @@ async def create_extension(
     made = make_password() if body.password is None else None
     if body.password is not None:
         check_password(body.password, body.number, body.auth_name or "")
-    await store.check_number(tenant_id, body.number)
     [extension] = await store.extensions.create_many(tenant_id, [body.record(made)])
     response.headers["Location"] = f"/v1/tenants/{tenant_id}/extensions/{extension.id}"
     return ExtensionCreated.with_password(extension, made)
@@ -75,8 +74,6 @@ async def update_extension(
         known = await store.extensions.get(tenant_id, ExtensionId(extension_id))
         names = (body.number or known.number, body.auth_name or known.auth_name)
         check_password(body.password, *names)
-    if body.number is not None:
-        await store.check_number(tenant_id, body.number)
     extension = await store.extensions.update(tenant_id, ExtensionId(extension_id), body.record())
     return ExtensionView.of(extension)
 

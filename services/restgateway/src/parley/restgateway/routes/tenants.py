@@ -61,14 +61,10 @@ async def update_tenant(
     """Changes a tenant; its domains and whether it is enabled are the platform's to change."""
     if token.tenant_id is not None and (body.enabled is not None or body.further_domains):
         raise Forbidden("domains and enabled are changed by the platform", error_id="platform-only")
-    settings = None
-    if body.settings is not None:
-        settings = body.settings.record((await store.tenants.get(tenant_id)).settings)
-        await store.check_service_numbers(tenant_id, settings)
     tenant = await store.tenants.update(
         tenant_id,
         name=body.name,
-        settings=settings,
+        settings=None if body.settings is None else body.settings.record,
         enabled=body.enabled,
         further_domains=body.further_domains,
     )
