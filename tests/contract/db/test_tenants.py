@@ -194,24 +194,24 @@ async def test_change_of_a_version_that_is_past_is_refused(
     tenants, extensions = TenantRepository(db), ExtensionRepository(db)
     tenant_id = await make_tenant("demo")
     (old, _) = await extensions.list_page(tenant_id)
-    new = await extensions.update(tenant_id, old.id, ExtensionChange(display_name="Ann"), 1)
-    tenant = await tenants.update(tenant_id, name="Demo Ltd", expected_version=1)
+    new = await extensions.update(tenant_id, old.id, ExtensionChange(display_name="Ann"), {1})
+    tenant = await tenants.update(tenant_id, name="Demo Ltd", expected_versions={1, 7})
     assert (old.version, new.version, tenant.version) == (1, 2, 2)
     assert await tenants.get(tenant_id) == tenant
     await take_config_events()
 
     with pytest.raises(VersionMismatch):
-        await extensions.update(tenant_id, old.id, ExtensionChange(enabled=False), old.version)
+        await extensions.update(tenant_id, old.id, ExtensionChange(enabled=False), {1})
     with pytest.raises(VersionMismatch):
-        await extensions.delete(tenant_id, old.id, old.version)
+        await extensions.delete(tenant_id, old.id, {1})
     with pytest.raises(VersionMismatch):
-        await tenants.update(tenant_id, enabled=False, expected_version=1)
+        await tenants.update(tenant_id, enabled=False, expected_versions=())
     with pytest.raises(VersionMismatch):
-        await tenants.delete(tenant_id, 1)
+        await tenants.delete(tenant_id, {1})
 
     assert await take_config_events() == []
-    assert await extensions.delete(tenant_id, old.id, new.version)
-    assert await tenants.delete(tenant_id, tenant.version)
+    assert await extensions.delete(tenant_id, old.id, {new.version})
+    assert await tenants.delete(tenant_id, {tenant.version})
 
 
 async def test_change_of_nothing_is_not_told(

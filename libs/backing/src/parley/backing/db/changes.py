@@ -6,6 +6,8 @@ in the order of their commits, and `config_version`, which is also the event's `
 one with each: a reader that misses a number has missed a change.
 """
 
+from collections.abc import Container
+
 import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -39,14 +41,14 @@ async def lock_tenant(connection: AsyncConnection, tenant_id: TenantId) -> Tenan
     return msgspec.convert(row.settings, TenantSettings)
 
 
-def check_version(found: int, expected: int | None) -> None:
-    """Refuses a change that was made with an older version in mind (`If-Match`).
+def check_version(found: int, expected: Container[int] | None) -> None:
+    """Refuses a change that was made with older versions in mind (`If-Match`).
 
     Raises:
-        VersionMismatch: another version is expected than the one found.
+        VersionMismatch: the version found is none of those expected.
     """
-    if expected is not None and expected != found:
-        raise VersionMismatch(f"this is version {found} now, not {expected}")
+    if expected is not None and found not in expected:
+        raise VersionMismatch(f"this is version {found} now, which was not expected")
 
 
 async def announce_config(

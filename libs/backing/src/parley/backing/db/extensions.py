@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -161,13 +161,13 @@ class ExtensionRepository:
         tenant_id: TenantId,
         extension_id: ExtensionId,
         change: ExtensionChange,
-        expected_version: int | None = None,
+        expected_versions: Container[int] | None = None,
     ) -> Extension:
         """Changes what is given of an extension; nothing else is written.
 
         Raises:
             NotFound: the tenant has none with this id.
-            VersionMismatch: it is not at the expected version.
+            VersionMismatch: it is at none of the expected versions.
             Conflict: the number or auth name is taken, or the platform answers the number itself.
             InvalidValue: a value cannot be used, or the auth name changes without a password
                 (the stored HA1 contains the old name).
@@ -175,7 +175,7 @@ class ExtensionRepository:
         async with self._db.write() as connection:
             settings = await lock_tenant(connection, tenant_id)
             old = await _get(connection, tenant_id, extension_id)
-            check_version(old.version, expected_version)
+            check_version(old.version, expected_versions)
             if change.number is not None:
                 check_not_service(settings, [change.number])
             values = _changed_values(old, change, await _primary_domain(connection, tenant_id))
@@ -196,12 +196,15 @@ class ExtensionRepository:
         return new
 
     async def delete(
-        self, tenant_id: TenantId, extension_id: ExtensionId, expected_version: int | None = None
+        self,
+        tenant_id: TenantId,
+        extension_id: ExtensionId,
+        expected_versions: Container[int] | None = None,
     ) -> bool:
         """Removes an extension; False when the tenant has none with this id.
 
         Raises:
-            VersionMismatch: it is not at the expected version.
+            VersionMismatch: it is at none of the expected versions.
         """
         statement = delete(ExtensionRow).where(
             ExtensionRow.tenant_id == tenant_id, ExtensionRow.id == extension_id
@@ -212,7 +215,7 @@ class ExtensionRepository:
                 old = await _get(connection, tenant_id, extension_id)
             except NotFound:
                 return False
-            check_version(old.version, expected_version)
+            check_version(old.version, expected_versions)
             await connection.execute(statement)
             change = ConfigChange(
                 kind=ConfigKind.EXTENSION, action=ConfigAction.DELETED, ids=[extension_id]

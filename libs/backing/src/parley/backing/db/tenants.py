@@ -1,6 +1,6 @@
 """Tenants and their domains, and the snapshot that the call path works with."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -138,7 +138,7 @@ class TenantRepository:
         settings: Callable[[TenantSettings], TenantSettings] | None = None,
         enabled: bool | None = None,
         further_domains: Sequence[str] | None = None,
-        expected_version: int | None = None,
+        expected_versions: Container[int] | None = None,
     ) -> Tenant:
         """Changes what is given; nothing else is written.
 
@@ -147,7 +147,7 @@ class TenantRepository:
 
         Raises:
             NotFound: there is no such tenant.
-            VersionMismatch: it is not at the expected version.
+            VersionMismatch: it is at none of the expected versions.
             Conflict: a domain is taken, or an extension has a new service number.
         """
         given: dict[str, Any] = {"name": name, "enabled": enabled}
@@ -155,7 +155,7 @@ class TenantRepository:
         async with self._db.write() as connection:
             await lock_tenant(connection, tenant_id)
             old = await _get(connection, tenant_id)
-            check_version(old.version, expected_version)
+            check_version(old.version, expected_versions)
             if settings is not None:
                 values["settings"] = new = settings(old.settings)
                 added = new.service_numbers - old.settings.service_numbers
@@ -170,18 +170,20 @@ class TenantRepository:
             await self._announce(connection, tenant_id, ConfigAction.UPDATED)
         return tenant
 
-    async def delete(self, tenant_id: TenantId, expected_version: int | None = None) -> bool:
+    async def delete(
+        self, tenant_id: TenantId, expected_versions: Container[int] | None = None
+    ) -> bool:
         """Removes a tenant with its domains, extensions and tokens; its CDRs stay.
 
         Raises:
-            VersionMismatch: it is not at the expected version.
+            VersionMismatch: it is at none of the expected versions.
         """
         async with self._db.write() as connection:
             try:
                 await lock_tenant(connection, tenant_id)
             except NotFound:
                 return False
-            check_version((await _get(connection, tenant_id)).version, expected_version)
+            check_version((await _get(connection, tenant_id)).version, expected_versions)
             await connection.execute(delete(TenantRow).where(TenantRow.id == tenant_id))
             await self._announce(connection, tenant_id, ConfigAction.DELETED)
         return True
