@@ -121,7 +121,13 @@ def create_api(
             app,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "If-Match", REQUEST_ID_HEADER],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "If-Match",
+                "If-None-Match",
+                REQUEST_ID_HEADER,
+            ],
             expose_headers=["Location", "ETag", "Retry-After", "Allow", REQUEST_ID_HEADER],
         )
     return RequestLog(app, paths, clock, registry)

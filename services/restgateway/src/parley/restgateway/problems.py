@@ -34,6 +34,8 @@ _FIELDS = {
     "echo-number-taken": "body.settings.echo_number",
     "cursor-invalid": "query.after",
     "range-invalid": "query.since",
+    "if-match-invalid": "header.If-Match",
+    "if-none-match-invalid": "header.If-None-Match",
 }
 """The field that an error of the domain is about."""
 

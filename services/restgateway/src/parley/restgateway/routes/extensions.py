@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from parley.model.errors import NotFound
 from parley.model.ids import ExtensionId
+from parley.restgateway import preconditions
 from parley.restgateway.authentication import StoreDependency, TenantDependency
 from parley.restgateway.cursors import (
     After,
@@ -13,6 +14,7 @@ from parley.restgateway.cursors import (
     encode_cursor,
 )
 from parley.restgateway.passwords import check_password, make_password
+from parley.restgateway.preconditions import IfMatch, IfNoneMatch
 from parley.restgateway.schemas import (
     ExtensionCreate,
     ExtensionCreated,
@@ -44,7 +46,7 @@ async def list_extensions(
     )
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses=preconditions.CREATED)
 async def create_extension(
     tenant_id: TenantDependency, body: ExtensionCreate, store: StoreDependency, response: Response
 ) -> ExtensionCreated:
@@ -54,34 +56,51 @@ async def create_extension(
         check_password(body.password, body.number, body.auth_name or "")
     [extension] = await store.extensions.create_many(tenant_id, [body.record(made)])
     response.headers["Location"] = f"/v1/tenants/{tenant_id}/extensions/{extension.id}"
+    response.headers.update(preconditions.entity_tag(extension.version))
     return ExtensionCreated.with_password(extension, made)
 
 
-@router.get("/{extension_id}")
+@router.get("/{extension_id}", response_model=ExtensionView, responses=preconditions.SHOWN)
 async def get_extension(
-    tenant_id: TenantDependency, extension_id: str, store: StoreDependency
-) -> ExtensionView:
+    tenant_id: TenantDependency,
+    extension_id: str,
+    store: StoreDependency,
+    known: IfNoneMatch,
+    response: Response,
+) -> ExtensionView | Response:
     """Shows an extension."""
-    return ExtensionView.of(await store.extensions.get(tenant_id, ExtensionId(extension_id)))
+    extension = await store.extensions.get(tenant_id, ExtensionId(extension_id))
+    if known is not None and extension.version in known:
+        return preconditions.not_modified(extension.version)
+    response.headers.update(preconditions.entity_tag(extension.version))
+    return ExtensionView.of(extension)
 
 
-@router.patch("/{extension_id}")
+@router.patch("/{extension_id}", responses=preconditions.CHANGED)
 async def update_extension(
-    tenant_id: TenantDependency, extension_id: str, body: ExtensionUpdate, store: StoreDependency
+    tenant_id: TenantDependency,
+    extension_id: str,
+    body: ExtensionUpdate,
+    store: StoreDependency,
+    expected: IfMatch,
+    response: Response,
 ) -> ExtensionView:
     """Changes an extension."""
     if body.password is not None:
         known = await store.extensions.get(tenant_id, ExtensionId(extension_id))
         names = (body.number or known.number, body.auth_name or known.auth_name)
         check_password(body.password, *names)
-    extension = await store.extensions.update(tenant_id, ExtensionId(extension_id), body.record())
+    extension = await store.extensions.update(
+        tenant_id, ExtensionId(extension_id), body.record(), expected
+    )
+    response.headers.update(preconditions.entity_tag(extension.version))
     return ExtensionView.of(extension)
 
 
-@router.delete("/{extension_id}", status_code=204)
+@router.delete("/{extension_id}", status_code=204, responses=preconditions.REMOVED)
 async def delete_extension(
-    tenant_id: TenantDependency, extension_id: str, store: StoreDependency
+    tenant_id: TenantDependency, extension_id: str, store: StoreDependency, expected: IfMatch
 ) -> None:
     """Removes an extension."""
-    if not await store.extensions.delete(tenant_id, ExtensionId(extension_id)):
+    if not await store.extensions.delete(tenant_id, ExtensionId(extension_id), expected):
         raise NotFound(f"no extension {extension_id}", error_id="extension-not-found")

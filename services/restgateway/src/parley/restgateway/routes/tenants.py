@@ -5,6 +5,7 @@ from fastapi import APIRouter, Response
 from parley.model.errors import Forbidden
 from parley.model.ids import TenantId
 from parley.model.tenant import TenantSettings
+from parley.restgateway import preconditions
 from parley.restgateway.authentication import (
     PlatformOnly,
     StoreDependency,
@@ -13,6 +14,7 @@ from parley.restgateway.authentication import (
 )
 from parley.restgateway.cursors import After, Limit, TenantPlace, decode_cursor, encode_cursor
 from parley.restgateway.errors import tenant_not_found
+from parley.restgateway.preconditions import IfMatch, IfNoneMatch
 from parley.restgateway.schemas import Page, TenantCreate, TenantUpdate, TenantView
 
 router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
@@ -37,7 +39,7 @@ async def list_tenants(
     )
 
 
-@router.post("", status_code=201, dependencies=[PlatformOnly])
+@router.post("", status_code=201, dependencies=[PlatformOnly], responses=preconditions.CREATED)
 async def create_tenant(
     body: TenantCreate, store: StoreDependency, response: Response
 ) -> TenantView:
@@ -45,18 +47,30 @@ async def create_tenant(
     domains = [body.domain, *body.further_domains]
     tenant = await store.tenants.create(body.name, domains, body.settings.record(TenantSettings()))
     response.headers["Location"] = f"/v1/tenants/{tenant.id}"
+    response.headers.update(preconditions.entity_tag(tenant.version))
     return TenantView.of(tenant)
 
 
-@router.get("/{tenant_id}")
-async def get_tenant(tenant_id: TenantDependency, store: StoreDependency) -> TenantView:
+@router.get("/{tenant_id}", response_model=TenantView, responses=preconditions.SHOWN)
+async def get_tenant(
+    tenant_id: TenantDependency, store: StoreDependency, known: IfNoneMatch, response: Response
+) -> TenantView | Response:
     """Shows a tenant."""
-    return TenantView.of(await store.tenants.get(tenant_id))
+    tenant = await store.tenants.get(tenant_id)
+    if known is not None and tenant.version in known:
+        return preconditions.not_modified(tenant.version)
+    response.headers.update(preconditions.entity_tag(tenant.version))
+    return TenantView.of(tenant)
 
 
-@router.patch("/{tenant_id}")
+@router.patch("/{tenant_id}", responses=preconditions.CHANGED)
 async def update_tenant(
-    tenant_id: TenantDependency, body: TenantUpdate, store: StoreDependency, token: TokenDependency
+    tenant_id: TenantDependency,
+    body: TenantUpdate,
+    store: StoreDependency,
+    token: TokenDependency,
+    expected: IfMatch,
+    response: Response,
 ) -> TenantView:
     """Changes a tenant; its domains and whether it is enabled are the platform's to change."""
     if token.tenant_id is not None and (body.enabled is not None or body.further_domains):
@@ -67,12 +81,18 @@ async def update_tenant(
         settings=None if body.settings is None else body.settings.record,
         enabled=body.enabled,
         further_domains=body.further_domains,
+        expected_versions=expected,
     )
+    response.headers.update(preconditions.entity_tag(tenant.version))
     return TenantView.of(tenant)
 
 
-@router.delete("/{tenant_id}", status_code=204, dependencies=[PlatformOnly])
-async def delete_tenant(tenant_id: TenantDependency, store: StoreDependency) -> None:
+@router.delete(
+    "/{tenant_id}", status_code=204, dependencies=[PlatformOnly], responses=preconditions.REMOVED
+)
+async def delete_tenant(
+    tenant_id: TenantDependency, store: StoreDependency, expected: IfMatch
+) -> None:
     """Removes a tenant with its extensions and tokens; its CDRs stay."""
-    if not await store.tenants.delete(tenant_id):
+    if not await store.tenants.delete(tenant_id, expected):
         raise tenant_not_found(tenant_id)
