@@ -62,6 +62,22 @@ async def test_a_tenant_may_not_create_tenants(api: Api) -> None:
     assert reply.status_code == 403
 
 
+async def test_a_tenant_may_not_change_what_is_the_platforms(api: Api) -> None:
+    body = {"further_domains": ["acme.test"]}
+    await api.client.patch("/v1/tenants/acme", json=body, headers=api.platform)
+    changes: list[dict[str, object]] = [
+        {"further_domains": []},
+        {"further_domains": ["x.test"]},
+        {"enabled": True},
+    ]
+    for change in changes:
+        reply = await api.client.patch("/v1/tenants/acme", json=change, headers=api.acme)
+        assert reply.json()["type"] == "urn:parley:error:platform-only"
+    kept = await api.client.get("/v1/tenants/acme", headers=api.acme)
+
+    assert kept.json()["further_domains"] == ["acme.test"]
+
+
 async def test_a_taken_domain_is_a_conflict(api: Api) -> None:
     body = {"name": "New", "domain": "acme.example"}
     reply = await api.client.post("/v1/tenants", json=body, headers=api.platform)

@@ -73,7 +73,8 @@ async def update_tenant(
     response: Response,
 ) -> TenantView:
     """Changes a tenant; its domains and whether it is enabled are the platform's to change."""
-    if token.tenant_id is not None and (body.enabled is not None or body.further_domains):
+    is_platforms = body.enabled is not None or body.further_domains is not None
+    if token.tenant_id is not None and is_platforms:
         raise Forbidden("domains and enabled are changed by the platform", error_id="platform-only")
     tenant = await store.tenants.update(
         tenant_id,
