@@ -12,6 +12,7 @@ from parley.model.events import CallProgress
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.model.live_call import LiveCall
 from parley.model.registration import Binding
+from parley.restgateway.cursors import RegistrationPlace, encode_cursor
 
 _MANY = 10_001
 _FAR_S = 4e9
@@ -46,7 +47,9 @@ async def _add_call(api: Api, number: int, tenant: str = "acme") -> None:
     await api.backing.state.set_add(calls_key(tenant), call_id, number // 100)
 
 
-async def _add_contacts(api: Api, aor: str, count: int, due_s: float = _FAR_S) -> None:
+async def _add_contacts(
+    api: Api, aor: str, count: int, due_s: float = _FAR_S, tenant: str = "acme"
+) -> None:
     bindings = [
         Binding(
             aor=f"sip:{aor}",
@@ -61,7 +64,7 @@ async def _add_contacts(api: Api, aor: str, count: int, due_s: float = _FAR_S) -
         for host in range(count)
     ]
     await api.backing.state.put(binding_key(aor), msgspec.json.encode(bindings))
-    await api.backing.state.set_add(registrations_key("acme"), aor, due_s)
+    await api.backing.state.set_add(registrations_key(tenant), aor, due_s)
 
 
 async def test_more_calls_than_one_read_can_bring_are_listed(api: Api) -> None:
@@ -100,6 +103,24 @@ async def test_more_registrations_than_one_read_can_bring_are_listed(api: Api) -
         await _add_contacts(api, f"{number}@acme.example", 1)
 
     assert len(await _all(api, "/v1/tenants/acme/registrations", 1000)) == _MANY
+
+
+async def test_a_cursor_shows_no_registration_of_another_tenant(api: Api) -> None:
+    await _add_contacts(api, "101@acme.example", 2)
+    await _add_contacts(api, "201@other.example", 2, tenant="other")
+    aors = ("201@other.example", "201@other.example@acme.example", "101@acme.example")
+    replies = [
+        await api.client.get(
+            "/v1/tenants/acme/registrations",
+            params={"after": encode_cursor(RegistrationPlace(0, aor, "!"))},
+            headers=api.acme,
+        )
+        for aor in aors
+    ]
+
+    assert [reply.status_code for reply in replies] == [422, 200, 200]
+    shown = [item["contact"] for reply in replies[1:] for item in reply.json()["items"]]
+    assert shown and all("201" not in contact for contact in shown)
 
 
 async def test_a_cursor_that_is_not_ours_is_refused(api: Api) -> None:

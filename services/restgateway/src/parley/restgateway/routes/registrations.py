@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
+from parley.backing.db.tenants import Tenant
+from parley.model.errors import InvalidValue
 from parley.restgateway.authentication import StoreDependency, TenantDependency
 from parley.restgateway.cursors import (
     After,
@@ -26,7 +28,9 @@ async def list_registrations(
     A page may have fewer items than `limit`, even none, and still a `next`.
     """
     place = decode_cursor(after, RegistrationPlace)
-    await store.tenants.get(tenant_id)
+    tenant = await store.tenants.get(tenant_id)
+    if place is not None:
+        _check_owner(tenant, place)
     page = await store.bindings(tenant_id, limit, place)
     return Page(
         items=[
@@ -35,3 +39,9 @@ async def list_registrations(
         ],
         next=None if page.end is None else encode_cursor(page.end),
     )
+
+
+def _check_owner(tenant: Tenant, place: RegistrationPlace) -> None:
+    # Cursors are not signed: a client can write one with the AOR of another tenant.
+    if place.aor.rpartition("@")[2] not in tenant.domains:
+        raise InvalidValue("the cursor is not valid", error_id="cursor-invalid")
