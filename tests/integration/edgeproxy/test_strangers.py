@@ -4,10 +4,12 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from parley.sip.transaction import RequestReceived
 from parley.siptransport.stream import StreamTransport
 
 if TYPE_CHECKING:
@@ -41,6 +43,14 @@ class Stranger:
     async def hear(self) -> int:
         """The status of the next response."""
         return int((await self.receive()).split()[1])
+
+    def count_heard(self) -> int:
+        """How many datagrams have come and were not received yet."""
+        count = 0
+        with suppress(BlockingIOError):
+            while self._socket.recv(65535):
+                count += 1
+        return count
 
     async def hears_nothing_before(self, marker: str) -> bool:
         """Whether the answer to a last request comes before any other."""
@@ -240,3 +250,21 @@ async def test_a_flood_of_strangers_is_dropped_unread_and_the_known_are_heard(
             stranger._socket.recv(65535)
     for stranger in strangers:
         stranger.close()
+
+
+async def test_a_token_makes_nobody_known_from_whom_it_was_not_given(world: "World") -> None:
+    manager = await world.call_manager()
+    edge = await world.edge(stranger_rate=0.001, stranger_burst=20, unlimited_sources="")
+    phone = await world.phone(edge)
+    _, _, ok = await phone.answered(manager)
+    token = ok.values("record-route")[0]
+    forger = Stranger(edge)
+    stolen = request("INFO", f"sip:{DOMAIN}", forger, extra=f"Route: {token}\r\n", tag=";tag=t")
+    forger.send(stolen)
+    await manager.handler.next(RequestReceived)
+    for number in range(25):
+        forger.send(request("OPTIONS", f"sip:{DOMAIN}", forger, call_id=f"o{number}"))
+
+    assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
+    assert forger.count_heard() < 25
+    forger.close()

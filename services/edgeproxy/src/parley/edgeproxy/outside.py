@@ -92,7 +92,10 @@ class OutsideRequests:
             self._refuse(transaction, request, status)
             return
         self._enter_dialog(outgoing, request, token)
-        self._known.note(_source_of(request))
+        source = _source_of(request)
+        # A datagram's source may be forged; a token that was given to it is not.
+        if source.transport != "udp" or self._routes.is_heard(request, source):
+            self._known.note(source)
         forwarding = Forwarding(
             transaction, is_inward=True, call_id=token.call_id, owner=token.owner
         )
