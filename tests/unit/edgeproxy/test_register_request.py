@@ -16,7 +16,7 @@ def _read(*contacts: str, **headers: str) -> RegisterRequest | Refused:
     request.add("via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1")
     request.add("from", "<sip:1001@demo.test>;tag=1")
     request.add("to", "<sip:1001@demo.test>")
-    request.add("call-id", "c1")
+    request.add("call-id", headers.pop("call_id", "c1"))
     request.add("cseq", "7 REGISTER")
     for contact in contacts:
         request.add("contact", contact)
@@ -50,6 +50,14 @@ def test_own_path_comes_before_those_of_proxies_in_between() -> None:
     wanted = _accepted("<sip:a@h1>", path="<sip:p1;lr>, <sip:p2;lr>")
 
     assert wanted.path == ("<sip:own@edge;lr>", "<sip:p1;lr>", "<sip:p2;lr>")
+
+
+def test_what_would_be_kept_without_bound_is_refused() -> None:
+    uri = "<sip:" + "p" * 500 + ";lr>"
+    assert len(_accepted("<sip:a@h1>", path=uri).path) == 2
+
+    assert isinstance(_read("<sip:a@h1>", path="<sip:" + "p" * 510 + ";lr>"), Refused)
+    assert isinstance(_read("<sip:a@h1>", call_id="c" * 257), Refused)
 
 
 def test_wildcard_needs_expires_zero() -> None:

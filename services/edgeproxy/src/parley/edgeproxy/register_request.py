@@ -22,6 +22,8 @@ MAX_URI_CHARS = 512
 MAX_INSTANCE_CHARS = 256
 MAX_USER_AGENT_CHARS = 128
 MAX_PATHS = 4
+MAX_PATH_CHARS = 512
+MAX_CALL_ID_CHARS = 256
 DEFAULT_Q: Final = 1.0
 
 
@@ -100,6 +102,10 @@ def read_register(
     paths = request.values("path") if request.has("path") else []
     if len(paths) > MAX_PATHS:
         return Refused(403, "Too Many Path Values")
+    if any(len(path) > MAX_PATH_CHARS for path in paths):
+        return Refused(403, "Path Too Long")
+    if len(request.call_id) > MAX_CALL_ID_CHARS:
+        return Refused(403, "Call-ID Too Long")
     contacts: tuple[ContactRequest, ...] = ()
     if not removes_all:
         uris = [request.uri, request.to.uri, *[one.uri for one in values]]
