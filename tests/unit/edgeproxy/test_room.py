@@ -59,7 +59,6 @@ async def test_the_second_half_of_the_places_to_wait_is_kept_too(tasks: TaskOwne
         tasks.spawn(forever.wait(), name=f"request {number}")
 
     assert (room.admits(STRANGER), room.admits(KNOWN)) == (False, True)
-    assert room.has_place_to_wait
 
 
 def test_a_source_is_known_for_a_while_after_its_last_proof() -> None:

@@ -89,7 +89,7 @@ class Admission:
 
     def has_room(self) -> bool:
         """Lets one more REGISTER go on to shared state; False while there are too many."""
-        return self._room.has_place_to_wait and self._registers.admit(self._clock.now())
+        return self._registers.admit(self._clock.now())
 
     def _shows(self, request: Request, source: Hop) -> bool:
         try:

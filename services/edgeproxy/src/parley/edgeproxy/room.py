@@ -36,8 +36,3 @@ class Room:
         if 2 * used < self._transactions and 2 * waiting < MAX_WAITING:
             return True
         return used < self._transactions and waiting < MAX_WAITING and self._known.knows(host)
-
-    @property
-    def has_place_to_wait(self) -> bool:
-        """Whether one more request may wait for shared state."""
-        return len(self._tasks) < MAX_WAITING
