@@ -301,6 +301,35 @@ def test_a_repeated_200_of_a_change_is_acknowledged_again(talking: Any, make_sdp
     assert len(stage.acks) == acks + 1
 
 
+@pytest.mark.parametrize("answer", [b"", b"v=0\r\no=junk"])
+def test_a_repeated_200_of_a_change_that_came_to_nothing_is_acknowledged_again(
+    talking: Any, make_sdp: Any, answer: bytes
+) -> None:
+    stage = talking
+    stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))
+    sent = re_invite(stage)
+    stage.answer(sent, 200, answer)
+    acks = len(stage.acks)
+    stage.answer(sent, 200, answer)
+    assert len(stage.acks) == acks + 1
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("status", [200, 488])
+def test_changes_leave_nothing_behind(
+    talking: Any, make_sdp: Any, method: str, status: int
+) -> None:
+    stage = talking
+    before = len(stage.call.out.requests)
+    for cseq in range(2, 7):
+        stage.caller_sends(method, make_sdp("192.0.2.1", 4000 + 10 * cseq), cseq)
+        stage.answer(re_invite(stage), status, make_sdp("192.0.2.2", 5010))
+        if method == "INVITE" and status == 200:
+            stage.ack(cseq=cseq)
+    # Of the last one the 200 may come again.
+    assert len(stage.call.out.requests) <= before + 1
+
+
 def test_hanging_up_ends_a_change_under_way(talking: Any, make_sdp: Any) -> None:
     stage = talking
     transaction = stage.caller_sends("INVITE", make_sdp("192.0.2.1", 4010))

@@ -210,8 +210,8 @@ class Renegotiation:
     def _fail(self, exchange: Exchange, status: int, response: Response) -> Ending | None:
         if status in _GONE:
             return self._lose(exchange, status)
-        if response.status < 300 and exchange.is_invite:
-            exchange.target.acknowledge(exchange.cseq)
+        if response.status < 300:
+            self._acknowledge(exchange, b"")
         wait = response.get("retry-after")
         self._refuse(exchange, status, () if wait is None else (("retry-after", wait),))
         return None
@@ -220,6 +220,8 @@ class Renegotiation:
         self, exchange: Exchange, status: int, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
         self.exchange = None
+        if exchange.key not in self.orphans:
+            self._parts.out.requests.pop(exchange.key, None)
         self._parts.out.write()
         exchange.origin.respond(exchange.transaction, exchange.request, status, headers=headers)
 
@@ -239,8 +241,7 @@ class Renegotiation:
 
     def _reject_answer(self, exchange: Exchange, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """The call goes on as it was, whatever the target has answered."""
-        if exchange.is_invite:
-            exchange.target.acknowledge(exchange.cseq)
+        self._acknowledge(exchange, b"")
         self._refuse(exchange, 488, headers)
 
     def _go_on(self, exchange: Exchange) -> None:
@@ -358,6 +359,8 @@ class Renegotiation:
             self.orphans.clear()
             self.orphans[exchange.key] = (exchange.target, exchange.cseq, body)
             exchange.target.acknowledge(exchange.cseq, body)
+        else:
+            self._parts.out.requests.pop(exchange.key, None)
 
     def _relayed(self, description: PartyDescription, leg: Leg) -> bytes:
         return leg.told.relay(description.sdp, self._parts.media.streams(leg.media_leg))
