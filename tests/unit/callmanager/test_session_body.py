@@ -112,6 +112,16 @@ def test_nesting_is_followed_so_far_and_no_further() -> None:
     assert refusal(message(data))[0] == 415
 
 
+@pytest.mark.parametrize("kind", ["mixed", "alternative"])
+def test_the_parts_of_a_body_are_counted_in_all(kind: str) -> None:
+    inner = multipart(*[NOTE] * 11, boundary=b"inner")
+    part = (b"Content-Type: multipart/%s;boundary=inner" % kind.encode(), inner)
+    content_type = f"multipart/{kind};boundary=b1"
+
+    assert session_body(message(multipart(SDP_PART, part, part), content_type)) == OFFER
+    assert refusal(message(multipart(SDP_PART, part, part, part), content_type))[0] == 400
+
+
 def test_a_body_that_is_not_what_it_says_is_malformed() -> None:
     assert refusal(message(b"nonsense"))[0] == 400
     assert refusal(message(OFFER, "application/sdp;=")) == (400, {})

@@ -12,6 +12,8 @@ from parley.sip.bodies import Body, read_body, split_parts
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Message
 
+MAX_PARTS: Final = 32
+"""Of a body in all, those of parts included."""
 MAX_DEPTH: Final = 3
 """Multiparts within multiparts that are followed."""
 _SESSION: Final = "session"
@@ -46,38 +48,50 @@ def session_body(message: Message) -> bytes | None:
     if is_bare and message.content_type == SDP_TYPE:
         return data
     try:
-        return _session_of(read_body(message), 0)
+        return _Search().session_of(read_body(message), 0)
     except RemoteProtocolError as error:
         raise DescriptionRefused(400, str(error)) from error
 
 
-def _session_of(body: Body, depth: int) -> bytes | None:
-    if body.is_encoded:
-        _refuse_if_required(body, ("accept-encoding", "identity"))
+class _Search:
+    """Looks through one body, and no longer than a body of an honest sender needs."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def session_of(self, body: Body, depth: int) -> bytes | None:
+        if body.is_encoded:
+            _refuse_if_required(body, ("accept-encoding", "identity"))
+            return None
+        if body.is_multipart and depth < MAX_DEPTH:
+            parts = self._split(body)
+            if body.media_type == _ALTERNATIVE:
+                return self._best_of(body, parts, depth)
+            found = [self.session_of(part, depth + 1) for part in parts]
+            return next((each for each in found if each is not None), None)
+        if body.media_type == SDP_TYPE and body.disposition == _SESSION:
+            return body.data
+        _refuse_if_required(body, ("accept", ACCEPT))
         return None
-    if body.is_multipart and depth < MAX_DEPTH:
+
+    def _split(self, body: Body) -> list[Body]:
         parts = split_parts(body)
-        if body.media_type == _ALTERNATIVE:
-            return _best_of(body, parts, depth)
-        found = [_session_of(part, depth + 1) for part in parts]
-        return next((each for each in found if each is not None), None)
-    if body.media_type == SDP_TYPE and body.disposition == _SESSION:
-        return body.data
-    _refuse_if_required(body, ("accept", ACCEPT))
-    return None
+        self._seen += len(parts)
+        if self._seen > MAX_PARTS:
+            raise RemoteProtocolError(f"a body has more than {MAX_PARTS} parts in all")
+        return parts
 
-
-def _best_of(body: Body, parts: list[Body], depth: int) -> bytes | None:
-    """The last alternative that is understood (RFC 2046 5.1.4)."""
-    for part in reversed(parts):
-        try:
-            found = _session_of(part, depth + 1)
-        except DescriptionRefused:
-            continue
-        if found is not None:
-            return found
-    _refuse_if_required(body, ("accept", ACCEPT))
-    return None
+    def _best_of(self, body: Body, parts: list[Body], depth: int) -> bytes | None:
+        """The last alternative that is understood (RFC 2046 5.1.4)."""
+        for part in reversed(parts):
+            try:
+                found = self.session_of(part, depth + 1)
+            except DescriptionRefused:
+                continue
+            if found is not None:
+                return found
+        _refuse_if_required(body, ("accept", ACCEPT))
+        return None
 
 
 def _refuse_if_required(body: Body, header: tuple[str, str]) -> None:
