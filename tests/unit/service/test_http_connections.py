@@ -25,6 +25,9 @@ async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})
+        if scope["query_string"]:
+            await _say_farewell(scope["query_string"], send)
+            return
         while (await receive())["type"] != "websocket.disconnect":
             await send({"type": "websocket.send", "text": "heard"})
         return
@@ -34,6 +37,16 @@ async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     size = int(scope["query_string"] or b"0")
     await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
     await send({"type": "http.response.body", "body": b"end"})
+
+
+async def _say_farewell(how: bytes, send: Any) -> None:
+    if how == b"close":
+        await send({"type": "websocket.close"})
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.2):
+            while True:
+                await send({"type": "websocket.send", "bytes": b"x" * 1_000_000})
 
 
 @pytest.fixture
@@ -69,6 +82,10 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
+_UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 _GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
@@ -151,16 +168,28 @@ async def test_a_message_in_endless_fragments_is_refused(serve: Serve) -> None:
         assert client.close_code == 1009
 
 
+@pytest.mark.parametrize("farewell", [b"close", b"flood"])
+async def test_a_websocket_that_has_ended_is_gone_whatever_its_client_does(
+    serve: Serve, farewell: bytes
+) -> None:
+    server = await serve(max_message_bytes=4096)
+    reader, writer = await asyncio.open_connection(_HOST, server.port, limit=1024)
+    writer.write(_UPGRADE.replace(b"/", b"/?" + farewell, 1))
+    assert b"101" in await asyncio.wait_for(reader.readline(), _WAIT_S)
+
+    assert server._server is not None
+    state = server._server.server_state
+    await settled(lambda: not state.connections)
+
+    await _closed(writer)
+
+
 async def test_what_comes_before_the_upgrade_is_answered_harms_nothing(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = await serve(max_message_bytes=4096, max_head_bytes=2048)
-    handshake = (
-        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
     reader, writer = await asyncio.open_connection(_HOST, server.port)
-    writer.write(handshake + b"\x81\xff" + b"x" * 20_000)
+    writer.write(_UPGRADE + b"\x81\xff" + b"x" * 20_000)
 
     assert b"101" in await asyncio.wait_for(reader.readline(), _WAIT_S)
     assert caplog.records == []

@@ -18,6 +18,7 @@ from websockets.frames import Frame
 
 _MAX_FRAGMENTS = 64
 _MESSAGE_TOO_BIG = 1009
+_LAST_WORDS_S = 1.0
 
 
 class HttpLimits(Struct, frozen=True, kw_only=True):
@@ -202,6 +203,11 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
             return
         self.conn.fail(_MESSAGE_TOO_BIG, "too many fragments")
         self.handle_parser_exception()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Gives the client a moment to take what was said last; then nothing of it is kept."""
+        super().on_task_complete(task)
+        self.loop.call_later(_LAST_WORDS_S, self.transport.abort)
 
     def handle_ping(self) -> None:
         """Answers a ping, unless the client reads no answers."""
