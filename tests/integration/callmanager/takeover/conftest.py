@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from copy import copy
 from typing import Any, TypeVar
 
 import pytest
@@ -135,7 +135,8 @@ class Cluster:
 
     async def member(self, name: str, delay_s: float = 0.001, **values: object) -> Member:
         wire = Wire(self.world.backing.state, delay_s)
-        backing = replace(self.world.backing, state=wire)
+        backing = copy(self.world.backing)
+        backing.state = wire
         manager = await self.world.start_manager(backing=backing, name=name, **values)
         [address] = [
             each.address
