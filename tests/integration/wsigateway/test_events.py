@@ -308,6 +308,22 @@ async def test_further_connections_are_told_to_come_later(open_stream: Open) -> 
         pass
 
 
+async def test_one_tenant_does_not_take_the_places_of_others(open_stream: Open) -> None:
+    stream = await open_stream(max_connections_per_tenant=2)
+    headers = {"Authorization": f"Bearer {stream.secrets['acme']}"}
+    async with (
+        stream.client("acme"),
+        stream.client("acme"),
+        connect(stream.url, additional_headers=headers, proxy=None) as third,
+    ):
+        assert await _close_code(third) == 1013
+        async with stream.client("other"), stream.client("platform"):
+            pass
+    await settled(lambda: stream.registry.value("parley_wsigateway_connections") == 0)
+    async with stream.client("acme"):
+        pass
+
+
 async def test_a_record_that_is_no_event_harms_nobody(stream: Stream) -> None:
     async with stream.client("platform", "call") as client:
         for value in (b"", b"\xff", b"[]", b'{"tenantid":1}', b"{}"):

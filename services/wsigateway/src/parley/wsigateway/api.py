@@ -117,7 +117,10 @@ class EventsEndpoint:
     def authenticated(self, connection: Connection) -> bool:
         """Counts a client among the known ones; False when there are too many."""
         self._leave_waiting(connection)
-        if len(self._hub) >= self._settings.max_connections:
+        tenant, settings = connection.subscriptions.own_tenant, self._settings
+        if len(self._hub) >= settings.max_connections:
+            return False
+        if tenant and self._hub.count_of(tenant) >= settings.max_connections_per_tenant:
             return False
         self._hub.join(connection)
         if self._closes_at is not None:

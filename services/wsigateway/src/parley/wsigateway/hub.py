@@ -1,5 +1,6 @@
 """From the bus to the connections: one tail per topic, each event to those who asked for it."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
@@ -36,10 +37,15 @@ class EventHub:
         self._metrics = metrics
         self._tails: list[Tail] = []
         self._connections: set[Connection] = set()
+        self._by_tenant: Counter[str | None] = Counter()
         self._followers: dict[Subscription, set[Connection]] = {}
 
     def __len__(self) -> int:
         return len(self._connections)
+
+    def count_of(self, tenant_id: str) -> int:
+        """How many of the connections came with a token of this tenant."""
+        return self._by_tenant[tenant_id]
 
     async def start(self) -> None:
         """Follows the topics."""
@@ -54,12 +60,17 @@ class EventHub:
     def join(self, connection: Connection) -> None:
         """Adds a connection."""
         self._connections.add(connection)
+        self._by_tenant[connection.subscriptions.own_tenant] += 1
         self._metrics.connections.inc()
 
     def leave(self, connection: Connection) -> None:
         """Removes a connection and what it asked for; safe to call twice."""
         if connection in self._connections:
             self._connections.remove(connection)
+            tenant = connection.subscriptions.own_tenant
+            self._by_tenant[tenant] -= 1
+            if not self._by_tenant[tenant]:
+                del self._by_tenant[tenant]
             self._metrics.connections.dec()
         self.unfollow(connection, connection.subscriptions)
 

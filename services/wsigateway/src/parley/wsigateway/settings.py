@@ -21,6 +21,7 @@ class WsiGatewaySettings(Settings):
         origins: origins of web pages that may connect besides this host's own,
             https://console.example for one, or * for any; none unless given.
         max_connections: authenticated connections; further ones are told to try again later.
+        max_connections_per_tenant: the same by tokens of one tenant.
         max_waiting: connections that have not authenticated yet; the longest waiting is closed
             for a new one.
         max_waiting_per_source: the same of one IP address.
@@ -44,6 +45,7 @@ class WsiGatewaySettings(Settings):
     lame_duck_s: float = Field(default=3.0, ge=0, le=600)
     origins: CommaList = ()
     max_connections: int = Field(default=1000, ge=1)
+    max_connections_per_tenant: int = Field(default=250, ge=1)
     max_waiting: int = Field(default=200, ge=1)
     max_waiting_per_source: int = Field(default=50, ge=1)
     queue_events: int = Field(default=1000, ge=1)

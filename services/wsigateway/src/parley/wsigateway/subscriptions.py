@@ -17,13 +17,16 @@ Subscription = tuple[str, str | None]
 class Subscriptions:
     """The subscriptions of one connection.
 
-    Args:
+    Attributes:
         own_tenant: the only tenant this client may see; None: it may see all.
+
+    Args:
+        own_tenant: the attribute.
         limit: how many pairs of topic and tenant it may have.
     """
 
     def __init__(self, own_tenant: str | None, limit: int) -> None:
-        self._own_tenant = own_tenant
+        self.own_tenant = own_tenant
         self._limit = limit
         self._all: set[Subscription] = set()
 
@@ -57,7 +60,7 @@ class Subscriptions:
 
     def topics_of(self, tenant: str | None) -> list[str]:
         """Lists the topics that the client gets of a tenant, or by None of all (or of its own)."""
-        key = tenant if self._own_tenant is None else self._own_tenant
+        key = tenant if self.own_tenant is None else self.own_tenant
         return [topic for topic in TOPICS if (topic, key) in self._all]
 
     def checked(self, topics: Iterable[str], tenant: str | None) -> set[Subscription]:
@@ -70,8 +73,8 @@ class Subscriptions:
         named = set(topics)
         if not named or not named.issubset(TOPICS):
             raise InvalidValue(f"topics are {', '.join(TOPICS)}", error_id="unknown-topic")
-        if self._own_tenant is None:
+        if self.own_tenant is None:
             return {(topic, tenant) for topic in named}
-        if tenant is not None and tenant != self._own_tenant:
+        if tenant is not None and tenant != self.own_tenant:
             raise Forbidden("this token sees its own tenant only", error_id="tenant-forbidden")
-        return {(topic, self._own_tenant) for topic in named}
+        return {(topic, self.own_tenant) for topic in named}
