@@ -1,8 +1,8 @@
 """Settings of a process: environment only, every default runnable, refuse what is not understood.
 
-A service subclasses `Settings` with its own `env_prefix` (`PARLEY_EDGE_`). A misspelt key under
-that prefix, a malformed value or a contradiction stops the start with one sentence. A secret may
-come from a file instead: `PARLEY_X_TOKEN_FILE` names the file that holds `PARLEY_X_TOKEN`.
+A service subclasses `Settings` with its own `env_prefix` (`PARLEY_EDGEPROXY_`). A misspelt key
+under that prefix, a malformed value or a contradiction stops the start with one sentence. A secret
+may come from a file instead: `PARLEY_X_TOKEN_FILE` names the file that holds `PARLEY_X_TOKEN`.
 
 Kubernetes tells each pod of the services around it by variables such as
 `PARLEY_RESTGATEWAY_PORT=tcp://10.0.0.7:8080`, named like settings of ours. They are told apart by

@@ -70,7 +70,7 @@ class ListenOptions:
             kernel gives each peer to one of them, and to another one when that is gone.
         is_home: the Via of what leaves on connections that we open names this listener; without
             such a one, the first.
-        is_inside: only services of the platform may connect, and prove it (`SipNode(inside=...)`).
+        is_inside: only services of the platform may connect, and prove it (`NodePolicy.inside`).
         is_public: anybody can reach it, so its peers are strangers until they prove themselves.
     """
 
