@@ -4,13 +4,13 @@ A server that this machine cannot have skips the test, with the reason; continuo
 (`CI=true`) fails instead. The start of a server does not count to a test's time limit.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from tests.absence import give_up
 from tests.cluster.servers.base import Server
 from tests.cluster.servers.errors import ServerAbsent
 from tests.cluster.servers.install import missing_servers
@@ -55,14 +55,8 @@ def _start(server: _Some) -> _Some:
         with _untimed():
             server.start()
     except ServerAbsent as absent:
-        _give_up(str(absent))
+        give_up(str(absent))
     return server
-
-
-def _give_up(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +71,7 @@ def all_servers() -> None:
     with _untimed():
         complaints = list(missing_servers())
     for complaint in complaints:
-        _give_up(complaint)
+        give_up(complaint)
 
 
 @pytest.fixture(scope="session")

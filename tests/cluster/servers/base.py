@@ -1,16 +1,16 @@
 """What all servers have in common: a folder, ports, a child, and a proof that it works."""
 
 import shutil
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from time import sleep
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from tests.cluster.child import Child
 from tests.cluster.ports import free_port, is_free
 from tests.cluster.servers.errors import ServerAbsent, ServerFailed
+from tests.cluster.servers.startable import Startable
 
 from parley.service.clock import Clock, SystemClock
 from parley.service.tls import TlsFiles
@@ -24,7 +24,7 @@ class Unready(Exception):
     """An operation did not go through yet."""
 
 
-class Server(ABC):
+class Server(Startable):
     """A server on loopback; all methods block, with bounds.
 
     Port and data stay the same over restarts, also after `kill`. A context manager: entered it
@@ -122,18 +122,6 @@ class Server(ABC):
         """Stops and starts it."""
         self.stop()
         self.start()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @abstractmethod
     def _prepare(self) -> Sequence[str]:

@@ -2,15 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.cluster.servers.kafka import KafkaServer
+from tests.cluster.servers.startable import Startable
 
 _BROKERS = 3
 
 
-class KafkaGroup:
+class KafkaGroup(Startable):
     """Three brokers, topics with three copies of which two must be in sync; a context manager.
 
     Attributes:
@@ -52,15 +51,3 @@ class KafkaGroup:
         with ThreadPoolExecutor(_BROKERS) as threads:
             for broker in self.brokers:
                 threads.submit(broker.stop)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

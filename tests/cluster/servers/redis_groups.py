@@ -1,19 +1,18 @@
 """Redis that survives a server: a master with a replica and three sentinels, and a cluster."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import sleep
-from types import TracebackType
-from typing import Self
 
 from tests.cluster.ports import free_port
 from tests.cluster.servers.base import HOST, Unready, program
 from tests.cluster.servers.errors import ServerFailed
 from tests.cluster.servers.redis import RedisServer
+from tests.cluster.servers.startable import Startable
 
 from parley.service.clock import Clock, SystemClock
 
@@ -50,7 +49,7 @@ class RedisSentinel(RedisServer):
         self.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)
 
 
-class RedisGroup(ABC):
+class RedisGroup(Startable):
     """Servers that start and stop together; a context manager.
 
     Attributes:
@@ -80,18 +79,6 @@ class RedisGroup(ABC):
         """Stops all."""
         for server in reversed(self.servers):
             server.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     @abstractmethod
