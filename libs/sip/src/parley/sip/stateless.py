@@ -26,6 +26,16 @@ def stateless_tag(request: Request) -> str:
     return blake2b(data, digest_size=_TAG_BYTES).hexdigest()
 
 
+def stateless_response(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    """Makes an answer of which nothing is kept."""
+    return response_to(request, status, reason, to_tag=stateless_tag(request), headers=headers)
+
+
 def answer_to_malformed(error: ParseError, source: Hop) -> Response | None:
     """Returns what a request that cannot be parsed is told at its source; None: nothing.
 
@@ -36,7 +46,7 @@ def answer_to_malformed(error: ParseError, source: Hop) -> Response | None:
         return None
     with suppress(ProtocolError):
         request.stamp_via(source.host, source.port)
-    response = response_to(request, error.status, to_tag=stateless_tag(request))
+    response = stateless_response(request, error.status)
     return response if is_proportionate(response, request, source) else None
 
 

@@ -17,8 +17,8 @@ from parley.service.metrics import Metrics
 from parley.sip.errors import LocalProtocolError, ParseError, ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
-from parley.sip.message import Request, Response, response_to
-from parley.sip.stateless import answer_to_malformed, stateless_tag
+from parley.sip.message import Request, Response
+from parley.sip.stateless import answer_to_malformed, stateless_response
 from parley.sip.transaction import (
     DEFAULT_TIMERS,
     ClientTransaction,
@@ -368,7 +368,7 @@ class SipNode:
             self.counts.handler_errors += 1
             _logger.exception("sip handler raised", event_type=type(event).__name__)
             if isinstance(event, RequestReceived):
-                response = response_to(event.request, 500, to_tag=stateless_tag(event.request))
+                response = stateless_response(event.request, 500)
                 self.layer.send_statelessly(event.transaction, response)
 
     def _guard(self, callback: Callable[[Hop], None], flow: Hop) -> None:

@@ -32,7 +32,7 @@ from parley.service.clock import Clock
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
-from parley.sip.stateless import stateless_tag
+from parley.sip.stateless import stateless_response
 from parley.sip.transaction import ClientTransaction, ServerTransaction
 
 SILENCE_S: Final = 0.6
@@ -101,9 +101,7 @@ class Proxy:
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Answers a request whose sender proved nothing: once, and forgets it (26.3.2.4)."""
-        request = transaction.request
-        tag = stateless_tag(request)
-        response = response_to(request, status, reason, to_tag=tag, headers=headers)
+        response = stateless_response(transaction.request, status, reason, headers)
         self._sender.respond_statelessly(transaction, response)
 
     def forward_inward(self, request: Request, forwarding: Forwarding) -> None:

@@ -29,7 +29,7 @@ from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, response_to
-from parley.sip.stateless import stateless_tag
+from parley.sip.stateless import stateless_response
 from parley.sip.transaction import ServerTransaction
 from parley.sip.uri import SipUri, Uri
 
@@ -181,10 +181,7 @@ class RegisterRequests:
 
     def _refuse(self, transaction: ServerTransaction, request: Request, answer: Answer) -> None:
         """Answers whoever has not proved who he is; nothing is kept of it (26.3.2.4)."""
-        tag = stateless_tag(request)
-        response = response_to(
-            request, answer.status, answer.reason, to_tag=tag, headers=answer.headers
-        )
+        response = stateless_response(request, answer.status, answer.reason, answer.headers)
         self._sender.respond_statelessly(transaction, response)
 
     def _respond(

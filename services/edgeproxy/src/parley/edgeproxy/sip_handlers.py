@@ -30,8 +30,8 @@ from parley.model.errors import DomainError
 from parley.service.tasks import TaskOwner
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Message, Request, Response, response_to
-from parley.sip.stateless import stateless_tag
+from parley.sip.message import Message, Request, Response
+from parley.sip.stateless import stateless_response
 from parley.sip.transaction import (
     ClientTransaction,
     FailureCause,
@@ -99,9 +99,7 @@ class EdgeHandler:
             return False
         if not self._admission.is_within_rate(source, request):
             if request.method == "INVITE":
-                response = response_to(
-                    request, 503, to_tag=stateless_tag(request), headers=_TRY_LATER
-                )
+                response = stateless_response(request, 503, headers=_TRY_LATER)
                 self._sender.send(response, response_hop(request))
             return False
         return self._admission.has_place(source.host)
