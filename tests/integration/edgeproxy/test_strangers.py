@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from parley.sip.transaction import RequestReceived
+from parley.sip.transaction import AckReceived, RequestReceived
 from parley.siptransport.stream import StreamTransport
 
 if TYPE_CHECKING:
@@ -268,3 +268,30 @@ async def test_a_token_makes_nobody_known_from_whom_it_was_not_given(world: "Wor
     assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
     assert forger.count_heard() < 25
     forger.close()
+
+
+async def test_an_invite_with_a_token_of_another_address_is_challenged_and_no_more(
+    world: "World",
+) -> None:
+    manager = await world.call_manager()
+    edge = await world.edge()
+    phone = await world.phone(edge)
+    invite, _, ok = await phone.answered(manager)
+    token = ok.values("record-route")[0]
+    forger = Stranger(edge)
+    route = f"Route: {token}\r\n"
+    forger.send(request("INVITE", f"sip:1002@{DOMAIN}", forger, extra=route, tag=";tag=t"))
+    assert await forger.hear() == 407
+    assert await forger.hears_nothing_before("other")
+    forger.close()
+
+    moved = await world.phone(edge, host="127.0.0.10")
+    moved.cseq = phone.cseq
+    challenge = await moved.exchange(moved.in_dialog("INVITE", invite, ok))
+    moved.send(moved.authorized(moved.in_dialog("INVITE", invite, ok), challenge))
+    refused = await manager.handler.next(AckReceived)
+    assert refused.request.cseq.number == challenge.cseq.number
+    got = await manager.handler.next(RequestReceived)
+    assert challenge.status == 407
+    assert got.request.get("x-parley-source") == "127.0.0.10"
+    assert not got.request.has("proxy-authorization")

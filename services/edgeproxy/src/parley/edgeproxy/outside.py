@@ -3,7 +3,8 @@
 Out of a dialog: REGISTER goes to the registrar, INVITE and OPTIONS to a call manager once the
 caller is known, OPTIONS to us is answered, everything else is challenged first and then refused, so
 that a stranger learns nothing. Within a dialog the sealed token of the route set is the proof: it
-names the call and its owner, and no new authentication is asked for.
+names the call and its owner, and no new authentication is asked for, but of an INVITE by UDP from
+another address than the token's.
 """
 
 from dataclasses import dataclass
@@ -75,11 +76,12 @@ class OutsideRequests:
         self._derivation = parts.derivation
         self._metrics = parts.metrics
 
-    def on_dialog_request(self, transaction: ServerTransaction, request: Request) -> None:
+    async def on_dialog_request(self, transaction: ServerTransaction, request: Request) -> None:
         """Forwards a request within a dialog to the call's owner.
 
         Raises:
             RemoteProtocolError: a header that counts here is malformed.
+            BackingUnavailable: the tenant is not in memory and cannot be read.
         """
         outgoing = request.copy()
         token = self._dialog_token(outgoing)
@@ -91,11 +93,21 @@ class OutsideRequests:
         if status is not None:
             self._refuse(transaction, request, status)
             return
-        self._enter_dialog(outgoing, request, token)
         source = _source_of(request)
         # A datagram's source may be forged; a token that was given to it is not.
-        if source.transport != "udp" or self._routes.is_heard(request, source):
+        is_heard = source.transport != "udp" or token.flow.host == source.host
+        if not is_heard and request.method == "INVITE":
+            # Its answers are sent again and again, to whomever the source names.
+            caller = await self._identify(request)
+            if transaction.is_answered:
+                return
+            if isinstance(caller, Answer):
+                self._proxy.refuse(transaction, caller.status, caller.reason, caller.headers)
+                return
+            is_heard = True
+        if is_heard:
             self._known.note(source)
+        self._enter_dialog(outgoing, request, token)
         forwarding = Forwarding(
             transaction, is_inward=True, call_id=token.call_id, owner=token.owner
         )

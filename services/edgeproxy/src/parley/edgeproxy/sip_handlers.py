@@ -139,7 +139,7 @@ class EdgeHandler:
             elif method == "CANCEL":
                 self._stray_cancels.take(transaction, request)
             elif request.to.tag is not None:
-                self._outside.on_dialog_request(transaction, request)
+                self._run(transaction, self._outside.on_dialog_request(transaction, request))
             elif method == "OPTIONS" and self._outside.is_for_us(request):
                 self._outside.on_options(transaction, request)
             elif self.is_refusing and method == "INVITE":
