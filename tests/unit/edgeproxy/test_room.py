@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from parley.edgeproxy.guard import parse_networks
-from parley.edgeproxy.known_sources import LIFE_S, KnownSources
+from parley.edgeproxy.known_sources import KnownSources
 from parley.edgeproxy.room import MAX_WAITING, Room
 from parley.service.tasks import TaskOwner
 from parley.sip.hop import Hop
@@ -15,6 +15,7 @@ from parley.testkit.clock import FakeClock
 from parley.testkit.ids import CountingIds
 from parley.testkit.sip_messages import make_request
 
+LIFE_S = 100.0
 KNOWN, STRANGER = "192.0.2.1", "198.51.100.7"
 
 
@@ -26,7 +27,7 @@ async def tasks() -> AsyncIterator[TaskOwner]:
 
 
 def _known(clock: FakeClock, size: int = 10) -> KnownSources:
-    known = KnownSources(lambda flow: None, (), (), clock, size)
+    known = KnownSources(lambda flow: None, (), (), clock, LIFE_S, size)
     known.note(Hop("udp", KNOWN, 5060))
     return known
 
@@ -74,7 +75,7 @@ def test_a_source_is_known_for_a_while_after_its_last_proof() -> None:
 
 def test_known_sources_are_bounded_and_peers_always_known() -> None:
     networks = parse_networks(["203.0.114.0/24"])
-    known = KnownSources(lambda flow: None, ("203.0.113.5",), networks, FakeClock(), 2)
+    known = KnownSources(lambda flow: None, ("203.0.113.5",), networks, FakeClock(), LIFE_S, 2)
     for number in range(3):
         known.note(Hop("udp", f"192.0.2.{number}", 5060))
     assert [known.knows(f"192.0.2.{number}") for number in range(3)] == [False, True, True]
@@ -84,7 +85,7 @@ def test_known_sources_are_bounded_and_peers_always_known() -> None:
 
 def test_a_proof_that_came_by_a_connection_vouches_for_it() -> None:
     vouched: list[Hop] = []
-    known = KnownSources(vouched.append, (), (), FakeClock())
+    known = KnownSources(vouched.append, (), (), FakeClock(), LIFE_S)
     flow = Hop("tls", KNOWN, 40000, 7)
     for source in (flow, Hop("udp", KNOWN, 5060, 1), flow):
         known.note(source)

@@ -45,7 +45,6 @@ class Admission:
         self._sources, self._heard = (
             SourceLimiter(settings.source_rate, settings.source_burst, exempt) for _ in range(2)
         )
-        self._registers = Avalanche(settings.register_rate, settings.register_burst)
         self._strangers = Avalanche(settings.stranger_rate, settings.stranger_burst)
         self._known = known
         self._room = room
@@ -86,10 +85,6 @@ class Admission:
             return True
         self._metrics.refused["room"].inc()
         return False
-
-    def has_room(self) -> bool:
-        """Lets one more REGISTER go on to shared state; False while there are too many."""
-        return self._registers.admit(self._clock.now())
 
     def _shows(self, request: Request, source: Hop) -> bool:
         try:

@@ -18,6 +18,7 @@ from parley.backing.factory import Backing
 from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.admission import Admission
 from parley.edgeproxy.authentication import Authenticator
+from parley.edgeproxy.avalanche import Avalanche
 from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.binding_repair import BindingRepair
 from parley.edgeproxy.callmanagers import SERVICE_NAME, CallManagers
@@ -59,6 +60,8 @@ from parley.siptransport.policy import NodePolicy
 
 ROLE: Final = "edgeproxy"
 PEERS: Final = frozenset((SERVICE_NAME,))
+_REFRESHES: Final = 2
+"""For how many of the longest registrations a source stays known; at each it proves itself."""
 TICK_S: Final = 1.0
 CHECK_S: Final = 0.1
 STATE_TIMEOUT_S: Final = 5.0
@@ -206,6 +209,7 @@ class EdgeProxy:
         routes = Routes(TokenCodec(secret), addresses)
         derivation, hidden_vias = Derivation(secret), HiddenVias(secret)
         tenants = Tenants(directory, addresses, settings.default_domain.lower())
+        avalanche = Avalanche(settings.register_rate, settings.register_burst)
         failures = FailureLimiter(
             settings.auth_failures, settings.auth_window_s, settings.auth_ban_s
         )
@@ -218,7 +222,7 @@ class EdgeProxy:
             user_failures=FailureLimiter(
                 settings.auth_user_failures, settings.auth_window_s, settings.auth_ban_s
             ),
-            has_room=lambda: self._admission.has_room(),
+            has_room=lambda: avalanche.admit(clock.now()),
             clock=clock,
             metrics=metrics,
         )
@@ -242,7 +246,9 @@ class EdgeProxy:
         )
         peers = TrustedPeers(settings.trusted_peers)
         exempt = parse_networks(settings.unlimited_sources)
-        known = KnownSources(self.node.vouch_for, peers.hosts, exempt, clock)
+        known = KnownSources(
+            self.node.vouch_for, peers.hosts, exempt, clock, _REFRESHES * settings.max_expires_s
+        )
         registers = RegisterRequests(
             sender=self.node,
             authenticator=authenticator,
@@ -265,7 +271,7 @@ class EdgeProxy:
             )
         )
         room = Room(self.node.layer, self._tasks, known, settings.max_transactions)
-        self._admission = Admission(settings, known, room, outside.is_heard, clock, metrics)
+        admission = Admission(settings, known, room, outside.is_heard, clock, metrics)
         inside = InsideRequests(proxy, routes, hidden_vias, addresses, self._callmanagers)
         strays = Strays(
             self.node,
@@ -293,7 +299,7 @@ class EdgeProxy:
             registers=registers,
             connections=self._connections,
             addresses=addresses,
-            admission=self._admission,
+            admission=admission,
             strays=strays,
             stray_cancels=self._stray_cancels,
             tasks=self._tasks,

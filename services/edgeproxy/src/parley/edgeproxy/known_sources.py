@@ -5,14 +5,10 @@ served where not all can be, and never what somebody may do.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from parley.edgeproxy.guard import DEFAULT_TABLE_SIZE, Network, is_inside
 from parley.service.clock import Clock
 from parley.sip.hop import Hop
-
-LIFE_S: Final = 7200.0
-"""How long an address stays known; phones prove themselves at each refresh, an hour at most."""
 
 
 class KnownSources:
@@ -23,10 +19,11 @@ class KnownSources:
         always: addresses that need no proof: of trusted peers.
         networks: the same by network.
         clock: for their life.
+        life_s: how long one stays known after its last proof.
         size: how many are remembered.
     """
 
-    __slots__ = ("_always", "_clock", "_networks", "_size", "_until", "_vouch")
+    __slots__ = ("_always", "_clock", "_life_s", "_networks", "_size", "_until", "_vouch")
 
     def __init__(
         self,
@@ -34,12 +31,14 @@ class KnownSources:
         always: Iterable[str],
         networks: Iterable[Network],
         clock: Clock,
+        life_s: float,
         size: int = DEFAULT_TABLE_SIZE,
     ) -> None:
         self._vouch = vouch
         self._always = frozenset(always)
         self._networks = tuple(networks)
         self._clock = clock
+        self._life_s = life_s
         self._size = size
         self._until: dict[str, float] = {}
 
@@ -47,9 +46,9 @@ class KnownSources:
         """Learns that what came from there was sent by whom it says."""
         if source.transport != "udp":
             self._vouch(source)
-        host, until = source.host, self._clock.now() + LIFE_S
+        host, until = source.host, self._clock.now() + self._life_s
         known = self._until.get(host)
-        if known is not None and known > until - LIFE_S / 2:
+        if known is not None and known > until - self._life_s / 2:
             return
         self._until.pop(host, None)
         if len(self._until) >= self._size:
