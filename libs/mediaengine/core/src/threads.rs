@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use crate::mailbox::Mailbox;
 use crate::worker::{Command, Event, Inbox, Worker};
 
+/// How long the end of the engine waits for threads that are not known to stand still.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
 struct Thread {
     inbox: Arc<Inbox>,
     handle: Mutex<Option<JoinHandle<()>>>,
@@ -129,17 +132,23 @@ impl Threads {
             thread.inbox.commands.push(Command::Remove(0));
             thread.inbox.commands.notify();
         }
-        for thread in &self.threads {
-            let handle = thread
+        let until = Instant::now() + STOP_PATIENCE;
+        for each in &self.threads {
+            let handle = each
                 .handle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
-            let is_lost = thread.inbox.is_lost.load(Ordering::Acquire);
-            if let Some(handle) = handle.filter(|handle| !is_lost || handle.is_finished()) {
-                let _ = handle.join();
+            if let Some(handle) = handle {
+                let is_lost = || each.inbox.is_lost.load(Ordering::Acquire);
+                while !handle.is_finished() && !is_lost() && Instant::now() < until {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                if handle.is_finished() {
+                    let _ = handle.join();
+                }
             }
-            drop(thread.inbox.commands.take());
+            drop(each.inbox.commands.take());
         }
     }
 }
@@ -240,6 +249,23 @@ mod tests {
         engine.flush();
         let events = events_when(&engine, || engine.check());
         assert_eq!(events, [Event::ThreadLost(0), Event::Failed(id)]);
+        engine.shut_down();
+        drop(held);
+    }
+
+    #[test]
+    fn an_end_does_not_wait_for_a_thread_that_has_just_stopped_moving() {
+        let engine = engine(32780, 1);
+        let id = open(&engine);
+        let pair = engine.pair(id);
+        let held = pair.rtp.hold();
+        let remote = "127.0.0.1:9".parse().ok();
+        let spec = EndpointSpec {
+            remote,
+            ..EndpointSpec::default()
+        };
+        engine.update(id, spec).unwrap();
+        engine.flush();
         engine.shut_down();
         drop(held);
     }
