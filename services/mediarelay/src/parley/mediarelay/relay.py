@@ -110,8 +110,8 @@ class Relay:
         self._watch(self._loop)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._engine.check()
         self._watchdog = loop.call_later(WATCH_S, self._watch, loop)
+        self._engine.check()
 
     def close(self) -> None:
         """Closes every session and the engine; may be repeated."""
@@ -177,7 +177,7 @@ class Relay:
             elif leg := session.timed_out_leg(endpoint):
                 is_other_heard = session.is_other_heard(leg)
                 self._tell(MediaTimedOut(session.session_id, leg, is_other_heard))
-                self._engine.flush()
+        self._engine.flush()
 
     def _execute(self, command: Command) -> Reply:
         reply = self._attempt(command)
