@@ -275,8 +275,9 @@ async def test_calls_that_end_close_together_share_transactions(bench: _Bench) -
     assert bench.db.writes - before <= 4
 
 
+@pytest.mark.parametrize("outages", [0, 1])
 async def test_cdrs_older_than_the_retention_are_deleted_and_no_others(
-    bench: _Bench, monkeypatch: pytest.MonkeyPatch
+    bench: _Bench, monkeypatch: pytest.MonkeyPatch, outages: int
 ) -> None:
     monkeypatch.setattr("parley.accounting.retention._BATCH", 2)
     monkeypatch.setattr("parley.accounting.retention._PAUSE_S", 0)
@@ -285,9 +286,11 @@ async def test_cdrs_older_than_the_retention_are_deleted_and_no_others(
     new = bench.ended("new").data
     cdrs = CdrRepository(bench.db)
     async with bench.db.write() as connection:
-        await cdrs.upsert(connection, [*old, new])
-    bench.db.outages = 1
-    monkeypatch.setattr("parley.accounting.retention._INTERVAL_S", 0.001)
+        await cdrs.upsert(connection, [new])
+        await cdrs.upsert(connection, old)
+    if outages:
+        bench.db.outages = outages
+        monkeypatch.setattr("parley.accounting.retention._INTERVAL_S", 0.001)
 
     registry = Registry()
     settings = AccountingSettings(cdr_retention_days=7)

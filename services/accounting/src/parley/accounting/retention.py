@@ -41,6 +41,6 @@ class CdrRetention:
         while True:
             count = await self._cdrs.delete_ended(before, _BATCH)
             self._metrics.expired(count)
-            if count < _BATCH:
+            if not count:
                 return
             await asyncio.sleep(_PAUSE_S)

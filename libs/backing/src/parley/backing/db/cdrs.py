@@ -90,7 +90,7 @@ class CdrRepository:
         """Deletes CDRs of calls that ended before a time, of the `limit` that were written first.
 
         Returns:
-            How many; as many as `limit` when there may be more.
+            How many; 0 when the first ones are all younger.
         """
         first = select(CdrRow.id, CdrRow.ended_at).order_by(CdrRow.id).limit(limit).subquery()
         old = select(first.c.id).where(first.c.ended_at < before)
