@@ -196,6 +196,8 @@ class Phone:
         request = self.transaction.request
         tag = f"tag-{self.place}"
         response = response_to(request, status, to_tag=tag)
+        if request.method == "INVITE" and 300 <= status < 400:
+            response.add("contact", "<sip:1003@demo.test>")
         if request.method == "INVITE" and 100 < status < 300:
             response.add("contact", self.contact)
             response.add("record-route", self.route)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from parley.callmanager.metrics import CallManagerMetrics
+from parley.callmanager.redirection import MOVED
 from parley.callmanager.sip_profile import CALL_HEADER
 from parley.model.call import CallRecord
 from parley.model.ids import CallId
@@ -52,9 +53,11 @@ class Ended(NamedTuple):
     @classmethod
     def of(cls, record: CallRecord | None, byes: Collection[RequestKey]) -> Self:
         """Of a call with this record."""
-        is_refused = record is not None and record.answered_at is None
-        status = record.termination.sip_status if record is not None and is_refused else _MERGED
-        return cls(byes, status)
+        if record is None or record.answered_at is not None:
+            return cls(byes, _MERGED)
+        status = record.termination.sip_status
+        # Where it was redirected to is not kept, and a 302 without it says nothing.
+        return cls(byes, 480 if status == MOVED else status)
 
 
 class Calls:
