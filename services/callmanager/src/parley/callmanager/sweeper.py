@@ -126,14 +126,14 @@ class Sweeper:
         The first were claimed and the answer was lost; the second were claimed by others while we
         were silent for less than a lease.
         """
+        if self._must_doubt:
+            self._must_doubt = False
+            await self._takeovers.doubt_all()
         async with asyncio.timeout(TIMEOUT_S):
             index = await self._state.set_range(owned_key(self._me))
         for call_id, started_s in index:
             if not self._takeovers.is_known(CallId(call_id)):
                 await self._takeovers.take_dead(CallId(call_id), self._me, started_s)
-        if self._must_doubt:
-            self._must_doubt = False
-            await self._takeovers.doubt_all()
         self._takeovers.doubt_all_but({call_id for call_id, _ in index})
         await self._store.delete_owed()
         self._check_at = self._clock.now() + CHECK_S
