@@ -222,7 +222,9 @@ class Takeovers:
         if not isinstance(step, Restore | Claim) or self.is_leaving:
             return None
         is_ours = await self._restorer.take(call_id, step.epoch, sight.owner)
-        return self._here_or_over(call_id) if is_ours else None
+        if is_ours:
+            return self._here_or_over(call_id)
+        return _UNKNOWN if self.is_for_others(call_id) else None
 
     async def _look(self, call_id: CallId) -> Sight:
         owned = await self._services.store.owner_of(call_id)
