@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from parley.model.call import EndedBy
 from parley.sip.message import Request
 
-from .moves import re_invite, statuses
+from .moves import hang_up, re_invite, statuses
 
 
 def test_a_refused_change_leaves_the_call_as_it_was(talking: Any, make_sdp: Any) -> None:
@@ -68,6 +69,26 @@ def test_a_repeated_200_of_a_change_that_came_to_nothing_is_acknowledged_again(
     acks = len(stage.acks)
     stage.answer(sent, 200, answer)
     assert len(stage.acks) == acks + 1
+
+
+@pytest.mark.parametrize("is_caller", [True, False])
+def test_who_answers_amiss_in_his_ack_ends_the_call(
+    talking: Any, make_sdp: Any, is_caller: bool
+) -> None:
+    stage = talking
+    if is_caller:
+        stage.caller_sends("INVITE")
+        stage.answer(re_invite(stage), 200, make_sdp("192.0.2.2", 5020))
+        stage.ack(b"v=0", cseq=2)
+    else:
+        stage.callee_sends("INVITE")
+        stage.answer(re_invite(stage), 200, make_sdp("192.0.2.1", 4020))
+        ack = stage.from_callee("ACK", b"v=0")
+        stage.feed(stage.call.receive_ack, "b1", ack)
+    hang_up(stage)
+    termination = stage.records[0].termination
+    assert termination.reason == "bad-answer"
+    assert termination.by is (EndedBy.CALLER if is_caller else EndedBy.CALLEE)
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])

@@ -80,9 +80,7 @@ class CallManager:
         self._settings = settings
         self._backing = backing
         # With edges of the same process there is nothing to prove.
-        self._inside = (
-            Inside(settings.inside, SERVICE_NAME, PEERS, clock) if network is None else None
-        )
+        self._inside = inside_of(settings, clock) if network is None else None
         self._media = media
         self._clock = clock
         self._ids = ids

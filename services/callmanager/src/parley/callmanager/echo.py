@@ -6,7 +6,7 @@ It answers every offer with plain audio as offered; without an offer it offers G
 from typing import Any, Final, NamedTuple
 
 from parley.callmanager.actions import MediaPurpose
-from parley.callmanager.ending import BAD_ACK_ANSWER, Ending, is_sdp_fault, without_media
+from parley.callmanager.ending import Ending, bad_answer, is_sdp_fault, without_media
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.parts import CallParts
 from parley.callmanager.party_description import (
@@ -119,11 +119,11 @@ class Echo:
     def receive_ack(self, leg: Leg, ack: Request) -> Ending | None:
         """The ACK holds the caller's answer when our 2xx held an offer."""
         if not ack.body:
-            return None if leg.remote is not None else BAD_ACK_ANSWER
+            return None if leg.remote is not None else bad_answer(EndedBy.CALLER)
         try:
             answer = read_description(ack)
         except DescriptionRefused:
-            return BAD_ACK_ANSWER
+            return bad_answer(EndedBy.CALLER)
         if answer is not None:
             leg.remote = answer
             self._update(MediaPurpose.ACK_ANSWER, answer)

@@ -55,8 +55,6 @@ MAX_DURATION = Ending(CallResult.ANSWERED, "max-duration", EndedBy.PLATFORM, 200
 NO_ACK = Ending(CallResult.LOST, "ack-timeout", EndedBy.PLATFORM, 408, (TIMEOUT_REASON,))
 PHONE_LOST = Ending(CallResult.LOST, "phone-lost", EndedBy.PLATFORM, 408, (TIMEOUT_REASON,))
 CALLER_LOST = Ending(CallResult.LOST, "caller-unreachable", EndedBy.PLATFORM, 503)
-BAD_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLEE, 488)
-BAD_ACK_ANSWER = Ending(CallResult.FAILED, "bad-answer", EndedBy.CALLER, 488)
 BAD_CONTACT = Ending(CallResult.FAILED, "unusable-registration", EndedBy.PLATFORM, 480)
 SHUT_DOWN = Ending(
     CallResult.LOST, "shutdown", EndedBy.PLATFORM, 503, ('SIP;cause=503;text="Shutting down"',)
@@ -94,6 +92,11 @@ _REASONS: Final = {
 # a trunk, that hears 5xx goes elsewhere).
 _PASSED: Final = frozenset((403, 404, 410, 433, 480, 484, 486, 488, 600, 603, 604, 606, 607, 608))
 _NOT_ACCEPTABLE: Final = frozenset((406, 415, 493, 580))
+
+
+def bad_answer(by: EndedBy) -> Ending:
+    """The end of a call in which `by` has answered what was not offered to him."""
+    return Ending(CallResult.FAILED, "bad-answer", by, 488)
 
 
 def is_sdp_fault(reply: Reply | None) -> bool:

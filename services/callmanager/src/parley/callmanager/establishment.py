@@ -16,10 +16,9 @@ from parley.callmanager.call_setup import CallSetup
 from parley.callmanager.callee_leg import CalleeLeg
 from parley.callmanager.echo import Echo
 from parley.callmanager.ending import (
-    BAD_ACK_ANSWER,
-    BAD_ANSWER,
     BAD_CONTACT,
     Ending,
+    bad_answer,
     failed_by_callee,
     without_media,
 )
@@ -184,10 +183,8 @@ class Establishment:
         """Tells the relay what the phone answered."""
         media = self._parts.media
         offer, answer = self._parts.caller.remote, leg.remote
-        if answer is None or not media.reaches(answer.streams):
-            return BAD_ANSWER
-        if offer is not None and not answer_matches_offer(offer.sdp, answer.sdp):
-            return BAD_ANSWER
+        if answer is None or not media.takes_answer(offer, answer):
+            return bad_answer(EndedBy.CALLEE)
         if offer is not None:
             command = media.update(self._both_legs(leg, offer, answer))
             self._parts.out.command(MediaPurpose.ANSWER, command)
@@ -300,15 +297,15 @@ class Establishment:
         try:
             answer = read_description(ack)
         except DescriptionRefused:
-            return BAD_ACK_ANSWER
+            return bad_answer(EndedBy.CALLER)
         offer = None if callee is None else callee.remote
         if (
             callee is None
             or answer is None
             or offer is None
-            or not answer_matches_offer(offer.sdp, answer.sdp)
+            or not self._parts.media.takes_answer(offer, answer)
         ):
-            return BAD_ACK_ANSWER
+            return bad_answer(EndedBy.CALLER)
         caller.remote = answer
         self._pass_ack_on(callee)
         return None

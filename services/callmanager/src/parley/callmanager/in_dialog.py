@@ -11,7 +11,7 @@ from parley.callmanager.pass_through import PassThrough
 from parley.callmanager.re_invite import REQUEST_PENDING, Renegotiation
 from parley.callmanager.rehoming import Rehoming
 from parley.callmanager.sip_profile import ACCEPT, ALLOW
-from parley.model.call import CallResult, EndedBy
+from parley.model.call import CallResult
 from parley.sip.message import Request
 
 
@@ -63,8 +63,7 @@ def _on_bye(call: DialogCall, leg: Leg, transaction: Any, request: Request, now:
     reasons = leg.disconnect_event(request).reasons
     is_caller = leg is parts.caller
     if parts.journal.answered_at is not None:
-        by = EndedBy.CALLER if is_caller else EndedBy.CALLEE
-        ending = Ending(CallResult.ANSWERED, "hangup", by, 200, reasons)
+        ending = Ending(CallResult.ANSWERED, "hangup", parts.side_of(leg), 200, reasons)
     else:
         ending = cancelled("hangup", reasons) if is_caller else failed_by_callee(480)
     call.end(ending, now, (leg, transaction, request))

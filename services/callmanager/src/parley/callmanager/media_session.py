@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from parley.callmanager.party_description import PartyDescription
 from parley.model.ids import SessionId
 from parley.model.media import (
     CloseSession,
@@ -24,7 +25,7 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
-from parley.sdp.offer_answer import RemoteStream
+from parley.sdp.offer_answer import RemoteStream, answer_matches_offer
 
 
 class MediaPhase(Enum):
@@ -139,6 +140,17 @@ class MediaSession:
         """Whether the relay has an address of the family that each of these streams needs."""
         own = next((local.ip for each in self.ports.values() for local in each), "")
         return not own or all((":" in each.ip) == (":" in own) for each in streams if each.ip)
+
+    def takes_answer(self, offer: PartyDescription | None, answer: PartyDescription) -> bool:
+        """Whether an answer leads where the relay can send, and answers what was offered.
+
+        Args:
+            offer: None when the description is an offer itself.
+            answer: what a party sent.
+        """
+        if not self.reaches(answer.streams):
+            return False
+        return offer is None or answer_matches_offer(offer.sdp, answer.sdp)
 
     def streams(self, leg: str) -> list[LocalStream]:
         """The relay's streams towards a leg."""

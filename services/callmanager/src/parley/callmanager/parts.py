@@ -12,6 +12,7 @@ from parley.callmanager.journal import Journal
 from parley.callmanager.leg import Leg
 from parley.callmanager.media_session import MediaSession
 from parley.callmanager.outputs import Outputs
+from parley.model.call import EndedBy
 
 
 class CallState(Enum):
@@ -81,6 +82,10 @@ class CallParts:
     def is_party(self, leg: Leg) -> bool:
         """Whether the leg is in the call: the caller's, or that of the phone which answered."""
         return leg is self.caller or leg is self.callee
+
+    def side_of(self, leg: Leg) -> EndedBy:
+        """Who of the two has this leg."""
+        return EndedBy.CALLER if leg is self.caller else EndedBy.CALLEE
 
     def opposite(self, leg: Leg) -> Leg | None:
         """The other leg of the answered call; None when there is none."""

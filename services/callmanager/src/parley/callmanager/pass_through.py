@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from parley.callmanager.leg import Leg, is_repeated
 from parley.callmanager.outputs import Purpose
 from parley.callmanager.parts import CallParts
-from parley.callmanager.sip_profile import refusal_of, with_vias_of
+from parley.callmanager.sip_profile import refusal_of, refusal_of_failure, with_vias_of
 from parley.sip.message import Message, Request, Response, response_to
 
 PASSED_METHODS: Final = frozenset(("INFO", "MESSAGE"))
@@ -89,10 +89,10 @@ class PassThrough:
             self._answer(passed, answer)
 
     def receive_failure(self, key: int, status: int) -> None:
-        """Nobody answered, or there was no way (503), which is not this platform's failure."""
+        """Nobody answered, or there was no way."""
         passed = self.waiting.pop(key, None)
         if passed is not None:
-            self._answer(passed, response_to(passed.request, min(status, 480)))
+            self._answer(passed, response_to(passed.request, refusal_of_failure(status)))
 
     def _answer(self, passed: Passed, answer: Response) -> None:
         if len(answer.body) <= KEPT_BYTES:

@@ -10,14 +10,15 @@ from typing import Any, Final
 
 from parley.callmanager.actions import MediaPurpose
 from parley.callmanager.ending import (
-    BAD_ACK_ANSWER,
     PHONE_LOST,
     Ending,
+    bad_answer,
     is_sdp_fault,
     without_media,
 )
 from parley.callmanager.exchange import Exchange, Phase
 from parley.callmanager.leg import Leg, is_repeated
+from parley.callmanager.media_session import unanswered
 from parley.callmanager.outputs import Purpose
 from parley.callmanager.parts import CallParts
 from parley.callmanager.party_description import (
@@ -25,11 +26,9 @@ from parley.callmanager.party_description import (
     PartyDescription,
     read_description,
 )
-from parley.callmanager.sip_profile import refusal_of, warning_of
-from parley.model.call import EndedBy
-from parley.model.media import LegSpec, Reply
+from parley.callmanager.sip_profile import refusal_of, refusal_of_failure, set_body, warning_of
+from parley.model.media import LEG_A, LEG_B, LegSpec, Reply
 from parley.sdp.obstacles import Obstacle
-from parley.sdp.offer_answer import answer_matches_offer
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Message, Request, Response
 
@@ -123,8 +122,8 @@ class Renegotiation:
         specs = [s for s in offer.specs((), None) if s.index not in media.indexes]
         if not specs:
             return False
-        blank = [type(s)(s.index, active=False, clock_rate=s.clock_rate) for s in specs]
-        command = media.update([LegSpec("a", blank), LegSpec("b", blank)])
+        blank = unanswered(specs)
+        command = media.update([LegSpec(LEG_A, blank), LegSpec(LEG_B, blank)])
         self._parts.out.command(MediaPurpose.OFFER_AGAIN, command)
         return True
 
@@ -133,8 +132,7 @@ class Renegotiation:
         target = exchange.target
         request = target.new_request(exchange.request.method)
         if exchange.offer is not None:
-            request.set("content-type", "application/sdp")
-            request.body = self._relayed(exchange.offer, target)
+            set_body(request, self._relayed(exchange.offer, target))
         exchange.cseq = request.cseq.number
         self._parts.out.write()
         exchange.key = target.send(request, Purpose.RENEGOTIATION)
@@ -149,13 +147,8 @@ class Renegotiation:
         ):
             return None
         offer, answer = exchange.answer, _description(ack)
-        if (
-            answer is None
-            or offer is None
-            or not self._parts.media.reaches(answer.streams)
-            or not answer_matches_offer(offer.sdp, answer.sdp)
-        ):
-            return BAD_ACK_ANSWER
+        if answer is None or offer is None or not self._parts.media.takes_answer(offer, answer):
+            return bad_answer(self._parts.side_of(leg))
         exchange.phase = Phase.ACK_ANSWERING
         exchange.offer = answer
         self._tell_relay(MediaPurpose.ACK_ANSWER, exchange)
@@ -196,8 +189,7 @@ class Renegotiation:
         exchange = self.exchange
         if exchange is None or exchange.key != key:
             return None
-        # A way that is broken (503) is not this platform's failure.
-        return self._lose(exchange, min(status, 480))
+        return self._lose(exchange, refusal_of_failure(status))
 
     def _lose(self, exchange: Exchange, status: int) -> Ending | None:
         """The target is not where it was asked; if it has moved since, the origin may try again."""
@@ -226,12 +218,7 @@ class Renegotiation:
         exchange.origin.respond(exchange.transaction, exchange.request, status, headers=headers)
 
     def _accept(self, exchange: Exchange, answer: PartyDescription | None) -> Ending | None:
-        offer = exchange.offer
-        if (
-            answer is None
-            or not self._parts.media.reaches(answer.streams)
-            or (offer is not None and not answer_matches_offer(offer.sdp, answer.sdp))
-        ):
+        if answer is None or not self._parts.media.takes_answer(exchange.offer, answer):
             self._reject_answer(exchange)
             return None
         exchange.answer = answer
@@ -280,7 +267,7 @@ class Renegotiation:
     def _receive_refusal(self, exchange: Exchange, reply: Reply | None) -> Ending | None:
         """The relay does not send where one of them wants it, so everything stays as it was."""
         if not is_sdp_fault(reply) or exchange.phase is not Phase.ANSWERING:
-            return without_media(reply, EndedBy.CALLER)
+            return without_media(reply, self._parts.side_of(exchange.origin))
         origin, target, media = exchange.origin, exchange.target, self._parts.media
         for leg, other in ((origin, target), (target, origin)):
             if leg.remote is not None:

@@ -118,6 +118,11 @@ def refusal_of(response: Response) -> int:
     return 480 if is_between_us and not is_later else status
 
 
+def refusal_of_failure(status: int) -> int:
+    """The same for a request that came to nothing: no way (503) is not this platform's failure."""
+    return 480 if status == 503 else status
+
+
 def with_vias_of(request: Request, response: Response) -> Response:
     """The same response for another copy of its request, which came by another way."""
     copy = response.copy()
