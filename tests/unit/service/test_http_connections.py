@@ -35,8 +35,10 @@ async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         pass
     await send({"type": "http.response.start", "status": 200, "headers": []})
     size = int(scope["query_string"] or b"0")
-    await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
-    await send({"type": "http.response.body", "body": b"end"})
+    if scope["path"] != "/at-once":
+        await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+        size = 3
+    await send({"type": "http.response.body", "body": b"x" * size})
 
 
 async def _say_farewell(how: bytes, send: Any) -> None:
@@ -99,11 +101,15 @@ async def test_a_request_that_does_not_come_is_given_up(serve: Serve, begun: byt
     assert await _answer(server, begun) == b""
 
 
-async def test_a_response_that_is_not_read_is_given_up(serve: Serve) -> None:
+@pytest.mark.parametrize("path", [b"/", b"/at-once"])
+@pytest.mark.parametrize("kept", [b"keep-alive", b"close"])
+async def test_a_response_that_is_not_read_is_given_up(
+    serve: Serve, path: bytes, kept: bytes
+) -> None:
     server = await serve(request_timeout_s=1.0)
     size = 50_000_000
     reader, writer = await asyncio.open_connection(_HOST, server.port, limit=1024)
-    writer.write(b"GET /?%d HTTP/1.1\r\nHost: a\r\n\r\n" % size)
+    writer.write(b"GET %b?%d HTTP/1.1\r\nHost: a\r\nConnection: %b\r\n\r\n" % (path, size, kept))
     assert await reader.readexactly(12) == b"HTTP/1.1 200"
     await settled(lambda: not server.connections)
 

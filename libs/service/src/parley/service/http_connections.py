@@ -171,8 +171,11 @@ class LimitedHttp(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        """Waits for the next request."""
+        """Waits for the next request; its client has to take what was written before that."""
         self._disarm()
+        if self.transport.get_write_buffer_size():
+            # A close, too, would wait for it for ever.
+            self._arm(self._limits.request_timeout_s)
         self._open.receiving(self)
         super().on_response_complete()
 
