@@ -250,10 +250,17 @@ def test_who_wrote_a_description_is_not_told() -> None:
     ]
 
 
-def test_a_stream_that_was_offered_with_port_0_is_not_revived() -> None:
-    offer = described("m=audio 1 RTP/AVP 0", "m=audio 2 UDP/TLS/RTP/SAVP 0")
-    said = described("m=audio 1 RTP/AVP 0", "m=audio 2 UDP/TLS/RTP/SAVP 0")
-    assert not answer_matches_offer(offer, said)
+@pytest.mark.parametrize(
+    "second",
+    [
+        ("m=audio 2 UDP/TLS/RTP/SAVP 0",),
+        ("m=audio 2 RTP/AVP 0", "c=IN IP4 224.2.1.1/127"),
+        ("m=audio 2 RTP/AVP 0", "c=IN IP4 phone.example"),
+    ],
+)
+def test_a_stream_that_was_offered_with_port_0_is_not_revived(second: tuple[str, ...]) -> None:
+    offer = described("m=audio 1 RTP/AVP 0", *second)
+    assert not answer_matches_offer(offer, described("m=audio 1 RTP/AVP 0", second[0]))
 
 
 def test_echo_answers_plain_audio_and_refuses_the_rest() -> None:

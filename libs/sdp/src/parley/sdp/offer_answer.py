@@ -130,8 +130,7 @@ def echo_answer(
 
 def is_echoable(media: MediaDescription) -> bool:
     """The echo can return this stream: live audio in a profile without keys, for it holds none."""
-    is_plain_audio = media.is_active and media.kind == "audio" and media.is_plain
-    return is_plain_audio and obstacle_of(media, media.connection) is None
+    return media.kind == "audio" and media.is_plain and _is_carried(media)
 
 
 def answer_matches_offer(offer: SessionDescription, answer: SessionDescription) -> bool:
@@ -139,9 +138,13 @@ def answer_matches_offer(offer: SessionDescription, answer: SessionDescription) 
     if len(offer.media) != len(answer.media):
         return False
     return all(
-        asked.kind == said.kind and (not said.is_active or (asked.is_active and asked.is_relayable))
+        asked.kind == said.kind and (not said.is_active or _is_carried(asked))
         for asked, said in zip(offer.media, answer.media, strict=True)
     )
+
+
+def _is_carried(media: MediaDescription) -> bool:
+    return media.is_active and obstacle_of(media, media.connection) is None
 
 
 def is_held(sdp: SessionDescription) -> bool:
