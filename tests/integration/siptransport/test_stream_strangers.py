@@ -6,6 +6,7 @@ import socket
 import ssl
 from contextlib import suppress
 
+import pytest
 from tests.integration.siptransport.wire import (
     OPTIONS,
     TCP,
@@ -18,9 +19,10 @@ from tests.integration.siptransport.wire import (
 )
 
 from parley.sip.hop import Hop
-from parley.sip.transaction import RequestReceived
+from parley.sip.transaction import RequestReceived, TransactionFailed
 from parley.siptransport.acceptor import Acceptor
 from parley.siptransport.limits import TransportLimits
+from parley.testkit.sip_messages import make_request
 from parley.testkit.sip_peer import MakePeer
 
 STRANGERS = TransportLimits(
@@ -160,3 +162,21 @@ async def test_who_does_not_read_his_answers_is_not_waited_for(make_peer: MakePe
         stream.sweep(stream.clock.now() + 2)
         await peer.handler.next(Hop)
         assert stream.connection_count == 0
+
+
+async def test_a_stranger_s_connection_is_no_way_to_the_address_it_came_from(
+    make_peer: MakePeer,
+) -> None:
+    peer = make_peer()
+    hop = await peer.node.listen(TCP, is_public=True)
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        sock.bind(("127.0.0.1", 0))
+        await asyncio.get_running_loop().sock_connect(sock, (hop.host, hop.port))
+        there = Hop("tcp", *sock.getsockname())
+        await until(lambda: stream_of(peer, "tcp").connection_count == 1)
+        peer.node.send_request(make_request("INFO"), there)
+        await peer.handler.next(TransactionFailed)
+        with pytest.raises(BlockingIOError):
+            sock.recv(1)

@@ -8,7 +8,11 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+import structlog
+
 from parley.siptransport.transport import Peer
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 _BACKLOG = 1024
 _ACCEPTS_PER_WAKEUP = 64
@@ -43,6 +47,7 @@ class Acceptor:
         self._take = take
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
+        self._is_out = False
         is_ipv6 = ":" in address
         self._socket = sock = socket.socket(
             socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM
@@ -79,11 +84,15 @@ class Acceptor:
                 return
             except ConnectionAbortedError:
                 continue
-            except OSError:
+            except OSError as error:
+                if not self._is_out:
+                    _logger.warning("no connection accepted", port=self.port, reason=str(error))
+                    self._is_out = True
                 # It stays readable: without a pause we would spin until descriptors are free.
                 self._loop.remove_reader(self._socket.fileno())
                 self._pause = self._loop.call_later(_PAUSE_S, self._resume)
                 return
+            self._is_out = False
             sock.setblocking(False)
             self._take(sock, (str(address[0]), int(address[1])))
 

@@ -49,6 +49,7 @@ class StreamConnection(asyncio.Protocol):
         flow: the peer's address and this connection's number; set when it is open.
         listener: our address that the peer connected to, or that we would give.
         target: the peer as it was dialled; None for an accepted connection.
+        is_public: anybody could open it, and its peer is a stranger still.
         closed: done when the connection has ended.
     """
 
@@ -61,7 +62,7 @@ class StreamConnection(asyncio.Protocol):
         is_public: bool = False,
     ) -> None:
         self._owner = owner
-        self._is_public = is_public
+        self.is_public = is_public
         self._welcome: asyncio.Task[None] | None = None
         self._framer = StreamFramer(is_client=target is not None)
         self._transport: asyncio.Transport | None = None
@@ -99,7 +100,7 @@ class StreamConnection(asyncio.Protocol):
     def vouch(self) -> None:
         """Learns that the peer is no stranger any more."""
         self._has_proved_itself = True
-        self._is_public = False
+        self.is_public = False
         self._bound_write_buffer()
 
     def welcome(self, task: asyncio.Task[None]) -> None:
@@ -150,7 +151,7 @@ class StreamConnection(asyncio.Protocol):
         self._framer.receive_data(data)
         if self._read_messages():
             self._stuck_since = None
-            self._has_proved_itself = not self._is_public
+            self._has_proved_itself = not self.is_public
         elif self._stuck_since is None and data.strip(_LINE_END):
             self._stuck_since = self._last_data_at
         owner.sink.flush()
@@ -169,7 +170,7 @@ class StreamConnection(asyncio.Protocol):
 
     def _bound_write_buffer(self) -> None:
         limits = self._owner.limits
-        high = limits.stranger_write_buffer_bytes if self._is_public else limits.write_buffer_bytes
+        high = limits.stranger_write_buffer_bytes if self.is_public else limits.write_buffer_bytes
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=high)
 

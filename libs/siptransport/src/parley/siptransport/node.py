@@ -154,7 +154,14 @@ class SipNode:
         transport = self.transports.get(hop.transport)
         if transport is None:
             raise ValueError(f"no transport {hop.transport} in this node")
-        options = ListenOptions(tls, advertised, is_shared, is_home, is_inside, is_public)
+        options = ListenOptions(
+            tls=tls,
+            advertised=advertised,
+            is_shared=is_shared,
+            is_home=is_home,
+            is_inside=is_inside,
+            is_public=is_public,
+        )
         listener = await transport.listen(hop, options)
         self._vias.clear()
         self._housekeeping.start()
@@ -261,9 +268,11 @@ class SipNode:
         """Closes all sockets and timers; no event comes any more."""
         self._is_closed = True
         self._timer.cancel()
-        for transport in self.transports.values():
-            await transport.aclose()
-        self._housekeeping.stop()
+        try:
+            for transport in self.transports.values():
+                await transport.aclose()
+        finally:
+            self._housekeeping.stop()
 
     # --- for the transports (TransportSink) ------------------------------------------------
 

@@ -55,6 +55,7 @@ class StreamTransport:
         self._acceptors: dict[Hop, Acceptor] = {}
         self._home: Hop | None = None
         self._listeners: list[Hop] = []
+        self._dialled = 0
         self._by_flow: dict[int, StreamConnection] = {}
         self._by_peer: dict[Peer, StreamConnection] = {}
         self._quota: ConnectionQuota[StreamConnection] = ConnectionQuota(limits)
@@ -176,7 +177,10 @@ class StreamTransport:
             return 0
         flow = next(self._flows)
         self._by_flow[flow] = connection
-        self._by_peer[connection.target or peer] = connection
+        self._dialled += not connection.is_accepted
+        if not connection.is_public:
+            # Over a stranger's nothing goes but what names it: his address may be a service's.
+            self._by_peer[connection.target or peer] = connection
         return flow
 
     def forget(self, connection: StreamConnection) -> None:
@@ -184,12 +188,15 @@ class StreamTransport:
         flow = connection.flow
         peer = (flow.host, flow.port)
         del self._by_flow[flow.flow]
+        self._dialled -= not connection.is_accepted
         target = connection.target or peer
+        alias = flow
         if self._by_peer.get(target) is connection:
             del self._by_peer[target]
+            alias = Hop(self.name, *target)
         self._quota.release(connection)
         if not self._is_closed:
-            self.sink.flow_closed(flow, Hop(self.name, *target))
+            self.sink.flow_closed(flow, alias)
             self.sink.flush()
 
     # --- incoming connections --------------------------------------------------------------
@@ -242,8 +249,8 @@ class StreamTransport:
         peer = (hop.host, hop.port)
         waiting = self._opening.get(peer)
         if waiting is None:
-            opened = len(self._by_flow) - len(self._quota) + len(self._opening)
-            if self._is_closed or opened >= self.limits.connections:
+            dialled = self._dialled + len(self._opening)
+            if self._is_closed or dialled >= self.limits.connections:
                 self.sink.send_failed(message, hop)
                 return
             self._opening[peer] = [(message, hop)]

@@ -50,7 +50,7 @@ class TransportSink(Protocol):
 
         Args:
             flow: the connection.
-            alias: the hop without flow that it was used for.
+            alias: the hop without flow that it was used for; else the connection itself.
         """
         ...
 
@@ -59,7 +59,7 @@ class TransportSink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenOptions:
     """How a listener is opened.
 
