@@ -155,21 +155,7 @@ def _call(progress: CallProgress, tenant_id: TenantId) -> PublicCall:
 
 
 def _ended_call(record: CallRecord) -> PublicEndedCall:
-    return PublicEndedCall(
-        call_id=record.call_id,
-        tenant_id=record.tenant_id,
-        caller=record.caller,
-        callee=record.callee,
-        dialled=record.dialled,
-        started_at=record.started_at,
-        ringing_at=record.ringing_at,
-        answered_at=record.answered_at,
-        ended_at=record.ended_at,
-        duration_s=record.duration_s,
-        termination=record.termination,
-        legs=msgspec.convert(record.legs, list[PublicLeg], from_attributes=True),
-        media=record.media,
-    )
+    return msgspec.convert(record, PublicEndedCall, from_attributes=True)
 
 
 def _registration(binding: Binding) -> PublicRegistration:
