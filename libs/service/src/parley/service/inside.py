@@ -92,7 +92,6 @@ class Inside:
 
     Attributes:
         is_tls: connections are TLS, with certificates on both sides.
-        role: which service we are.
         peers: the roles that we have to do with.
         server: context of inside listeners; None without TLS.
         client: context of connections that we open; None without TLS. The host's name is not
@@ -108,7 +107,6 @@ class Inside:
             StartError: they cannot be used.
         """
         self.is_tls = settings.is_tls
-        self.role = role
         self.peers = frozenset(peers)
         self.server: ssl.SSLContext | None = None
         self.client: ssl.SSLContext | None = None

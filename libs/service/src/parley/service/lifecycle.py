@@ -127,6 +127,7 @@ async def _entered(entry: Callable[[], Awaitable[int]]) -> int:
     try:
         return await entry()
     except StartError as error:
+        _logger.error("start failed", reason=str(error))
         sys.stderr.write(f"{error}\n")
         return Exit.FAILED
 
