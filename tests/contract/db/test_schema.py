@@ -1,6 +1,7 @@
 """The schema: services run on their own revision and newer ones, and change none by themselves."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -155,6 +156,21 @@ async def test_of_several_that_migrate_at_once_one_does(url: str) -> None:
     assert found == sorted(["None", newest(), newest(), newest()])
     for database in databases:
         await database.aclose()
+
+
+async def test_a_new_file_that_another_writes_to_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "parley.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE others (name VARCHAR(8))")
+    other.execute("BEGIN IMMEDIATE")
+    asyncio.get_running_loop().call_later(0.1, other.rollback)
+    database = Database(f"sqlite:///{path}", FakeClock())
+
+    await database.start()
+
+    assert database.migrated == (None, newest())
+    await database.aclose()
+    other.close()
 
 
 async def test_services_work_without_the_right_to_change_the_schema(

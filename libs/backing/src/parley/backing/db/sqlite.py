@@ -7,6 +7,7 @@ does, so that no thread speaks to a loop that is gone.
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +19,13 @@ READ_ONLY = "parley_read_only"
 """Execution option of transactions that need no write lock."""
 
 _PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
+    "PRAGMA busy_timeout=5000",
     # A commit that was told to a caller survives a power cut too.
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=5000",
 )
+_WAL_ATTEMPTS = 500
+_WAL_RETRY_S = 0.01
 _CHUNK_ROWS = 64
 _STOP_TIMEOUT_S = 5.0
 
@@ -59,10 +61,24 @@ class SqliteConnector:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
+            _use_wal(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # A file that others write to before it is in WAL mode is busy at once, whatever the time-out.
+    for attempt in range(1, _WAL_ATTEMPTS + 1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == _WAL_ATTEMPTS:
+                raise
+            time.sleep(_WAL_RETRY_S)
+        else:
+            return
 
 
 class _TrackedConnection(aiosqlite.Connection):
