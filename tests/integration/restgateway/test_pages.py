@@ -98,6 +98,19 @@ async def test_every_contact_is_listed_once_at_any_page_size(api: Api, limit: in
     assert len(contacts) == len(set(contacts)) == 1 + 2 + 3 + 1 + 2
 
 
+@pytest.mark.parametrize("limit", [1, 2, 1000])
+async def test_phones_at_two_places_with_one_contact_are_two(api: Api, limit: int) -> None:
+    await _add_contacts(api, "101@acme.example", 1)
+    key = binding_key("101@acme.example")
+    [one] = msgspec.json.decode(await api.backing.state.get(key) or b"", type=list[Binding])
+    elsewhere = msgspec.structs.replace(one, source="192.0.2.2")
+    await api.backing.state.put(key, msgspec.json.encode([one, elsewhere]))
+
+    shown = await _all(api, "/v1/tenants/acme/registrations", limit)
+
+    assert sorted(entry["source"] for entry in shown) == ["192.0.2.1", "192.0.2.2"]
+
+
 async def test_more_registrations_than_one_read_can_bring_are_listed(api: Api) -> None:
     for number in range(_MANY):
         await _add_contacts(api, f"{number}@acme.example", 1)

@@ -44,11 +44,11 @@ class CallPlace(Place, frozen=True, tag="calls"):
 
 
 class RegistrationPlace(Place, frozen=True, tag="registrations"):
-    """The last contact shown, and the place of its AOR in the index."""
+    """The last binding shown, and the place of its AOR in the index."""
 
     due_s: float
     aor: str
-    contact: str
+    binding: str
 
 
 P = TypeVar("P", bound=Place)

@@ -67,7 +67,7 @@ class Paths:
     def allow(self, path: str) -> str:
         """Returns the value of `Allow` for a path that a route matched."""
         found = self.find(path)
-        methods = ("GET", "HEAD", "OPTIONS") if found is None else found.operations.methods
+        methods = ("GET", "HEAD") if found is None else found.operations.methods
         return ", ".join(methods)
 
 

@@ -12,10 +12,10 @@ from parley.backing.db.cdrs import CdrRepository
 from parley.backing.db.extensions import ExtensionRepository
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.db.tokens import ApiToken, TokenRepository
-from parley.backing.errors import BackingError
+from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Backing
 from parley.backing.state.keys import binding_key, call_key, calls_key, registrations_key
-from parley.model.errors import InvalidValue, TemporaryError
+from parley.model.errors import InvalidValue
 from parley.model.ids import TenantId
 from parley.model.live_call import LiveCall, decode_live_call
 from parley.model.registration import Binding
@@ -114,7 +114,7 @@ class Store:
             return await self._state.set_range(key, limit=limit + 1)
         place = (after.aor, after.due_s)
         following = await self._state.set_range(key, limit=limit + 1, after=place)
-        return following if after.contact == _LAST else [place, *following]
+        return following if after.binding == _LAST else [place, *following]
 
     def _contacts(
         self,
@@ -124,12 +124,11 @@ class Store:
     ) -> Iterator[tuple[Binding, RegistrationPlace]]:
         now = self._clock.wall_s()
         for (aor, due_s), value in zip(aors, values, strict=False):
-            for binding in sorted(_bindings(value), key=_contact):
-                is_shown = (
-                    after is not None and aor == after.aor and binding.contact <= after.contact
-                )
+            for binding in sorted(_bindings(value), key=_place_of):
+                place = _place_of(binding)
+                is_shown = after is not None and aor == after.aor and place <= after.binding
                 if binding.expires_at > now and not is_shown:
-                    yield binding, RegistrationPlace(due_s, aor, binding.contact)
+                    yield binding, RegistrationPlace(due_s, aor, place)
 
 
 _LAST = ""
@@ -146,8 +145,9 @@ def _bindings(value: bytes | None) -> list[Binding]:
         return []
 
 
-def _contact(binding: Binding) -> str:
-    return binding.contact
+def _place_of(binding: Binding) -> str:
+    # Phones at two places may write the same contact.
+    return f"{binding.contact} {binding.source} {binding.instance_id or ''} {binding.reg_id or ''}"
 
 
 def _of_tenant(tenant_id: TenantId, snapshots: Iterable[bytes | None]) -> Iterator[LiveCall]:
@@ -168,5 +168,5 @@ async def _bounded() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(_STATE_TIMEOUT_S):
             yield
-    except (TimeoutError, BackingError) as error:
-        raise TemporaryError("shared state does not answer") from error
+    except TimeoutError as error:
+        raise BackingUnavailable("shared state does not answer") from error
