@@ -10,7 +10,6 @@ Web pages may connect from this very host and from the origins that are configur
 
 import asyncio
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -150,7 +149,7 @@ class EventsEndpoint:
         origin = socket.headers.get("origin")
         if origin is None or origin in self._settings.origins or _ANY in self._settings.origins:
             return True
-        return urlsplit(origin).netloc == socket.headers.get("host")
+        return origin.partition("://")[2] == socket.headers.get("host")
 
 
 def create_api(endpoint: EventsEndpoint) -> Starlette:

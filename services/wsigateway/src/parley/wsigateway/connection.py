@@ -242,7 +242,7 @@ class Connection:
 
     async def _subscribe(self, topics: list[str], tenant: str | None) -> None:
         self.subscriptions.checked(topics, tenant)
-        if tenant is not None:
+        if tenant is not None and self.subscriptions.own_tenant is None:
             await self._gate.check_tenant(tenant)
         self._gate.subscribed(self, self.subscriptions.add(topics, tenant))
         self._confirm(tenant)
