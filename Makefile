@@ -119,7 +119,7 @@ hostile: install ## Flood, fill and starve a platform as strangers would; prints
 phones: ## Install sipp and baresip for the end-to-end tests (Debian packages, as root)
 	@tools/install_phones
 
-servers: install ## Install Redis and fetch Kafka, ZooKeeper and s3proxy for tests and the local cluster
+servers: install ## Install Redis, PostgreSQL and Java, fetch Kafka, ZooKeeper and s3proxy for tests and the local cluster
 	@tools/install_servers
 
 bench: install ## Run the benches of the hot paths

@@ -55,7 +55,8 @@ def rows(settings: type[Settings]) -> Iterator[str]:
     texts = described(settings)
     for name in settings.own_fields():
         field = settings.model_fields[name]
-        default = "" if field.default is None or field.is_required() else str(field.default)
+        value = getattr(field.default, "value", field.default)
+        default = "" if value is None or field.is_required() else str(value)
         if isinstance(field.default, tuple):
             separator = "-" if hasattr(field.default, "first") else ","
             default = separator.join(map(str, field.default))

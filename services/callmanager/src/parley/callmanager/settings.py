@@ -14,7 +14,7 @@ class CallManagerSettings(Settings):
         name: of this instance, stable over restarts; its instance id is the name and a random
             incarnation, its host name in a `LocalNetwork` is the name itself.
         zone: where it runs, for discovery.
-        log_level: debug, info, warning, error.
+        log_level: debug, info, warning, error or critical.
         inside: how it proves itself to edges, relays and its like (`PARLEY_INSIDE_*`).
         host: local address of the listener for edges; must not be reachable from outside.
         advertised_host: what edges call us by when that is not `host`.

@@ -39,7 +39,7 @@ class EdgeSettings(Settings):
         name: of this edge, stable over restarts and unlike any other edge's; its instance id is the
             name and a random incarnation, its host name in a `LocalNetwork` is the name itself.
         zone: where it runs; call managers of the same zone are preferred.
-        log_level: debug, info, warning, error.
+        log_level: debug, info, warning, error or critical.
         host: local address of the outside listeners.
         advertised_host: what phones call us by when that is not `host`; a REGISTER names this or a
             domain of the tenant, or is refused.

@@ -6,8 +6,6 @@ from parley.backing.discovery.base import Discovery, Instance, InstanceState
 from parley.backing.errors import BackingUnavailable
 from parley.testkit.contracts.arms import Arm, Behaviour, refuses, settled
 
-_WAIT_S = 5.0
-
 
 def _instance(name: str) -> Instance:
     return Instance(service="callmanager", id=name, address="127.0.0.1:5070", zone="a")
