@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from parley.backing.bus.kafka_options import KafkaSecurity
+from parley.backing.db.postgresql import tls_of
 from parley.backing.errors import BackingUnavailable, BlobKeyError, FolderInUse
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.errors import SettingsError, StartError
+from parley.service.tls import TlsFiles
 from parley.testkit.clock import FakeClock
 
 _ALL = ~Port(0)
@@ -218,3 +221,20 @@ def test_login_to_kafka_is_told_in_the_words_of_its_client() -> None:
     }
     assert KafkaSecurity().arguments()["security_protocol"] == "PLAINTEXT"
     assert "secret" not in repr(scram)
+
+
+@pytest.mark.parametrize(("mode", "checks_name"), [("verify-ca", False), ("verify-full", True)])
+def test_postgresql_is_checked_by_the_systems_authorities_where_no_others_are_named(
+    mode: str, checks_name: bool
+) -> None:
+    url, context = tls_of(make_url(f"postgresql+asyncpg://h/p?ssl={mode}"), TlsFiles())
+
+    assert context is not None
+    assert context.check_hostname is checks_name
+    assert "ssl" not in url.query
+
+
+def test_postgresql_without_a_check_is_left_to_its_driver() -> None:
+    url = make_url("postgresql+asyncpg://h/p?ssl=require")
+
+    assert tls_of(url, TlsFiles()) == (url, None)

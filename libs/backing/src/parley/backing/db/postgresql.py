@@ -60,7 +60,9 @@ def driver_url(url: URL) -> URL:
 
 
 def tls_of(url: URL, files: TlsFiles) -> tuple[URL, ssl.SSLContext | None]:
-    """Makes the TLS of a URL that wants the server's certificate checked, by the CA of `files`.
+    """Makes the TLS of a URL that wants the server's certificate checked.
+
+    Believed is the CA of `files`, or the system's where they name none.
 
     Returns:
         The URL without what the context says now, and the context; None leaves it to the driver.
@@ -69,7 +71,7 @@ def tls_of(url: URL, files: TlsFiles) -> tuple[URL, ssl.SSLContext | None]:
         StartError: the files cannot be used.
     """
     mode = url.query.get("ssl")
-    if mode not in _CHECKED or files.ca is None:
+    if mode not in _CHECKED:
         return url, None
     context = client_context(files, checks_name=mode == "verify-full")
     return url.difference_update_query(["ssl"]), context
