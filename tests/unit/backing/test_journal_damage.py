@@ -190,6 +190,29 @@ async def test_a_compaction_that_cannot_begin_holds_no_record_up(tmp_path: Path)
     assert await kept(tmp_path) == first.items
 
 
+async def test_each_time_that_compaction_is_stuck_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.backing.journal._COPY_RETRY_S", 0.0)
+    first = owner(tmp_path, compact_from_bytes=1)
+    for number in range(2, 4):
+        in_the_way = tmp_path / f"j.{number:08d}.journal"
+        in_the_way.mkdir()
+        with capture_logs() as logs:
+            for _ in range(3):
+                first.put(COUNT)
+                await first.journal.flushed()
+        assert errors(logs) == ["journal cannot be compacted; it grows"]
+        in_the_way.rmdir()
+        await settled(in_the_way.is_file)
+        await settled(lambda: len(list(tmp_path.glob("*.journal"))) == 1)
+        # Garbage, until it outweighs what lives.
+        for _ in range(COUNT):
+            first.put(COUNT)
+    await first.journal.aclose()
+    assert await kept(tmp_path) == first.items
+
+
 async def test_what_was_written_before_a_compaction_is_synced_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,8 @@ class Journal:
         self._copied_bytes = 0
         self._copy_at = 0.0
         self._copy_timer: asyncio.TimerHandle | None = None
+        # A copy is due and cannot begin.
+        self._is_stuck = False
         self._look_at = 0.0
         self._owes_deletion = False
         # What is on disk lacks something that only memory has.
@@ -312,10 +314,12 @@ class Journal:
             try:
                 self._files.open_next()
             except OSError as error:
-                if self._copy_timer is None:
+                if not self._is_stuck:
                     _logger.error("journal cannot be compacted; it grows", error=str(error))
+                self._is_stuck = True
                 self._copy_later()
                 return
+        self._is_stuck = False
         self._must_copy = False
         self._copied_bytes = 0
         self._copy = self._snapshot()
