@@ -19,9 +19,9 @@ COUNT = 100
 class _Owner:
     """Keeps a dictionary in a journal: records are `key=value`."""
 
-    def __init__(self, folder: Path, limits: JournalLimits) -> None:
+    def __init__(self, folder: Path, sync: SyncPolicy, limits: JournalLimits) -> None:
         self.items: dict[bytes, bytes] = {}
-        self.journal = Journal(folder, "j", SyncPolicy.INTERVAL, limits)
+        self.journal = Journal(folder, "j", sync, limits)
 
     def _replay(self, payload: bytes) -> None:
         key, _, value = payload.partition(b"=")
@@ -41,8 +41,8 @@ class _Owner:
         self.journal.start(self._snapshot)
 
 
-def owner(folder: Path, **limits: int) -> _Owner:
-    made = _Owner(folder, JournalLimits(**limits))
+def owner(folder: Path, sync: SyncPolicy = SyncPolicy.INTERVAL, **limits: int) -> _Owner:
+    made = _Owner(folder, sync, JournalLimits(**limits))
     made.start()
     return made
 
@@ -213,12 +213,35 @@ async def test_each_time_that_compaction_is_stuck_is_told_once(
     assert await kept(tmp_path) == first.items
 
 
+@pytest.mark.parametrize("sync", SyncPolicy)
+async def test_an_old_file_that_cannot_be_deleted_is_deleted_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: SyncPolicy
+) -> None:
+    monkeypatch.setattr("parley.backing.journal._SYNC_INTERVAL_S", 0.0)
+    path = tmp_path / "j.00000001.journal"
+    first = owner(tmp_path, sync, compact_from_bytes=1)
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as refusing, capture_logs() as logs:
+        refusing.setattr(Path, "unlink", refuse)
+        first.put(1)
+        await first.journal.flushed()
+        await settled(lambda: bool(errors(logs)))
+    assert errors(logs) == ["old journal file cannot be deleted"]
+    assert path.exists()
+    first.put(2)
+    await settled(lambda: not path.exists())
+    await first.journal.aclose()
+    assert await kept(tmp_path) == first.items
+
+
 async def test_what_was_written_before_a_compaction_is_synced_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
-    first = _Owner(tmp_path, JournalLimits(compact_from_bytes=1))
-    first.start()
+    first = owner(tmp_path, compact_from_bytes=1)
 
     def note(descriptor: int) -> None:
         synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)

@@ -250,7 +250,7 @@ class Journal:
             return
         if self._is_copied and self._copy is None:
             self._begin_sync()
-        elif not self._is_dirty or self._sync is SyncPolicy.NEVER:
+        elif not self._is_dirty or (self._sync is SyncPolicy.NEVER and not self._owes_deletion):
             return
         elif self._sync is SyncPolicy.ALWAYS:
             self._begin_sync()
