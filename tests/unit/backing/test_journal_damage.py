@@ -1,6 +1,8 @@
 """The journal after damage that no kill explains, and in a folder that vanishes under it."""
 
 import asyncio
+import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,6 +64,12 @@ async def written(folder: Path) -> tuple[Path, bytearray]:
     await first.journal.aclose()
     path = folder / "j.00000001.journal"
     return path, bytearray(path.read_bytes())
+
+
+def open_files(folder: Path) -> list[str]:
+    """What this process holds open in a folder."""
+    targets = [os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()]
+    return [target for target in targets if target.startswith(str(folder))]
 
 
 def errors(logs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -194,6 +202,7 @@ async def test_each_time_that_compaction_is_stuck_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("parley.backing.journal._COPY_RETRY_S", 0.0)
+    monkeypatch.setattr("parley.backing.journal._SYNC_INTERVAL_S", 0.0)
     first = owner(tmp_path, compact_from_bytes=1)
     for number in range(2, 4):
         in_the_way = tmp_path / f"j.{number:08d}.journal"
@@ -251,3 +260,41 @@ async def test_what_was_written_before_a_compaction_is_synced_with_it(
     await first.journal.flushed()
     await settled(lambda: "j.00000001.journal" in synced and "j.00000002.journal" in synced)
     await first.journal.aclose()
+
+
+async def test_a_sync_that_finds_no_descriptor_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.backing.journal._SYNC_INTERVAL_S", 0.0)
+    first = owner(tmp_path, SyncPolicy.ALWAYS, compact_from_bytes=1)
+
+    def refuse(_descriptor: int) -> int:
+        refusing.undo()
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as refusing, capture_logs() as logs:
+        refusing.setattr("os.dup", refuse)
+        first.put(1)
+        await asyncio.wait_for(first.journal.flushed(), 5.0)
+    assert errors(logs) == ["journal cannot be synced; tried again"]
+    # Both generations were synced and the first one's descriptor was not lost.
+    await settled(lambda: not (tmp_path / "j.00000001.journal").exists())
+    await first.journal.aclose()
+    assert not open_files(tmp_path)
+
+
+async def test_a_journal_closes_its_files_when_the_last_sync_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = owner(tmp_path)
+    first.put(1)
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "no medium")
+
+    monkeypatch.setattr("os.fdatasync", refuse)
+    with capture_logs() as logs:
+        await first.journal.aclose()
+    assert errors(logs) == ["journal closed without a sync"]
+    monkeypatch.undo()
+    assert await kept(tmp_path) == first.items

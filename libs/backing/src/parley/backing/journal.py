@@ -157,7 +157,11 @@ class Journal:
         if self._sync_job is not None:
             await asyncio.wait([self._sync_job])
         if self._sync is not SyncPolicy.NEVER and self._is_dirty:
-            await asyncio.to_thread(self._files.sync_job())
+            try:
+                await asyncio.to_thread(self._files.sync_job())
+            except OSError as error:
+                _logger.error("journal closed without a sync", error=str(error))
+                _fail(self._sync_waiters)
         _release(self._sync_waiters)
         _fail(self._write_waiters)
         self._files.close()
@@ -246,7 +250,7 @@ class Journal:
     # -- syncing -----------------------------------------------------------------------------
 
     def _arm_sync(self) -> None:
-        if self._loop is None or self._sync_job is not None:
+        if self._loop is None or self._sync_job is not None or self._sync_timer is not None:
             return
         if self._is_copied and self._copy is None:
             self._begin_sync()
@@ -254,18 +258,26 @@ class Journal:
             return
         elif self._sync is SyncPolicy.ALWAYS:
             self._begin_sync()
-        elif self._sync_timer is None:
-            self._sync_timer = self._loop.call_later(_SYNC_INTERVAL_S, self._begin_sync)
+        else:
+            self._sync_later()
+
+    def _sync_later(self) -> None:
+        assert self._loop is not None
+        self._sync_timer = self._loop.call_later(_SYNC_INTERVAL_S, self._begin_sync)
 
     def _begin_sync(self) -> None:
         assert self._loop is not None
         self._sync_timer = None
-        if self._sync_job is not None:
+        try:
+            sync = self._files.sync_job()
+        except OSError as error:
+            _logger.error("journal cannot be synced; tried again", error=str(error))
+            self._sync_later()
             return
         waiters, self._sync_waiters = self._sync_waiters, []
         ends_compaction, self._is_copied = self._is_copied, False
         self._is_dirty = False
-        job = self._loop.run_in_executor(None, self._files.sync_job())
+        job = self._loop.run_in_executor(None, sync)
         self._sync_job = job
         job.add_done_callback(lambda _: self._synced(job, waiters, ends_compaction))
 

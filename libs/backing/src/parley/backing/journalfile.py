@@ -180,9 +180,13 @@ class JournalFiles:
         """Returns a function for another thread: forces what is written now to the medium.
 
         With it goes what was written to the generation before, and the folder's entry of this one.
+
+        Raises:
+            OSError: no descriptor is free.
         """
+        ours = os.dup(self._fd)
         before, self._retired_fds = self._retired_fds, []
-        descriptors = [*before, os.dup(self._fd)]
+        descriptors = [*before, ours]
         folder = self.folder if before else None
 
         def sync() -> None:
