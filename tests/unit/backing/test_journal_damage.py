@@ -283,6 +283,30 @@ async def test_a_sync_that_finds_no_descriptor_is_made_up_for(
     assert not open_files(tmp_path)
 
 
+async def test_what_a_failed_sync_may_have_lost_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.backing.journal._COPY_RETRY_S", 0.0)
+    first = owner(tmp_path, SyncPolicy.ALWAYS)
+    await first.journal.flushed()
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "no medium")
+
+    with monkeypatch.context() as refusing, capture_logs() as logs:
+        refusing.setattr("os.fdatasync", refuse)
+        first.put(1)
+        with pytest.raises(BackingUnavailable):
+            await first.journal.flushed()
+    assert errors(logs) == ["journal cannot be synced"]
+    old, new = (tmp_path / f"j.{number:08d}.journal" for number in (1, 2))
+    await settled(lambda: new.exists() and not old.exists())
+    await first.journal.flushed()
+    await first.journal.aclose()
+    assert await kept(tmp_path) == first.items
+    assert not open_files(tmp_path)
+
+
 async def test_a_journal_closes_its_files_when_the_last_sync_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
