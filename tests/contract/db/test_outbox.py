@@ -1,13 +1,14 @@
 """The database contract: what was committed is published, in order, and nothing else."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from sqlalchemy import select
 
 from parley.backing.bus.base import Handler, Subscription
-from parley.backing.db.engine import Database
+from parley.backing.db.engine import Database, IsHeld
 from parley.backing.db.models import OutboxRow
 from parley.backing.db.outbox import OutboxPublisher, OutboxRecord, add_to_outbox
 from parley.backing.errors import BackingUnavailable
@@ -102,6 +103,27 @@ async def test_failure_of_the_bus_holds_back_only_that_key_and_keeps_its_order(
     await publisher.publish_once()
     # The fourth was on its way already: it comes again, so that the last of each are in order.
     assert [value for _, key, value in bus.published if key == "a"] == [b"1", b"4", b"2", b"4"]
+
+
+async def test_nothing_is_published_by_who_may_have_lost_the_lock(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = _RecordingBus()
+    await _enqueue(db, ("a", "1"))
+
+    async def is_held() -> bool:
+        return False
+
+    @asynccontextmanager
+    async def exclusive(_lock_id: int) -> AsyncIterator[IsHeld]:
+        yield is_held
+
+    monkeypatch.setattr(db, "exclusive", exclusive)
+    with pytest.raises(BackingUnavailable, match="another process"):
+        await _publisher(db, bus).publish_once()
+
+    assert bus.published == []
+    assert await _waiting(db) == [b"1"]
 
 
 async def test_records_of_one_key_share_the_time_that_the_bus_takes(db: Database) -> None:
