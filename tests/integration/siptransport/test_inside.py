@@ -110,6 +110,8 @@ async def answer_to(hop: Hop, data: bytes, tls: ssl.SSLContext | None = None) ->
             reader, writer = await asyncio.open_connection(hop.host, hop.port, ssl=tls)
             writer.write(data)
             return await reader.read()
+    except TimeoutError:
+        raise
     except OSError:
         return b""
     finally:
