@@ -91,14 +91,15 @@ class RedisGroup(Startable):
 
     def _until(self, is_true: Callable[[], bool], complaint: str) -> None:
         until = self._clock.now() + _FORMED_S
+        reason = ""
         while True:
             try:
                 if is_true():
                     return
             except (OSError, Unready) as error:
-                complaint = f"{complaint} ({error})"
+                reason = f" ({error})"
             if self._clock.now() > until:
-                raise ServerFailed(f"{complaint} in {_FORMED_S:g} s.")
+                raise ServerFailed(f"{complaint} in {_FORMED_S:g} s{reason}.")
             sleep(_POLL_S)
 
 
