@@ -56,7 +56,7 @@ async def test_health_answers_until_everything_else_has_ended() -> None:
         assert alive.status_code == 200
         assert (await client.get("/metrics")).status_code == 200
     slow.may_end.set()
-    assert await running == Exit.OK
+    assert await asyncio.wait_for(running, _WAIT_S) == Exit.OK
 
 
 async def test_a_lame_duck_serves_on_and_is_ready_no_more() -> None:
@@ -126,6 +126,7 @@ async def test_resources_close_in_reverse_even_if_one_fails() -> None:
 
 _PROGRAM = """
 import sys
+import time
 from pathlib import Path
 from pydantic_settings import SettingsConfigDict
 from parley.service.process import serve
@@ -141,7 +142,7 @@ class Demo(Settings):
 def make(settings, process):
     Path(sys.argv[1]).touch()
     while not Path(sys.argv[2]).exists():
-        pass
+        time.sleep(0.01)
     return ()
 
 if __name__ == "__main__":
@@ -160,10 +161,15 @@ async def test_a_signal_while_services_are_made_ends_the_start(
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
     )
-    await settled(making.exists, _WAIT_S)
-    process.send_signal(number)
-    sent.touch()
-    _, told = await asyncio.wait_for(process.communicate(), _WAIT_S)
+    try:
+        await settled(making.exists, _WAIT_S)
+        process.send_signal(number)
+        sent.touch()
+        _, told = await asyncio.wait_for(process.communicate(), _WAIT_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
     assert process.returncode == Exit.INTERRUPTED
     assert told == b""
