@@ -27,8 +27,9 @@ RTP = bytes.fromhex("8000000100000000deadbeef") + b"\x55" * 160
 def relay() -> Iterator[Relay]:
     engine = Engine("127.0.0.1", 32600, 32639, quarantine_s=0, tick_s=0.01)
     policy = NetPolicy("127.0.0.1", PortRange(32600, 32639))
-    yield Relay(engine, "127.0.0.1", RelayMetrics(Registry()), policy)
-    engine.shut_down()
+    relay = Relay(engine, "127.0.0.1", RelayMetrics(Registry()), policy)
+    yield relay
+    relay.close()
 
 
 @pytest.fixture
@@ -110,8 +111,8 @@ async def test_an_offer_that_points_inside_is_answered_488(
 async def establish_impatiently(
     world: Any, make_sdp: Any, relay: Relay, ears: Any
 ) -> tuple[Any, Any, int]:
-    """A call of a tenant that waits 0.3 s for media; also the port that Ann sends to."""
-    settings = TenantSettings(media_timeout_s=0.3)
+    """A call of a tenant that waits 1 s for media; also the port that Ann sends to."""
+    settings = TenantSettings(media_timeout_s=1.0)
     await TenantRepository(world.backing.db).update(world.tenant, settings=lambda _: settings)
     relay.start()
     await world.start_manager(media=DirectMediaControl(relay))
@@ -152,7 +153,6 @@ async def test_a_held_call_without_music_lives_on(
     assert (await bob.request()).method == "BYE"
     bob.respond(200)
     await world.wait_event("call.ended")
-    relay.close()
 
 
 async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
@@ -169,7 +169,6 @@ async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
     bob.respond(200)
     ended = await world.wait_event("call.ended")
     assert ended.data.termination.reason == "media-timeout"
-    relay.close()
 
 
 async def test_the_echo_is_heard(world: Any, make_sdp: Any, relay: Relay, ears: Any) -> None:
