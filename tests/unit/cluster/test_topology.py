@@ -31,9 +31,13 @@ def _wire(
 
     module = importlib.import_module(f"{spec.module}.__main__")
     monkeypatch.setattr(module, "create_backing", create)
-    monkeypatch.setattr(
-        "parley.mediarelay.app._make_engine", lambda _: Engine("127.0.0.1", 32500, 32539)
-    )
+    engines: list[Engine] = []
+
+    def make_engine(_settings: object) -> Engine:
+        engines.append(Engine("127.0.0.1", 32500, 32539))
+        return engines[-1]
+
+    monkeypatch.setattr("parley.mediarelay.app._make_engine", make_engine)
     monkeypatch.setenv("PARLEY_BACKING_DATA", str(folder))
     monkeypatch.setenv("PARLEY_INSIDE_SECRET", _SECRET)
     monkeypatch.setenv("PARLEY_EDGEPROXY_SECRET", _SECRET)
@@ -46,7 +50,11 @@ def _wire(
         and issubclass(value, Settings)
         and value.__module__ == f"{spec.module}.settings"
     ]
-    module._services(settings.load(), Process(SystemClock(), RandomIds(), Registry()))
+    try:
+        module._services(settings.load(), Process(SystemClock(), RandomIds(), Registry()))
+    finally:
+        for engine in engines:
+            engine.shut_down()
     return named
 
 

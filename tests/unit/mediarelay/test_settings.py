@@ -65,14 +65,16 @@ def test_an_announced_relay_that_only_its_own_machine_reaches_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, count: int
 ) -> None:
     # The address is not this machine's: the engine is made for loopback all the same.
-    monkeypatch.setattr(
-        "parley.mediarelay.app._make_engine", lambda _: Engine("127.0.0.1", 32500, 32539)
-    )
+    engine = Engine("127.0.0.1", 32500, 32539)
+    monkeypatch.setattr("parley.mediarelay.app._make_engine", lambda _: engine)
     backing = create_backing(
         Port.STATE | Port.DISCOVERY, BackingSettings.load(data=tmp_path), SystemClock()
     )
-    with capture_logs() as logs:
-        create_app(MediaRelaySettings.load(host=host), Registry(), SystemClock(), backing)
+    try:
+        with capture_logs() as logs:
+            create_app(MediaRelaySettings.load(host=host), Registry(), SystemClock(), backing)
+    finally:
+        engine.shut_down()
     warnings = [entry["event"] for entry in logs if "only call managers" in entry["event"]]
     assert len(warnings) == count
 
