@@ -1,15 +1,19 @@
-"""Real servers for any test that asks for one: started once a run, at the first use.
+"""What any test may ask for: real servers, and a stream for logs.
 
-A server that this machine cannot have skips the test, with the reason; continuous integration
-(`CI=true`) fails instead. The start of a server does not count to a test's time limit.
+Servers are started once a run, at the first use. One that this machine cannot have skips the test,
+with the reason; continuous integration (`CI=true`) fails instead. The start of a server does not
+count to a test's time limit.
 """
 
+import io
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import structlog
 from tests.absence import give_up
 from tests.cluster.servers.base import Server
 from tests.cluster.servers.errors import ServerAbsent
@@ -124,3 +128,17 @@ def own_server(tmp_path: Path) -> Iterator[Callable[[_Some], _Some]]:
             return _start(server)
 
         yield start
+
+
+@pytest.fixture
+def log_stream() -> Iterator[io.StringIO]:
+    """What `configure_logging` may write to; logging is as before when the test ends."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    was_configured, before = structlog.is_configured(), structlog.get_config()
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    if was_configured:
+        structlog.configure(**before)

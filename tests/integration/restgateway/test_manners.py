@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx2
 import pytest
+import structlog
 from tests.integration.restgateway.conftest import Api
 
 from parley.backing.db.tokens import TokenRepository
 from parley.backing.errors import BackingUnavailable
+from parley.restgateway import requests
 from parley.service.log import configure_logging
 
 EXTENSIONS = "/v1/tenants/acme/extensions"
@@ -111,15 +113,18 @@ async def test_a_request_keeps_its_id_or_gets_one(api: Api) -> None:
     assert made.headers["X-Request-Id"] == made.json()["request_id"]
 
 
-async def test_requests_are_counted_by_route_and_logged_without_secrets(api: Api) -> None:
-    log = io.StringIO()
-    configure_logging("info", log)
+async def test_requests_are_counted_by_route_and_logged_without_secrets(
+    api: Api, log_stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logging("info", log_stream)
+    structlog.configure(cache_logger_on_first_use=False)
+    # A logger of its own: one that was used may keep the logging that was set up then.
+    monkeypatch.setattr(requests, "_access", structlog.stdlib.get_logger())
     headers = api.acme | {"X-Request-Id": "abc-2"}
     await api.client.get("/v1/tenants/acme/cdrs?party=secret", headers=headers)
     await api.client.get("/no/such/thing")
-    configure_logging()
 
-    first, second = map(json.loads, log.getvalue().splitlines())
+    first, second = map(json.loads, log_stream.getvalue().splitlines())
     labels = {"method": "GET", "route": "/v1/tenants/{tenant_id}/cdrs", "status": "200"}
     assert api.registry.value("parley_restgateway_requests_total", labels) == 1
     assert first["route"] == labels["route"]
@@ -127,8 +132,8 @@ async def test_requests_are_counted_by_route_and_logged_without_secrets(api: Api
     assert first["request_id"] == "abc-2"
     assert first["token"]
     assert (second["route"], second["status"]) == ("other", 404)
-    assert "secret" not in log.getvalue()
-    assert api.acme["Authorization"].split()[1] not in log.getvalue()
+    assert "secret" not in log_stream.getvalue()
+    assert api.acme["Authorization"].split()[1] not in log_stream.getvalue()
     assert api.registry.value("parley_restgateway_requests_in_flight") == 0
 
 
