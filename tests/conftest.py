@@ -1,4 +1,4 @@
-"""What any test may ask for: real servers, and a stream for logs.
+"""What any test may ask for: real servers, an authority, a stream for logs.
 
 Servers are started once a run, at the first use. One that this machine cannot have skips the test,
 with the reason; continuous integration (`CI=true`) fails instead. The start of a server does not
@@ -9,12 +9,14 @@ import io
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import structlog
 from tests.absence import give_up
+from tests.cluster.authority import Authority
 from tests.cluster.servers.base import Server
 from tests.cluster.servers.errors import ServerAbsent
 from tests.cluster.servers.install import missing_servers
@@ -142,3 +144,10 @@ def log_stream() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
     if was_configured:
         structlog.configure(**before)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Signs the certificates of a platform."""
+    now = datetime.now(UTC)  # noqa: TID251 - the validity of real certificates
+    return Authority(tmp_path / "platform", now)

@@ -85,6 +85,10 @@ class Authority:
         write_private(files.certificate, made.public_bytes(serialization.Encoding.PEM))
         return files
 
+    def issue_role(self, role: str, until: datetime | None = None) -> TlsFiles:
+        """Makes those of a service: its files are named as the service is."""
+        return self.issue(role, [f"{role}.parley.internal"], until)
+
 
 def _written(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(

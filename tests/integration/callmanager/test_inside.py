@@ -3,8 +3,6 @@
 import asyncio
 import ssl
 from contextlib import suppress
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from tests.cluster.authority import Authority
@@ -28,15 +26,13 @@ SECRET = "a secret of the platform"
 
 
 @pytest.fixture(params=["tls", "token"])
-def inside(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, InsideSettings]:
+def inside(request: pytest.FixtureRequest, authority: Authority) -> dict[str, InsideSettings]:
     """The settings of an edge and of a call manager."""
     if request.param == "token":
         return dict.fromkeys(("edgeproxy", "callmanager"), InsideSettings.load(secret=SECRET))
-    now = datetime.now(UTC)  # noqa: TID251 - the validity of real certificates
-    authority = Authority(tmp_path, now)
     found = {}
     for role in ("edgeproxy", "callmanager"):
-        files = authority.issue(role, [f"{role}.parley.internal"])
+        files = authority.issue_role(role)
         found[role] = InsideSettings.load(
             tls_certificate=files.certificate, tls_key=files.key, tls_ca=files.ca
         )

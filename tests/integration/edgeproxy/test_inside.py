@@ -2,8 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from tests.cluster.authority import Authority
@@ -21,16 +19,6 @@ from parley.testkit.sip_messages import make_request
 from .conftest import World
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    now = datetime.now(UTC)  # noqa: TID251 - the validity of real certificates
-    return Authority(tmp_path, now)
-
-
-def issue(authority: Authority, role: str) -> TlsFiles:
-    return authority.issue(role, [f"{role}.parley.internal", "127.0.0.1"])
-
-
 async def status_of_register(world: World, files: TlsFiles, hop: Hop) -> int:
     """How a REGISTER of no tenant is answered: to phones by 404, to call managers by 480."""
     handler = RecordingHandler()
@@ -46,7 +34,7 @@ async def status_of_register(world: World, files: TlsFiles, hop: Hop) -> int:
 async def test_listener_for_phones_is_no_way_inside_whoever_comes(
     world: World, authority: Authority
 ) -> None:
-    own, manager = issue(authority, "edgeproxy"), issue(authority, "callmanager")
+    own, manager = authority.issue_role("edgeproxy"), authority.issue_role("callmanager")
     inside = InsideSettings.load(tls_certificate=own.certificate, tls_key=own.key, tls_ca=own.ca)
     edge = await world.edge(
         is_remote=True,

@@ -88,17 +88,8 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "platform", NOW)
-
-
-def issue(authority: Authority, role: str) -> TlsFiles:
-    return authority.issue(role, [f"{role}.parley.internal"])
-
-
-@pytest.fixture
 async def with_tls(stack: AsyncExitStack, authority: Authority) -> World:
-    return await World(lambda role: inside_settings(issue(authority, role)), stack).start()
+    return await World(lambda role: inside_settings(authority.issue_role(role)), stack).start()
 
 
 @pytest.fixture
@@ -112,7 +103,7 @@ async def world(
 ) -> World:
     def settings(role: str) -> InsideSettings:
         if request.param == "tls":
-            return inside_settings(issue(authority, role))
+            return inside_settings(authority.issue_role(role))
         return InsideSettings.load(secret=SECRET)
 
     return await World(settings, stack).start()
@@ -120,7 +111,7 @@ async def world(
 
 async def shown(world: World, authority: Authority) -> object:
     """The serial number of the certificate that the relay shows now."""
-    context = client_context(issue(authority, "probe"), checks_name=False).current()
+    context = client_context(authority.issue_role("probe"), checks_name=False).current()
     context.set_alpn_protocols(["h2"])
     async with asyncio.timeout(8):
         _, writer = await asyncio.open_connection("127.0.0.1", world.front.port, ssl=context)
@@ -150,8 +141,8 @@ async def test_who_shows_no_fitting_certificate_commands_nothing(
 ) -> None:
     assert authority.ca is not None
     files = {
-        "another authority": issue(Authority(tmp_path / "other", NOW), "callmanager"),
-        "another role": issue(authority, "edgeproxy"),
+        "another authority": Authority(tmp_path / "other", NOW).issue_role("callmanager"),
+        "another role": authority.issue_role("edgeproxy"),
     }.get(who, TlsFiles())
     ca = authority.ca.read_bytes()
     credentials = (
@@ -213,8 +204,8 @@ async def test_stream_lives_on_when_certificates_are_replaced(
     ).ok
 
     before = await shown(with_tls, authority)
-    issue(authority, "mediarelay")
-    issue(authority, "callmanager")
+    authority.issue_role("mediarelay")
+    authority.issue_role("callmanager")
     assert await shown(with_tls, authority) != before
     newcomer = await with_tls.control()
     await up(newcomer)

@@ -31,10 +31,6 @@ OPTIONS = (
 )
 
 
-def issue(authority: Authority, role: str, until: datetime | None = None) -> TlsFiles:
-    return authority.issue(role, [f"{role}.parley.internal"], until)
-
-
 def tls_settings(files: TlsFiles) -> InsideSettings:
     return InsideSettings.load(
         tls_certificate=files.certificate, tls_key=files.key, tls_ca=files.ca
@@ -78,13 +74,8 @@ class Pair:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "platform", NOW)
-
-
-@pytest.fixture
 async def with_tls(make_peer: MakePeer, authority: Authority) -> Pair:
-    return await Pair(make_peer, lambda role: tls_settings(issue(authority, role))).start()
+    return await Pair(make_peer, lambda role: tls_settings(authority.issue_role(role))).start()
 
 
 @pytest.fixture
@@ -96,7 +87,7 @@ async def with_token(make_peer: MakePeer) -> Pair:
 async def pair(request: pytest.FixtureRequest, make_peer: MakePeer, authority: Authority) -> Pair:
     def settings(role: str) -> InsideSettings:
         if request.param == "tls":
-            return tls_settings(issue(authority, role))
+            return tls_settings(authority.issue_role(role))
         return InsideSettings.load(secret=SECRET)
 
     return await Pair(make_peer, settings).start()
@@ -140,9 +131,9 @@ async def test_who_shows_no_fitting_certificate_is_not_heard(
     other = Authority(tmp_path / "other", NOW)
     files = {
         "nobody": TlsFiles(ca=authority.ca),
-        "another authority": issue(other, "edgeproxy")._replace(ca=authority.ca),
-        "another role": issue(authority, "restgateway"),
-        "expired": issue(authority, "edgeproxy", NOW - timedelta(seconds=1)),
+        "another authority": other.issue_role("edgeproxy")._replace(ca=authority.ca),
+        "another role": authority.issue_role("restgateway"),
+        "expired": authority.issue_role("edgeproxy", NOW - timedelta(seconds=1)),
     }[who]
 
     answer = await answer_to(with_tls.hop, OPTIONS, client_context(files, checks_name=False))
@@ -164,7 +155,7 @@ async def test_service_does_not_talk_to_what_is_not_its_peer(
 ) -> None:
     own = role == "callmanager"
     signer = Authority(tmp_path / "other", NOW) if own else authority
-    files = issue(signer, role)._replace(ca=authority.ca)
+    files = signer.issue_role(role)._replace(ca=authority.ca)
     impostor = with_tls.peer(role, "edgeproxy", tls_settings(files))
     with_tls.hop = await with_tls.listen(impostor)
 
@@ -178,8 +169,8 @@ async def test_connection_lives_on_when_certificates_are_replaced(
     assert await with_tls.is_heard(with_tls.edge)
     first = await with_tls.manager.handler.next(RequestReceived)
 
-    issue(authority, "edgeproxy")
-    issue(authority, "callmanager")
+    authority.issue_role("edgeproxy")
+    authority.issue_role("callmanager")
     assert await with_tls.is_heard(with_tls.edge)
     second = await with_tls.manager.handler.next(RequestReceived)
     newcomer = with_tls.peer("edgeproxy", "callmanager")
@@ -193,12 +184,14 @@ async def test_renewed_certificate_outlives_the_one_that_expired(
     make_peer: MakePeer, authority: Authority
 ) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=6)  # noqa: TID251 - as above
-    pair = await Pair(make_peer, lambda role: tls_settings(issue(authority, role, soon))).start()
+    pair = await Pair(
+        make_peer, lambda role: tls_settings(authority.issue_role(role, soon))
+    ).start()
     assert await pair.is_heard(pair.edge)
     stale = client_context(authority.issue("stale", ["edgeproxy.parley.internal"], soon))
     stale_now = stale.current()
-    issue(authority, "edgeproxy")
-    issue(authority, "callmanager")
+    authority.issue_role("edgeproxy")
+    authority.issue_role("callmanager")
     async with asyncio.timeout(10):
         while datetime.now(UTC) <= soon:  # noqa: TID251, ASYNC110 - a certificate expires
             await asyncio.sleep(0.1)

@@ -42,23 +42,14 @@ def serial(end: ssl.SSLObject) -> object:
     return certificate["serialNumber"]
 
 
-def issue(authority: Authority, role: str) -> TlsFiles:
-    return authority.issue(role, [f"{role}.parley.internal"])
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "tls", NOW)
-
-
 def test_new_handshake_shows_the_new_certificate(authority: Authority) -> None:
-    edge, manager = issue(authority, "edgeproxy"), issue(authority, "callmanager")
+    edge, manager = authority.issue_role("edgeproxy"), authority.issue_role("callmanager")
     client, server = client_context(edge), server_context(manager)
     left, right = shake_hands(client, server)
     before = serial(left), serial(right)
 
-    issue(authority, "callmanager")
-    issue(authority, "edgeproxy")
+    authority.issue_role("callmanager")
+    authority.issue_role("edgeproxy")
     left, right = shake_hands(client, server)
 
     assert serial(left) != before[0]
@@ -68,7 +59,7 @@ def test_new_handshake_shows_the_new_certificate(authority: Authority) -> None:
 def test_secret_that_is_swapped_behind_a_symlink_is_noticed(tmp_path: Path) -> None:
     first, second = Authority(tmp_path / "first", NOW), Authority(tmp_path / "second", NOW)
     for each in (first, second):
-        issue(each, "callmanager")
+        each.issue_role("callmanager")
     data = tmp_path / "..data"
     data.symlink_to("first")
     files = TlsFiles(data / "callmanager.crt", data / "callmanager.key", data / "ca.pem")
@@ -87,13 +78,13 @@ def test_half_a_pair_leaves_the_old_one_in_force(
 ) -> None:
     # A logger of its own: one that was used keeps the logging that an earlier test set up.
     monkeypatch.setattr(tls, "_logger", structlog.stdlib.get_logger())
-    manager = issue(authority, "callmanager")
+    manager = authority.issue_role("callmanager")
     assert manager.key is not None
-    server, client = server_context(manager), client_context(issue(authority, "edgeproxy"))
+    server, client = server_context(manager), client_context(authority.issue_role("edgeproxy"))
     before = serial(shake_hands(client, server)[0])
     old_key = manager.key.read_bytes()
 
-    issue(authority, "callmanager")
+    authority.issue_role("callmanager")
     new_key = manager.key.read_bytes()
     manager.key.write_bytes(old_key + b"\n")
     with structlog.testing.capture_logs() as logs:
@@ -107,7 +98,7 @@ def test_half_a_pair_leaves_the_old_one_in_force(
 
 def test_authority_that_was_taken_away_is_not_believed_any_more(tmp_path: Path) -> None:
     old, new = Authority(tmp_path / "old", NOW), Authority(tmp_path / "new", NOW)
-    manager, edge = issue(old, "callmanager"), issue(old, "edgeproxy")
+    manager, edge = old.issue_role("callmanager"), old.issue_role("edgeproxy")
     server, client = server_context(manager), client_context(edge)
     shake_hands(client, server)
     assert manager.ca is not None
@@ -119,9 +110,9 @@ def test_authority_that_was_taken_away_is_not_believed_any_more(tmp_path: Path) 
 
 
 def test_session_cannot_be_resumed_without_its_certificate(authority: Authority) -> None:
-    server = server_context(issue(authority, "callmanager"))
+    server = server_context(authority.issue_role("callmanager"))
     context = ssl.create_default_context(cafile=authority.ca)
-    edge = issue(authority, "edgeproxy")
+    edge = authority.issue_role("edgeproxy")
     assert edge.certificate is not None
     context.load_cert_chain(edge.certificate, edge.key)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
