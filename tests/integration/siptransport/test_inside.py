@@ -4,12 +4,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.cluster.authority import Authority
+from tests.integration.siptransport import wire
 
 from parley.service.clock import SystemClock
 from parley.service.inside import Inside, InsideSettings
@@ -23,12 +24,7 @@ from parley.testkit.sip_peer import MakePeer, SipPeer
 
 SECRET = "a secret of the platform"
 NOW = datetime.now(UTC)  # noqa: TID251 - the validity of real certificates
-OPTIONS = (
-    b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n"
-    b"Via: SIP/2.0/TCP 10.9.9.9:5555;branch=z9hG4bKstranger;rport\r\n"
-    b"From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: raw\r\nCSeq: 1 OPTIONS\r\n"
-    b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-)
+OPTIONS = wire.OPTIONS % 1
 
 
 def tls_settings(files: TlsFiles) -> InsideSettings:
@@ -98,7 +94,7 @@ async def answer_to(hop: Hop, data: bytes, tls: ssl.SSLContext | None = None) ->
     writer = None
     try:
         async with asyncio.timeout(8):
-            reader, writer = await asyncio.open_connection(hop.host, hop.port, ssl=tls)
+            reader, writer = await wire.connect(hop, tls=tls)
             writer.write(data)
             return await reader.read()
     except TimeoutError:
@@ -107,9 +103,7 @@ async def answer_to(hop: Hop, data: bytes, tls: ssl.SSLContext | None = None) ->
         return b""
     finally:
         if writer is not None:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            await wire.close(writer)
 
 
 async def test_services_hear_each_other_in_both_directions(pair: Pair) -> None:
@@ -230,7 +224,7 @@ async def test_who_shows_no_fitting_token_is_not_heard(with_token: Pair) -> None
 
 async def test_token_that_was_overheard_serves_nobody_again(with_token: Pair) -> None:
     overheard = greeting(with_token)
-    reader, writer = await asyncio.open_connection(with_token.hop.host, with_token.hop.port)
+    reader, writer = await wire.connect(with_token.hop)
     writer.write(overheard + OPTIONS)
     async with asyncio.timeout(5):
         assert (await reader.readline()).startswith(b"SIP/2.0 200")
@@ -239,8 +233,7 @@ async def test_token_that_was_overheard_serves_nobody_again(with_token: Pair) ->
     assert await answer_to(with_token.hop, overheard + OPTIONS) == b""
 
     assert with_token.manager.node.counts.received == received
-    writer.close()
-    await writer.wait_closed()
+    await wire.close(writer)
 
 
 async def test_token_is_taken_however_the_host_is_written(make_peer: MakePeer) -> None:
@@ -254,14 +247,13 @@ async def test_token_is_taken_however_the_host_is_written(make_peer: MakePeer) -
 
 
 async def test_greeting_may_come_in_pieces(with_token: Pair) -> None:
-    reader, writer = await asyncio.open_connection(with_token.hop.host, with_token.hop.port)
+    reader, writer = await wire.connect(with_token.hop)
     for byte in greeting(with_token) + OPTIONS:
         writer.write(bytes((byte,)))
         await asyncio.sleep(0)
     async with asyncio.timeout(5):
         assert (await reader.readline()).startswith(b"SIP/2.0 200")
-    writer.close()
-    await writer.wait_closed()
+    await wire.close(writer)
 
 
 async def test_many_that_say_nothing_do_not_keep_a_service_out(with_token: Pair) -> None:

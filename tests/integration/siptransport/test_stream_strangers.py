@@ -73,13 +73,13 @@ async def test_strangers_crowd_out_each_other_and_nobody_who_is_known(make_peer:
     peer.node.vouch_for(received.request.source)
 
     strangers = [
-        await asyncio.open_connection(hop.host, hop.port, local_addr=(host, 0))
+        await connect(hop, host)
         for host in ("127.0.0.21", "127.0.0.21", "127.0.0.22", "127.0.0.23")
     ]
     assert await _is_cut(strangers[0][0])
-    third = await asyncio.open_connection(hop.host, hop.port, local_addr=("127.0.0.22", 0))
+    third = await connect(hop, "127.0.0.22")
     assert await _is_cut(strangers[1][0])
-    fourth = await asyncio.open_connection(hop.host, hop.port, local_addr=("127.0.0.22", 0))
+    fourth = await connect(hop, "127.0.0.22")
     assert await _is_cut(fourth[0])
 
     phone.write(OPTIONS % 2)
@@ -96,10 +96,7 @@ async def test_handshakes_that_never_end_count_as_strangers(
     stream = stream_of(peer, "tls")
     silent = [await connect(hop) for _ in range(3)]
     assert await _is_cut(silent[2][0])
-    others = [
-        await asyncio.open_connection(hop.host, hop.port, local_addr=(host, 0))
-        for host in ("127.0.0.22", "127.0.0.23")
-    ]
+    others = [await connect(hop, host) for host in ("127.0.0.22", "127.0.0.23")]
     assert await _is_cut(silent[0][0])
     assert len(stream._quota) == 3
     for _, writer in (*silent, *others):

@@ -1,6 +1,7 @@
 """Plain clients at a node's stream listeners."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
@@ -25,9 +26,13 @@ def stream_of(peer: SipPeer, name: str) -> StreamTransport:
     return transport
 
 
-async def connect(hop: Hop) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connects as a plain client."""
-    return await asyncio.open_connection(hop.host, hop.port)
+async def connect(
+    hop: Hop, source: str = "", tls: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connects as a plain client, from any address or from one; waits 5 s at most."""
+    local = (source, 0) if source else None
+    async with asyncio.timeout(5):
+        return await asyncio.open_connection(hop.host, hop.port, local_addr=local, ssl=tls)
 
 
 async def bounded(wait: Coroutine[None, None, bytes]) -> bytes:
