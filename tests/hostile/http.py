@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from tests.bench.meters import rss
 
 from parley.testkit.platform.installation import Installation
 from parley.testkit.platform.running import Demo
@@ -197,10 +198,7 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
 
 
 def _rss_mib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    return rss(pid) / _MIB
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
+from tests.bench.meters import rss
 
 from parley.testkit.farm.load import Load
 from parley.testkit.phones.process import Child
@@ -98,7 +98,7 @@ async def _attack(
             )
             for at, transport in enumerate(transports)
         ]
-        memory = Memory(psutil.Process(platform.pid))
+        memory = Memory(platform.pid)
         for load in loads:
             load.keep_registering(_REFRESHES_S)
             load.keep_calling(_CALLS_S, _HOLD_S)
@@ -119,8 +119,8 @@ async def _attack(
 class Memory:
     """What a process holds, in MB."""
 
-    def __init__(self, process: psutil.Process) -> None:
-        self._process = process
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
         self._before = self._peak = self._now()
 
     def look(self) -> None:
@@ -132,7 +132,7 @@ class Memory:
         return self._before, self._peak, self._now()
 
     def _now(self) -> float:
-        return float(self._process.memory_info().rss) / 2**20
+        return rss(self._pid) / 2**20
 
 
 def _outcome(
