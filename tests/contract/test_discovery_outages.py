@@ -240,18 +240,16 @@ async def test_entries_of_strangers_are_left_alone_and_own_ones_come_back(
     await settled(_sees(two, "cm-1"))
     place = one._instances_folder
     first = await two._session.get(f"{place}/{SERVICE}:cm-1")
+    assert first is not None
 
     for name, data in (("x", b""), ("callmanager:y", b"\xff{"), ("z:z", b'{"instance": 1}')):
         await two._session.create(f"{place}/{name}", data)
-    await two._session.delete(f"{place}/{SERVICE}:cm-1")
+    await two._session.delete(f"{place}/{SERVICE}:cm-1", first.version)
 
     async with asyncio.timeout(WAIT_S):
-        while True:
-            node = await two._session.get(f"{place}/{SERVICE}:cm-1")
-            if node is not None:
-                break
+        own = f"{place}/{SERVICE}:cm-1"
+        while await two._session.get(own) is None:  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.01)
-    assert first is not None and node.created > first.created
     await settled(_sees(two, "cm-1"), WAIT_S)
     assert set(await two._session.children(place)) >= {"x", "callmanager:y", "z:z"}
 

@@ -21,7 +21,6 @@ from parley.backing.errors import BackingUnavailable
 from parley.service.ids import RandomIds
 from parley.service.tasks import TaskOwner
 from parley.service.tls import TlsFiles
-from parley.sip.ids import Ids
 
 _START_TIMEOUT_S = 3.0
 _RECONNECT_S = 1.5  # kazoo's longest pause between two attempts, and a little
@@ -36,7 +35,6 @@ class ZookeeperDiscovery:
     Args:
         url: `zookeeper://host:port,host:port/folder`, or `zookeeper+tls://...`.
         session_s: how long a silent process stays in view; the ensemble bounds it.
-        ids: makes tokens.
         tls: files for a URL with TLS.
 
     Raises:
@@ -47,12 +45,10 @@ class ZookeeperDiscovery:
         self,
         url: str,
         session_s: float,
-        ids: Ids | None = None,
         tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
     ) -> None:
         place = parse_zookeeper_url(url)
-        self._ids = ids or RandomIds()
-        self._writer = self._ids.token(_TOKEN_BYTES)
+        self._writer = RandomIds().token(_TOKEN_BYTES)
         self._instances_folder = f"{place.folder}/instances"
         self._session = ZookeeperSession(place, session_s, tls)
         self._watches = Watches(self.instances)

@@ -54,14 +54,11 @@ class Node(NamedTuple):
 
     Attributes:
         session: the session that it ends with; 0 for one that stays.
-        created: the transaction that made it; grows from node to node, for as long as the ensemble
-            keeps its data.
     """
 
     data: bytes
     version: int
     session: int
-    created: int
 
 
 class SessionListener(Protocol):
@@ -166,7 +163,7 @@ class ZookeeperSession:
             data, stat = await self._request(lambda client: client.get_async(path, watch))
         except _NoNode:
             return None
-        return Node(bytes(data or b""), stat.version, stat.ephemeralOwner, stat.czxid)
+        return Node(bytes(data or b""), stat.version, stat.ephemeralOwner)
 
     async def children(self, path: str, watch: "Watcher | None" = None) -> list[str]:
         """Lists the names in a folder, which is made when it is missing."""
@@ -183,7 +180,7 @@ class ZookeeperSession:
         except _NoNode as error:
             raise NodeChanged(path) from error
 
-    async def delete(self, path: str, version: int = -1) -> None:
+    async def delete(self, path: str, version: int) -> None:
         """Removes a node if it is there. Raises `NodeChanged` on another version."""
         try:
             await self._request(lambda client: client.delete_async(path, version))

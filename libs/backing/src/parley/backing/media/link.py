@@ -68,8 +68,8 @@ class RelayLink:
         on_lost: Callable[["RelayLink", Sequence[str], str], None],
         on_change: Callable[[], None],
         times: MediaTimes,
-        traffic: Traffic | None = None,
-        dialler: Dialler | None = None,
+        traffic: Traffic,
+        dialler: Dialler,
     ) -> None:
         """Prepares; `run` connects.
 
@@ -84,8 +84,8 @@ class RelayLink:
             dialler: proves us to the relay.
         """
         self.address = address
-        self.traffic = traffic or Traffic()
-        self._dialler = dialler or Dialler()
+        self.traffic = traffic
+        self._dialler = dialler
         self.is_up = False
         self.is_draining = False
         self._hello = pb.CommandBatch(instance_id=instance_id)

@@ -275,7 +275,8 @@ class EmbeddedState:
         check_text(member)
         entry = self._keys.make(key, ScoresEntry)
         is_new = entry.add(member, score)
-        self._keep_score(key, entry, member, score)
+        if self._journal is not None:
+            self._journal.append(encode((Op.SCORES, key, {member: score}, self._expires(entry))))
         return is_new
 
     async def set_remove(self, key: str, *members: str) -> int:
@@ -296,10 +297,6 @@ class EmbeddedState:
             return []
         found = entry.up_to(math.inf if max_score is None else max_score, limit, after)
         return [(member, score) for score, member in found]
-
-    def _keep_score(self, key: str, entry: ScoresEntry, member: str, score: float) -> None:
-        if self._journal is not None:
-            self._journal.append(encode((Op.SCORES, key, {member: score}, self._expires(entry))))
 
     def _remove_members(self, key: str, entry: ScoresEntry, members: Sequence[str]) -> int:
         gone = [member for member in members if entry.remove(member)]
