@@ -126,7 +126,7 @@ async def _is_served(place: tuple[str, int]) -> bool:
 async def _body(place: tuple[str, int], mib: int, number: int) -> None:
     size = mib * _MIB
     length = f"Content-Length: {size}" if number % 2 else "Transfer-Encoding: chunked"
-    reader, writer = await asyncio.open_connection(*place)
+    reader, writer = await _connected(place)
     lines = ("POST /v1/tenants HTTP/1.1", "Host: a", "Content-Type: application/json", length)
     head = "\r\n".join((*lines, "", ""))
     chunk = _CHUNK if number % 2 else b"%x\r\n%s\r\n" % (len(_CHUNK), _CHUNK)
@@ -140,7 +140,7 @@ async def _body(place: tuple[str, int], mib: int, number: int) -> None:
 
 async def _frame(place: tuple[str, int], mib: int) -> None:
     size = mib * _MIB
-    reader, writer = await asyncio.open_connection(*place)
+    reader, writer = await _connected(place)
     writer.write(_handshake(place))
     with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         async with asyncio.timeout(_PATIENCE_S):
@@ -148,6 +148,11 @@ async def _frame(place: tuple[str, int], mib: int) -> None:
     announced = b"\x81\xff" + size.to_bytes(8, "big") + os.urandom(4)
     await _poured(writer, announced, _CHUNK, size)
     await _closed(writer)
+
+
+async def _connected(place: tuple[str, int]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async with asyncio.timeout(_PATIENCE_S):
+        return await asyncio.open_connection(*place)
 
 
 async def _poured(writer: asyncio.StreamWriter, head: bytes, chunk: bytes, size: int) -> None:
@@ -166,10 +171,9 @@ async def _silence(place: tuple[str, int], count: int, text: bytes) -> None:
     try:
         for _ in range(count):
             with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(_PATIENCE_S):
-                    _, writer = await asyncio.open_connection(*place)
-                    writers.append(writer)
-                    writer.write(text)
+                _, writer = await _connected(place)
+                writers.append(writer)
+                writer.write(text)
     finally:
         await _all(map(_closed, writers))
 
