@@ -19,6 +19,7 @@ from parley.service.tokens import TokenSigner
 from parley.sip.hop import Hop
 from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionFailed
 from parley.siptransport.policy import NodePolicy
+from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request
 from parley.testkit.sip_peer import MakePeer, SipPeer
 
@@ -54,7 +55,8 @@ class Pair:
     async def listen(self, peer: SipPeer) -> Hop:
         inside = self.proofs[peer]
         hop = Hop(inside.transport, "127.0.0.1", 0)
-        return await peer.node.listen(hop, inside.server, is_home=True, is_inside=True)
+        options = ListenOptions(tls=inside.server, is_home=True, is_inside=True)
+        return await peer.node.listen(hop, options)
 
     async def start(self) -> "Pair":
         self.hop = await self.listen(self.manager)
@@ -239,7 +241,7 @@ async def test_token_that_was_overheard_serves_nobody_again(with_token: Pair) ->
 async def test_token_is_taken_however_the_host_is_written(make_peer: MakePeer) -> None:
     pair = Pair(make_peer, lambda role: InsideSettings.load(secret=SECRET))
     pair.hop = await pair.manager.node.listen(
-        Hop("tcp", "127.0.0.1", 0), advertised="LocalHost", is_inside=True
+        Hop("tcp", "127.0.0.1", 0), ListenOptions(advertised="LocalHost", is_inside=True)
     )
     pair.hop = pair.hop._replace(host="localhost")
 

@@ -19,6 +19,7 @@ from parley.sip.transaction import (
 )
 from parley.siptransport.node import SipNode
 from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
+from parley.siptransport.transport import ListenOptions
 from parley.siptransport.vias import listener_of
 from parley.testkit.sip_handler import RecordingHandler
 from parley.testkit.sip_messages import make_request, make_response
@@ -168,7 +169,7 @@ async def test_an_adopted_request_is_answered_over_a_new_connection(make_node: M
 async def test_the_home_listener_is_named_on_connections_that_we_open(make_node: MakeNode) -> None:
     edge, calls = make_node(), make_node()
     await edge.node.listen(TCP)
-    home = await edge.node.listen(TCP, is_home=True)
+    home = await edge.node.listen(TCP, ListenOptions(is_home=True))
     edge.node.send_request(make_request(), await calls.node.listen(TCP))
 
     assert (await _next(calls, RequestReceived)).request.via.port == home.port
@@ -198,7 +199,7 @@ async def test_two_nodes_share_an_address_and_one_takes_over_when_the_other_stop
     hop = Hop(transport, "127.0.0.1", _free_port(kind))
     first, second = make_node(), make_node()
     for node in (first, second):
-        await node.node.listen(hop, is_shared=True)
+        await node.node.listen(hop, ListenOptions(is_shared=True))
     with pytest.raises(OSError, match="in use"):
         await make_node().node.listen(hop)
 

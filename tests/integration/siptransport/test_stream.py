@@ -22,6 +22,7 @@ from parley.sip.hop import Hop
 from parley.sip.timers import Timers
 from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionFailed
 from parley.siptransport.limits import TransportLimits
+from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request, make_response
 from parley.testkit.sip_peer import MakePeer, SipPeer
 
@@ -38,7 +39,8 @@ async def pair(
     tls = server_tls if request.param == "tls" else None
     hop = TLS if tls else TCP
     left, right = make_peer(client_tls=client_tls), make_peer(client_tls=client_tls)
-    return left, await left.node.listen(hop, tls), right, await right.node.listen(hop, tls)
+    options = ListenOptions(tls=tls)
+    return left, await left.node.listen(hop, options), right, await right.node.listen(hop, options)
 
 
 async def test_both_directions_share_one_connection(pair: Pair) -> None:
@@ -127,7 +129,7 @@ async def test_an_untrusted_certificate_fails_the_request(
     make_peer: MakePeer, server_tls: ssl.SSLContext
 ) -> None:
     server, client = make_peer(), make_peer()
-    hop = await server.node.listen(TLS, server_tls)
+    hop = await server.node.listen(TLS, ListenOptions(tls=server_tls))
     client.node.send_request(make_request("INFO"), hop)
     assert (await client.handler.next(TransactionFailed)).cause == "transport"
 
@@ -339,7 +341,7 @@ async def test_tls_needs_a_context_and_tcp_none(
     make_peer: MakePeer, server_tls: ssl.SSLContext, hop: Hop
 ) -> None:
     with pytest.raises(ValueError, match="TLS context"):
-        await make_peer().node.listen(hop, server_tls if hop is TCP else None)
+        await make_peer().node.listen(hop, ListenOptions(tls=server_tls if hop is TCP else None))
 
 
 async def test_a_client_without_listener_gets_its_answers(make_peer: MakePeer) -> None:

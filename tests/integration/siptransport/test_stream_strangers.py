@@ -22,9 +22,11 @@ from parley.sip.hop import Hop
 from parley.sip.transaction import RequestReceived, TransactionFailed
 from parley.siptransport.acceptor import Acceptor
 from parley.siptransport.limits import TransportLimits
+from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request
 from parley.testkit.sip_peer import MakePeer
 
+PUBLIC = ListenOptions(is_public=True)
 STRANGERS = TransportLimits(
     strangers=3, strangers_per_source=2, accept_timeout_s=30, idle_timeout_s=900
 )
@@ -38,7 +40,7 @@ async def _is_cut(reader: asyncio.StreamReader) -> bool:
 
 async def test_line_ends_alone_buy_a_stranger_no_time(make_peer: MakePeer) -> None:
     peer = make_peer(limits=STRANGERS)
-    hop = await peer.node.listen(TCP, is_public=True)
+    hop = await peer.node.listen(TCP, PUBLIC)
     stream = stream_of(peer, "tcp")
     reader, writer = await connect(hop)
     writer.write(b"\r\n\r\n" + OPTIONS % 1)
@@ -64,7 +66,7 @@ async def test_line_ends_alone_buy_a_stranger_no_time(make_peer: MakePeer) -> No
 
 async def test_strangers_crowd_out_each_other_and_nobody_who_is_known(make_peer: MakePeer) -> None:
     peer = make_peer(limits=STRANGERS)
-    hop = await peer.node.listen(TCP, is_public=True)
+    hop = await peer.node.listen(TCP, PUBLIC)
     reader, phone = await connect(hop)
     phone.write(OPTIONS % 1)
     await bounded(reader.readuntil(b"\r\n\r\n"))
@@ -92,7 +94,7 @@ async def test_handshakes_that_never_end_count_as_strangers(
     make_peer: MakePeer, server_tls: ssl.SSLContext
 ) -> None:
     peer = make_peer(limits=STRANGERS)
-    hop = await peer.node.listen(TLS, server_tls, is_public=True)
+    hop = await peer.node.listen(TLS, ListenOptions(tls=server_tls, is_public=True))
     stream = stream_of(peer, "tls")
     silent = [await connect(hop) for _ in range(3)]
     assert await _is_cut(silent[2][0])
@@ -109,7 +111,7 @@ async def test_a_known_address_has_no_part_in_the_bounds_of_strangers(
 ) -> None:
     peer = make_peer(limits=STRANGERS)
     peer.node.is_known = lambda host: host == "127.0.0.1"
-    hop = await peer.node.listen(TCP, is_public=True)
+    hop = await peer.node.listen(TCP, PUBLIC)
     known = [await connect(hop) for _ in range(4)]
     for number, (reader, writer) in enumerate(known):
         writer.write(OPTIONS % number)
@@ -140,7 +142,7 @@ async def test_listening_goes_on_after_the_descriptors_were_used_up() -> None:
 
 async def test_who_does_not_read_his_answers_is_not_waited_for(make_peer: MakePeer) -> None:
     peer = make_peer(limits=TransportLimits(stranger_write_buffer_bytes=2**24))
-    hop = await peer.node.listen(TCP, is_public=True)
+    hop = await peer.node.listen(TCP, PUBLIC)
     stream = stream_of(peer, "tcp")
     loop = asyncio.get_running_loop()
     bad = (OPTIONS % 1).replace(b"From", b"X: " + b"x" * 1000 + b"\r\nX-From")
@@ -165,7 +167,7 @@ async def test_a_stranger_s_connection_is_no_way_to_the_address_it_came_from(
     make_peer: MakePeer,
 ) -> None:
     peer = make_peer()
-    hop = await peer.node.listen(TCP, is_public=True)
+    hop = await peer.node.listen(TCP, PUBLIC)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setblocking(False)

@@ -11,6 +11,7 @@ from parley.sip.hop import Hop
 from parley.sip.message import Response, parse_message
 from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionFailed
 from parley.siptransport.limits import TransportLimits
+from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request
 from parley.testkit.sip_peer import MakePeer
 
@@ -210,7 +211,8 @@ async def test_a_wildcard_needs_an_advertised_host(make_peer: MakePeer) -> None:
     peer = make_peer()
     with pytest.raises(ValueError, match="advertised"):
         await peer.node.listen(Hop("udp", "0.0.0.0", 0))
-    hop = await peer.node.listen(Hop("udp", "0.0.0.0", 0), advertised="198.51.100.7")
+    options = ListenOptions(advertised="198.51.100.7")
+    hop = await peer.node.listen(Hop("udp", "0.0.0.0", 0), options)
     assert hop.host == "198.51.100.7"
     assert peer.node.via_for(ANY) == f"SIP/2.0/UDP 198.51.100.7:{hop.port}"
 

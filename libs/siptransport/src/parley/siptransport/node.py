@@ -39,7 +39,12 @@ from parley.siptransport.local import LocalNetwork, LocalTransport, is_addressed
 from parley.siptransport.metrics import NodeCounts
 from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.siptransport.stream import StreamTransport
-from parley.siptransport.transport import ListenOptions, Transport, TransportSink
+from parley.siptransport.transport import (
+    DEFAULT_OPTIONS,
+    ListenOptions,
+    Transport,
+    TransportSink,
+)
 from parley.siptransport.udp import UdpTransport
 from parley.siptransport.vias import Vias
 
@@ -122,27 +127,12 @@ class SipNode:
         transport = make(self)
         self.transports[transport.name] = transport
 
-    async def listen(  # noqa: PLR0913 - what a listener is, by keyword
-        self,
-        hop: Hop,
-        tls: ssl.SSLContext | None = None,
-        advertised: str | None = None,
-        *,
-        is_shared: bool = False,
-        is_home: bool = False,
-        is_inside: bool = False,
-        is_public: bool = False,
-    ) -> Hop:
+    async def listen(self, hop: Hop, options: ListenOptions = DEFAULT_OPTIONS) -> Hop:
         """Opens a listener.
 
         Args:
             hop: transport and local address; port 0 picks one.
-            tls: server context for "tls".
-            advertised: host that goes into Via; needed when the local address is a wildcard.
-            is_shared: see `ListenOptions`.
-            is_home: see `ListenOptions`.
-            is_inside: see `ListenOptions`.
-            is_public: see `ListenOptions`.
+            options: what kind of listener it is.
 
         Returns:
             The hop by which peers reach it.
@@ -154,14 +144,6 @@ class SipNode:
         transport = self.transports.get(hop.transport)
         if transport is None:
             raise ValueError(f"no transport {hop.transport} in this node")
-        options = ListenOptions(
-            tls=tls,
-            advertised=advertised,
-            is_shared=is_shared,
-            is_home=is_home,
-            is_inside=is_inside,
-            is_public=is_public,
-        )
         listener = await transport.listen(hop, options)
         self._vias.clear()
         self._housekeeping.start()

@@ -82,6 +82,9 @@ class ListenOptions:
     is_public: bool = False
 
 
+DEFAULT_OPTIONS = ListenOptions()
+
+
 class Transport(Protocol):
     """One transport of a node, with all its listeners and connections."""
 

@@ -44,6 +44,7 @@ from parley.sip.ids import Ids
 from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
 from parley.siptransport.policy import NodePolicy
+from parley.siptransport.transport import ListenOptions
 
 PEERS: Final = frozenset((EDGES, SERVICE_NAME))
 SNAPSHOT_GRACE_S: Final = 3600.0
@@ -221,9 +222,11 @@ class CallManager:
             return await self.node.listen(Hop("local", settings.name, 0))
         inside.check_hosts("The call manager", settings.host, settings.advertised_host)
         hop = Hop(inside.transport, settings.host, settings.port)
-        advertised = settings.advertised_host or None
+        options = ListenOptions(
+            tls=inside.server, advertised=settings.advertised_host or None, is_inside=True
+        )
         try:
-            return await self.node.listen(hop, inside.server, advertised, is_inside=True)
+            return await self.node.listen(hop, options)
         except OSError as error:
             reason = error.strerror or str(error)
             raise StartError(

@@ -17,6 +17,7 @@ from parley.service.tls import TlsFiles, server_context
 from parley.sip.hop import Hop
 from parley.siptransport.limits import TransportLimits
 from parley.siptransport.node import SipNode
+from parley.siptransport.transport import ListenOptions
 
 
 async def open_listeners(
@@ -43,38 +44,29 @@ async def open_listeners(
     if tls is not None:
         outside.append((Hop("tls", settings.host, settings.tls_port), tls))
     for hop, context in outside:
-        addresses.add_outside(
-            await _listen(node, hop, context, advertised, is_shared=settings.shared_address)
+        options = ListenOptions(
+            tls=context, advertised=advertised, is_shared=settings.shared_address, is_public=True
         )
+        addresses.add_outside(await _listen(node, hop, options))
     if inside is None:
-        hop, context, advertised = Hop("local", settings.name.lower(), 0), None, None
+        hop = Hop("local", settings.name.lower(), 0)
+        options = ListenOptions(is_home=True, is_inside=True)
     else:
         inside.check_hosts("The edge proxy", settings.inside_host, settings.inside_advertised_host)
         hop = Hop(inside.transport, settings.inside_host, settings.inside_port)
-        context, advertised = inside.server, settings.inside_advertised_host or None
-    addresses.set_inside(await _listen(node, hop, context, advertised, is_inside=True))
+        options = ListenOptions(
+            tls=inside.server,
+            advertised=settings.inside_advertised_host or None,
+            is_home=True,
+            is_inside=True,
+        )
+    addresses.set_inside(await _listen(node, hop, options))
 
 
-async def _listen(
-    node: SipNode,
-    hop: Hop,
-    tls: ssl.SSLContext | None,
-    advertised: str | None,
-    *,
-    is_shared: bool = False,
-    is_inside: bool = False,
-) -> Hop:
+async def _listen(node: SipNode, hop: Hop, options: ListenOptions) -> Hop:
     what = f"The edge proxy ({hop.transport.upper()})"
     try:
-        return await node.listen(
-            hop,
-            tls,
-            advertised,
-            is_shared=is_shared,
-            is_home=is_inside,
-            is_inside=is_inside,
-            is_public=not is_inside,
-        )
+        return await node.listen(hop, options)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(hop.host, hop.port, what) from error
