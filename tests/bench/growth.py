@@ -37,10 +37,10 @@ from tests.bench.sipp_load import Outcome, Phones
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import Adapter, BackingSettings
 from parley.backing.state.base import State
-from parley.edgeproxy.binding_memory import BindingMemory
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.registrar import Accepted, StoredBinding
-from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.registrar.binding_memory import BindingMemory
+from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.store import Registrations
 from parley.model.ids import InstanceId, TenantId
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry

@@ -1,8 +1,8 @@
 """Flows in tokens: a UDP flow belongs to a public address, not to one process."""
 
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.routes import Routes
-from parley.edgeproxy.token import TokenCodec
+from parley.edgeproxy.routing.addresses import EdgeAddresses
+from parley.edgeproxy.routing.routes import Routes
+from parley.edgeproxy.routing.token import TokenCodec
 from parley.sip.hop import Hop
 from parley.sip.message import Request
 

@@ -1,6 +1,6 @@
 """Registrations of everybody at once."""
 
-from parley.edgeproxy.avalanche import RETRY_MIN_S, RETRY_SPREAD_S, Avalanche, retry_after
+from parley.edgeproxy.limits.avalanche import RETRY_MIN_S, RETRY_SPREAD_S, Avalanche, retry_after
 
 
 def test_ordinary_registrations_all_pass() -> None:

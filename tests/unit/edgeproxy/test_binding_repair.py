@@ -8,12 +8,12 @@ from parley.backing.errors import BackingUnavailable
 from parley.backing.state.base import Versioned
 from parley.backing.state.embedded import EmbeddedState
 from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
-from parley.edgeproxy.binding_memory import BindingMemory, merged
-from parley.edgeproxy.binding_repair import BindingRepair
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.register_request import ContactRequest, RegisterRequest
-from parley.edgeproxy.registrar import Accepted, RegistrarLimits, StoredBinding, decide
-from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.registrar.binding_memory import BindingMemory, merged
+from parley.edgeproxy.registrar.binding_repair import BindingRepair
+from parley.edgeproxy.registrar.decision import Accepted, RegistrarLimits, StoredBinding, decide
+from parley.edgeproxy.registrar.register_request import ContactRequest, RegisterRequest
+from parley.edgeproxy.registrar.store import Registrations
 from parley.model.ids import InstanceId, TenantId
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
@@ -149,7 +149,7 @@ async def test_what_ran_out_or_was_taken_out_does_not_come_back(desk: Desk) -> N
 async def test_a_store_that_does_not_answer_is_asked_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parley.edgeproxy.binding_repair.RETRY_S", 0.0)
+    monkeypatch.setattr("parley.edgeproxy.registrar.binding_repair.RETRY_S", 0.0)
     await desk.register("sip:a@192.0.2.1")
     await desk.forget()
     desk.state.failures = 3
@@ -204,7 +204,7 @@ def test_a_flow_of_outbound_is_known_by_its_instance() -> None:
 async def test_a_refresh_while_state_is_away_is_written_when_it_answers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parley.edgeproxy.binding_repair.RETRY_S", 0.0)
+    monkeypatch.setattr("parley.edgeproxy.registrar.binding_repair.RETRY_S", 0.0)
     await desk.register("sip:a@192.0.2.1")
     before = await desk.contacts()
     desk.clock.advance(300)

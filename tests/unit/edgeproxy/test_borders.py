@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.borders import (
+from parley.edgeproxy.border.headers import (
     decrement_max_forwards,
     strip_credentials,
     strip_foreign,

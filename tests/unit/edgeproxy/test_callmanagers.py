@@ -10,7 +10,7 @@ from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.embedded import EmbeddedState
 from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
-from parley.edgeproxy.callmanagers import REPORT_LIFE_S, CallManagers
+from parley.edgeproxy.proxy.callmanagers import REPORT_LIFE_S, CallManagers
 from parley.model.ids import InstanceId
 from parley.model.load import Load
 from parley.testkit.clock import FakeClock

@@ -10,16 +10,16 @@ from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.base import Versioned
 from parley.backing.state.embedded import EmbeddedState
-from parley.edgeproxy import connection_bindings
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.binding_memory import BindingMemory
-from parley.edgeproxy.connection_bindings import ConnectionBindings
-from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.registrar import Accepted, StoredBinding
-from parley.edgeproxy.routes import Routes
-from parley.edgeproxy.store import Registrations
-from parley.edgeproxy.token import TokenCodec
+from parley.edgeproxy.registrar import connection_bindings
+from parley.edgeproxy.registrar.binding_memory import BindingMemory
+from parley.edgeproxy.registrar.connection_bindings import ConnectionBindings
+from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.events import RegistrationEvents
+from parley.edgeproxy.registrar.store import Registrations
+from parley.edgeproxy.routing.addresses import EdgeAddresses
+from parley.edgeproxy.routing.routes import Routes
+from parley.edgeproxy.routing.token import TokenCodec
 from parley.model.ids import InstanceId, TenantId
 from parley.service.metrics import Registry
 from parley.sip.hop import Hop

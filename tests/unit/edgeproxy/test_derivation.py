@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.derivation import Derivation, call_of
+from parley.edgeproxy.routing.derivation import Derivation, call_of
 from parley.sip.message import Request, Response, response_to
 from parley.sip.via import parse_via
 from parley.testkit.sip_messages import make_request

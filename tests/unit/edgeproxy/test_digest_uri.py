@@ -3,9 +3,9 @@
 import pytest
 
 from parley.backing.directory import TenantDirectory
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.digest_uri import is_for
-from parley.edgeproxy.tenants import Tenants
+from parley.edgeproxy.identity.digest_uri import is_for
+from parley.edgeproxy.identity.tenants import Tenants
+from parley.edgeproxy.routing.addresses import EdgeAddresses
 from parley.model.ids import TenantId
 from parley.model.tenant import TenantSnapshot
 from parley.sip.hop import Hop

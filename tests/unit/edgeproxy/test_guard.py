@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.guard import FailureLimiter, SourceLimiter, is_inside, parse_networks
+from parley.edgeproxy.limits.guard import FailureLimiter, SourceLimiter, is_inside, parse_networks
 
 
 def test_source_may_send_its_burst_and_then_its_rate() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.hidden_vias import HiddenVias
+from parley.edgeproxy.routing.hidden_vias import HiddenVias
 from parley.sip.message import Request, response_to
 from parley.testkit.sip_messages import make_request
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.peers import TrustedPeers, parse_peers
+from parley.edgeproxy.identity.peers import TrustedPeers, parse_peers
 from parley.sip.hop import Hop
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tests.unit.edgeproxy.proxy_bench import PHONE, PHONE_TCP, Bench
 
-from parley.edgeproxy.forwarding import Forwarding
+from parley.edgeproxy.proxy.forwarding import Forwarding
 from parley.sip.hop import Hop
 
 

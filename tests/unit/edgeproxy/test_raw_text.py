@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.raw_text import make_response_text, make_text
+from parley.edgeproxy.border.raw_text import make_response_text, make_text
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request, Response, parse_message
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.register_request import Refused, RegisterRequest, read_register
+from parley.edgeproxy.registrar.register_request import Refused, RegisterRequest, read_register
 from parley.model.ids import InstanceId
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop

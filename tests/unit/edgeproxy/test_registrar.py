@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from parley.edgeproxy.register_request import ContactRequest, Refused, RegisterRequest
-from parley.edgeproxy.registrar import (
+from parley.edgeproxy.registrar.decision import (
     Accepted,
     RegistrarLimits,
     StoredBinding,
@@ -13,6 +12,7 @@ from parley.edgeproxy.registrar import (
     decide,
     expire,
 )
+from parley.edgeproxy.registrar.register_request import ContactRequest, Refused, RegisterRequest
 from parley.model.ids import InstanceId
 
 LIMITS = RegistrarLimits(60, 3600, 7200, 3)

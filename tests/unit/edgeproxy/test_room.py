@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from parley.edgeproxy.guard import parse_networks
-from parley.edgeproxy.known_sources import KnownSources
-from parley.edgeproxy.room import MAX_WAITING, Room
+from parley.edgeproxy.limits.guard import parse_networks
+from parley.edgeproxy.limits.known_sources import KnownSources
+from parley.edgeproxy.limits.room import MAX_WAITING, Room
 from parley.service.tasks import TaskOwner
 from parley.sip.hop import Hop
 from parley.sip.transaction import TransactionLayer

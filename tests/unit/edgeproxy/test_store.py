@@ -11,13 +11,13 @@ from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
-from parley.edgeproxy.binding_memory import BindingMemory
-from parley.edgeproxy.events import TOPIC, RegistrationEvents
-from parley.edgeproxy.expiry import ExpirySweep
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.register_request import ContactRequest, Refused, RegisterRequest
-from parley.edgeproxy.registrar import Accepted, RegistrarLimits, StoredBinding, decide
-from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.registrar.binding_memory import BindingMemory
+from parley.edgeproxy.registrar.decision import Accepted, RegistrarLimits, StoredBinding, decide
+from parley.edgeproxy.registrar.events import TOPIC, RegistrationEvents
+from parley.edgeproxy.registrar.expiry import ExpirySweep
+from parley.edgeproxy.registrar.register_request import ContactRequest, Refused, RegisterRequest
+from parley.edgeproxy.registrar.store import Registrations
 from parley.model.events import RegistrationExpired, decode_event
 from parley.model.ids import InstanceId, TenantId
 from parley.service.metrics import Registry

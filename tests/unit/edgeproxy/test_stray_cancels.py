@@ -5,9 +5,9 @@ from typing import cast
 import pytest
 from tests.unit.edgeproxy.proxy_bench import PHONE, Bench, FakeTransaction
 
-from parley.edgeproxy.callmanagers import SUSPECT_S
-from parley.edgeproxy.proxy import SILENCE_S
-from parley.edgeproxy.stray_cancels import (
+from parley.edgeproxy.proxy.callmanagers import SUSPECT_S
+from parley.edgeproxy.proxy.proxy import SILENCE_S
+from parley.edgeproxy.proxy.stray_cancels import (
     MAX_ASKED,
     MAX_SEARCHES,
     PATIENCE_S,
@@ -15,7 +15,7 @@ from parley.edgeproxy.stray_cancels import (
     SEARCH_BURST,
     SOURCE_BURST,
 )
-from parley.edgeproxy.token import Token, TokenKind
+from parley.edgeproxy.routing.token import Token, TokenKind
 from parley.sip.hop import Hop
 from parley.sip.message import Request, response_to
 from parley.sip.transaction import ClientTransaction, ServerTransaction

@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.edgeproxy.proxy_bench import Bench
 
-from parley.edgeproxy.strays import MAX_REROUTES
+from parley.edgeproxy.proxy.strays import MAX_REROUTES
 from parley.model import rendezvous
 from parley.sip.hop import Hop
 from parley.sip.message import Response, response_to

@@ -3,9 +3,9 @@
 import pytest
 from tests.unit.edgeproxy.proxy_bench import PHONE, Bench, FakeTransaction
 
-from parley.edgeproxy.forwarding import Forwarding
-from parley.edgeproxy.proxy import SILENCE_S
-from parley.edgeproxy.pursuit import MAX_REDIRECTS, UNKNOWN_PAUSE_S, UNKNOWN_S
+from parley.edgeproxy.proxy.forwarding import Forwarding
+from parley.edgeproxy.proxy.proxy import SILENCE_S
+from parley.edgeproxy.proxy.pursuit import MAX_REDIRECTS, UNKNOWN_PAUSE_S, UNKNOWN_S
 from parley.model import rendezvous
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.edgeproxy.token import MAX_TOKEN_CHARS, Token, TokenCodec, TokenKind
+from parley.edgeproxy.routing.token import MAX_TOKEN_CHARS, Token, TokenCodec, TokenKind
 from parley.sip.hop import Hop
 from parley.sip.uri import SipUri, parse_uri
 

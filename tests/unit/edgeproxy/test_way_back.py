@@ -2,7 +2,7 @@
 
 import pytest
 
-from parley.edgeproxy.registration import way_back
+from parley.edgeproxy.registrar.registration import way_back
 from parley.sip.hop import Hop
 from parley.sip.message import Request
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from parley.edgeproxy.peers import parse_peers
+from parley.edgeproxy.identity.peers import parse_peers
 from parley.service.settings import CommaList, LogLevel, PortRange, Ports, Settings
 
 _MAX_DRAIN_S = 3600.0

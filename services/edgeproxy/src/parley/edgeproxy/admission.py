@@ -7,11 +7,11 @@ of floods those whose address proved itself lately.
 
 from collections.abc import Callable
 
-from parley.edgeproxy.avalanche import Avalanche
-from parley.edgeproxy.guard import SourceLimiter, parse_networks
-from parley.edgeproxy.known_sources import KnownSources
+from parley.edgeproxy.limits.avalanche import Avalanche
+from parley.edgeproxy.limits.guard import SourceLimiter, parse_networks
+from parley.edgeproxy.limits.known_sources import KnownSources
+from parley.edgeproxy.limits.room import Room
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.room import Room
 from parley.edgeproxy.settings import EdgeSettings
 from parley.service.clock import Clock
 from parley.sip.errors import RemoteProtocolError

@@ -15,38 +15,38 @@ from parley.backing.directory import TenantDirectory
 from parley.backing.discovery.base import Instance, InstanceState, Registration, Watch
 from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
-from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.admission import Admission
-from parley.edgeproxy.authentication import Authenticator
-from parley.edgeproxy.avalanche import Avalanche
-from parley.edgeproxy.binding_memory import BindingMemory
-from parley.edgeproxy.binding_repair import BindingRepair
-from parley.edgeproxy.callmanagers import SERVICE_NAME, CallManagers
-from parley.edgeproxy.connection_bindings import ConnectionBindings
-from parley.edgeproxy.derivation import Derivation
 from parley.edgeproxy.drain import SHARED_UDP_S, Drain
-from parley.edgeproxy.events import RegistrationEvents
-from parley.edgeproxy.expiry import ExpirySweep
-from parley.edgeproxy.guard import FailureLimiter, parse_networks
-from parley.edgeproxy.hidden_vias import HiddenVias
-from parley.edgeproxy.inside import InsideRequests
-from parley.edgeproxy.known_sources import KnownSources
+from parley.edgeproxy.identity.authentication import Authenticator
+from parley.edgeproxy.identity.peers import TrustedPeers
+from parley.edgeproxy.identity.tenants import Tenants
+from parley.edgeproxy.limits.avalanche import Avalanche
+from parley.edgeproxy.limits.guard import FailureLimiter, parse_networks
+from parley.edgeproxy.limits.known_sources import KnownSources
+from parley.edgeproxy.limits.room import Room
 from parley.edgeproxy.listeners import open_listeners, transport_limits
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.outside import OutsideParts, OutsideRequests
-from parley.edgeproxy.peers import TrustedPeers
-from parley.edgeproxy.proxy import Proxy
-from parley.edgeproxy.registrar import RegistrarLimits
-from parley.edgeproxy.registration import RegisterRequests
-from parley.edgeproxy.room import Room
-from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.proxy.callmanagers import SERVICE_NAME, CallManagers
+from parley.edgeproxy.proxy.inside import InsideRequests
+from parley.edgeproxy.proxy.outside import OutsideParts, OutsideRequests
+from parley.edgeproxy.proxy.proxy import Proxy
+from parley.edgeproxy.proxy.stray_cancels import StrayCancels
+from parley.edgeproxy.proxy.strays import Strays
+from parley.edgeproxy.registrar.binding_memory import BindingMemory
+from parley.edgeproxy.registrar.binding_repair import BindingRepair
+from parley.edgeproxy.registrar.connection_bindings import ConnectionBindings
+from parley.edgeproxy.registrar.decision import RegistrarLimits
+from parley.edgeproxy.registrar.events import RegistrationEvents
+from parley.edgeproxy.registrar.expiry import ExpirySweep
+from parley.edgeproxy.registrar.registration import RegisterRequests
+from parley.edgeproxy.registrar.store import Registrations
+from parley.edgeproxy.routing.addresses import EdgeAddresses
+from parley.edgeproxy.routing.derivation import Derivation
+from parley.edgeproxy.routing.hidden_vias import HiddenVias
+from parley.edgeproxy.routing.routes import Routes
+from parley.edgeproxy.routing.token import TokenCodec
 from parley.edgeproxy.settings import EdgeSettings
 from parley.edgeproxy.sip_handlers import EdgeHandler, EdgeParts
-from parley.edgeproxy.store import Registrations
-from parley.edgeproxy.stray_cancels import StrayCancels
-from parley.edgeproxy.strays import Strays
-from parley.edgeproxy.tenants import Tenants
-from parley.edgeproxy.token import TokenCodec
 from parley.model.errors import DomainError
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock

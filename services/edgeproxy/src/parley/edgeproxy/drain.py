@@ -18,8 +18,8 @@ from math import ceil
 from typing import Final
 from zlib import crc32
 
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.proxy import Proxy
+from parley.edgeproxy.proxy.proxy import Proxy
+from parley.edgeproxy.routing.addresses import EdgeAddresses
 from parley.sip.hop import Hop
 from parley.siptransport.node import SipNode
 

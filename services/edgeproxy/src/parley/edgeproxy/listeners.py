@@ -9,7 +9,7 @@ import errno
 import ssl
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 
-from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.routing.addresses import EdgeAddresses
 from parley.edgeproxy.settings import EdgeSettings
 from parley.service.errors import PortInUse, StartError
 from parley.service.inside import Inside

@@ -7,8 +7,8 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from parley.edgeproxy.guard import parse_networks
-from parley.edgeproxy.peers import parse_peers
+from parley.edgeproxy.identity.peers import parse_peers
+from parley.edgeproxy.limits.guard import parse_networks
 from parley.service.inside import InsideSettings
 from parley.service.settings import CommaList, LogLevel, Settings
 from parley.sip.digest import ALGORITHMS

@@ -12,20 +12,20 @@ from typing import Any, Final
 import structlog
 
 from parley.backing.errors import BackingError
-from parley.edgeproxy.addresses import EdgeAddresses
 from parley.edgeproxy.admission import Admission
-from parley.edgeproxy.avalanche import retry_after
-from parley.edgeproxy.connection_bindings import ConnectionBindings
+from parley.edgeproxy.border.raw_text import make_response_text, make_text
 from parley.edgeproxy.eager import run_eagerly
-from parley.edgeproxy.forwarding import Sender
-from parley.edgeproxy.inside import InsideRequests
+from parley.edgeproxy.limits.avalanche import retry_after
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.outside import OutsideRequests
-from parley.edgeproxy.proxy import RETRY_AFTER_S, Proxy
-from parley.edgeproxy.raw_text import make_response_text, make_text
-from parley.edgeproxy.registration import RegisterRequests
-from parley.edgeproxy.stray_cancels import Search, StrayCancels
-from parley.edgeproxy.strays import Strays
+from parley.edgeproxy.proxy.forwarding import Sender
+from parley.edgeproxy.proxy.inside import InsideRequests
+from parley.edgeproxy.proxy.outside import OutsideRequests
+from parley.edgeproxy.proxy.proxy import RETRY_AFTER_S, Proxy
+from parley.edgeproxy.proxy.stray_cancels import Search, StrayCancels
+from parley.edgeproxy.proxy.strays import Strays
+from parley.edgeproxy.registrar.connection_bindings import ConnectionBindings
+from parley.edgeproxy.registrar.registration import RegisterRequests
+from parley.edgeproxy.routing.addresses import EdgeAddresses
 from parley.model.errors import DomainError
 from parley.service.tasks import TaskOwner
 from parley.sip.errors import RemoteProtocolError

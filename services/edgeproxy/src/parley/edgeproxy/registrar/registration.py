@@ -5,13 +5,13 @@ from email.utils import formatdate
 from typing import Final
 
 from parley.backing.errors import BackingError
-from parley.edgeproxy.authentication import Answer, Authenticator, Caller
-from parley.edgeproxy.connection_bindings import ConnectionBindings
-from parley.edgeproxy.events import RegistrationEvents
-from parley.edgeproxy.forwarding import Sender
-from parley.edgeproxy.known_sources import KnownSources
-from parley.edgeproxy.register_request import Refused, RegisterRequest, read_register
-from parley.edgeproxy.registrar import (
+from parley.edgeproxy.border.requirements import unsupported
+from parley.edgeproxy.identity.authentication import Answer, Authenticator, Caller
+from parley.edgeproxy.identity.tenants import Tenants
+from parley.edgeproxy.limits.known_sources import KnownSources
+from parley.edgeproxy.proxy.forwarding import Sender
+from parley.edgeproxy.registrar.connection_bindings import ConnectionBindings
+from parley.edgeproxy.registrar.decision import (
     Accepted,
     RegistrarLimits,
     StoredBinding,
@@ -19,10 +19,10 @@ from parley.edgeproxy.registrar import (
     decide,
     with_tenant_limit,
 )
-from parley.edgeproxy.requirements import unsupported
-from parley.edgeproxy.routes import Routes
-from parley.edgeproxy.store import Registrations
-from parley.edgeproxy.tenants import Tenants
+from parley.edgeproxy.registrar.events import RegistrationEvents
+from parley.edgeproxy.registrar.register_request import Refused, RegisterRequest, read_register
+from parley.edgeproxy.registrar.store import Registrations
+from parley.edgeproxy.routing.routes import Routes
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
 from parley.sip.errors import RemoteProtocolError

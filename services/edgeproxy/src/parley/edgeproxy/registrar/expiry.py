@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Final
 
 from parley.backing.errors import BackingError
-from parley.edgeproxy.events import RegistrationEvents
-from parley.edgeproxy.registrar import Accepted, expire
-from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.registrar.decision import Accepted, expire
+from parley.edgeproxy.registrar.events import RegistrationEvents
+from parley.edgeproxy.registrar.store import Registrations
 from parley.model.ids import TenantId
 from parley.service.clock import Clock
 

@@ -15,10 +15,10 @@ import msgspec
 
 from parley.backing.state.base import State, in_one_turn
 from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
-from parley.edgeproxy.binding_memory import BindingMemory, merged
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.register_request import Refused
-from parley.edgeproxy.registrar import Accepted, StoredBinding
+from parley.edgeproxy.registrar.binding_memory import BindingMemory, merged
+from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.register_request import Refused
 from parley.model.errors import TemporaryError
 from parley.model.ids import TenantId
 

@@ -10,9 +10,7 @@ another address than the token's.
 from dataclasses import dataclass
 from typing import Final
 
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.authentication import Answer, Authenticator, Caller
-from parley.edgeproxy.borders import (
+from parley.edgeproxy.border.headers import (
     REPEATED_HEADER,
     assert_call,
     assert_dialog,
@@ -20,17 +18,19 @@ from parley.edgeproxy.borders import (
     strip_credentials,
     strip_foreign,
 )
-from parley.edgeproxy.derivation import Derivation
-from parley.edgeproxy.forwarding import Forwarding
-from parley.edgeproxy.known_sources import KnownSources
-from parley.edgeproxy.methods import ALLOW, SERVED, status_out_of_dialog
+from parley.edgeproxy.border.methods import ALLOW, SERVED, status_out_of_dialog
+from parley.edgeproxy.border.requirements import is_secure_enough, unsupported
+from parley.edgeproxy.identity.authentication import Answer, Authenticator, Caller
+from parley.edgeproxy.identity.peers import TrustedPeers
+from parley.edgeproxy.identity.tenants import Tenants
+from parley.edgeproxy.limits.known_sources import KnownSources
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.peers import TrustedPeers
-from parley.edgeproxy.proxy import Proxy
-from parley.edgeproxy.requirements import is_secure_enough, unsupported
-from parley.edgeproxy.routes import Routes
-from parley.edgeproxy.tenants import Tenants
-from parley.edgeproxy.token import Token, TokenKind
+from parley.edgeproxy.proxy.forwarding import Forwarding
+from parley.edgeproxy.proxy.proxy import Proxy
+from parley.edgeproxy.routing.addresses import EdgeAddresses
+from parley.edgeproxy.routing.derivation import Derivation
+from parley.edgeproxy.routing.routes import Routes
+from parley.edgeproxy.routing.token import Token, TokenKind
 from parley.model.tenant import TenantSnapshot
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop

@@ -6,10 +6,10 @@ from typing import Final
 import structlog
 
 from parley.backing.errors import BackingError
-from parley.edgeproxy.binding_memory import BindingMemory, merged
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.registrar import Accepted
-from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.registrar.binding_memory import BindingMemory, merged
+from parley.edgeproxy.registrar.decision import Accepted
+from parley.edgeproxy.registrar.store import Registrations
 from parley.model.errors import DomainError
 from parley.service.clock import Clock
 

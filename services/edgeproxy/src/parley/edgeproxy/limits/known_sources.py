@@ -6,7 +6,7 @@ served where not all can be, and never what somebody may do.
 
 from collections.abc import Callable, Iterable
 
-from parley.edgeproxy.guard import DEFAULT_TABLE_SIZE, Network, is_inside
+from parley.edgeproxy.limits.guard import DEFAULT_TABLE_SIZE, Network, is_inside
 from parley.service.clock import Clock
 from parley.sip.hop import Hop
 

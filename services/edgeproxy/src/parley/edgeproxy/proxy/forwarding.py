@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from parley.edgeproxy.authentication import Answer
+from parley.edgeproxy.identity.authentication import Answer
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.sip.transaction import ClientTransaction, ServerTransaction

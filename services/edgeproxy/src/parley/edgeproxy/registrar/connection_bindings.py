@@ -15,11 +15,11 @@ import structlog
 
 from parley.backing.discovery.base import Discovery
 from parley.backing.errors import BackingError
-from parley.edgeproxy.events import RegistrationEvents
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.registrar import Accepted, StoredBinding
-from parley.edgeproxy.routes import Routes
-from parley.edgeproxy.store import Registrations
+from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.events import RegistrationEvents
+from parley.edgeproxy.registrar.store import Registrations
+from parley.edgeproxy.routing.routes import Routes
 from parley.model.errors import DomainError
 from parley.model.ids import InstanceId, TenantId
 from parley.service.clock import Clock

@@ -14,15 +14,15 @@ told 481.
 from dataclasses import dataclass, field
 from typing import Final
 
-from parley.edgeproxy.avalanche import Avalanche
-from parley.edgeproxy.borders import assert_dialog
-from parley.edgeproxy.callmanagers import CallManagers, Candidate
-from parley.edgeproxy.derivation import Derivation
-from parley.edgeproxy.forwarding import Sender
-from parley.edgeproxy.guard import SourceLimiter
+from parley.edgeproxy.border.headers import assert_dialog
+from parley.edgeproxy.limits.avalanche import Avalanche
+from parley.edgeproxy.limits.guard import SourceLimiter
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.proxy import SILENCE_S, Proxy
-from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.proxy.callmanagers import CallManagers, Candidate
+from parley.edgeproxy.proxy.forwarding import Sender
+from parley.edgeproxy.proxy.proxy import SILENCE_S, Proxy
+from parley.edgeproxy.routing.derivation import Derivation
+from parley.edgeproxy.routing.routes import Routes
 from parley.service.clock import Clock
 from parley.sip.message import Request, Response
 from parley.sip.transaction import ClientTransaction, ServerTransaction

@@ -6,8 +6,8 @@ INVITE gets both values, and the inside one is taken from the response; towards 
 and the other is put into the response. Any edge can do so: the token tells that a value is ours.
 """
 
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.token import Token, TokenCodec, TokenKind
+from parley.edgeproxy.routing.addresses import EdgeAddresses
+from parley.edgeproxy.routing.token import Token, TokenCodec, TokenKind
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response

@@ -15,19 +15,19 @@ from collections import deque
 from collections.abc import Collection
 from typing import Final
 
-from parley.edgeproxy.borders import (
+from parley.edgeproxy.border.headers import (
     OWNER_HEADER,
     UNREACHABLE_HEADER,
     strip_foreign,
     strip_internal,
 )
-from parley.edgeproxy.callmanagers import CallManagers, Candidate
-from parley.edgeproxy.derivation import Derivation
-from parley.edgeproxy.forwarding import Forwarding, Sender
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.pursuit import Pursuit
-from parley.edgeproxy.routes import OWN_ROUTES, Routes
-from parley.edgeproxy.token import Token, TokenKind
+from parley.edgeproxy.proxy.callmanagers import CallManagers, Candidate
+from parley.edgeproxy.proxy.forwarding import Forwarding, Sender
+from parley.edgeproxy.proxy.pursuit import Pursuit
+from parley.edgeproxy.routing.derivation import Derivation
+from parley.edgeproxy.routing.routes import OWN_ROUTES, Routes
+from parley.edgeproxy.routing.token import Token, TokenKind
 from parley.service.clock import Clock
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from parley.edgeproxy.requirements import is_secure_enough
+from parley.edgeproxy.border.requirements import is_secure_enough
 from parley.model.ids import InstanceId
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request

@@ -35,11 +35,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from parley.edgeproxy.avalanche import retry_after
-from parley.edgeproxy.digest_uri import is_for
-from parley.edgeproxy.guard import FailureLimiter
+from parley.edgeproxy.identity.digest_uri import is_for
+from parley.edgeproxy.identity.tenants import Tenants
+from parley.edgeproxy.limits.avalanche import retry_after
+from parley.edgeproxy.limits.guard import FailureLimiter
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.tenants import Tenants
 from parley.model.tenant import Extension, TenantSnapshot
 from parley.service.clock import Clock
 from parley.sip.digest import (

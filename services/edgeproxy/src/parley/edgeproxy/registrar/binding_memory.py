@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from parley.edgeproxy.registrar import Accepted, StoredBinding
+from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
 from parley.model.ids import TenantId
 
 MAX_AORS: Final = 100_000

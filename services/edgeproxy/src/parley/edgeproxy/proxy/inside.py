@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.borders import CALL_HEADER, decrement_max_forwards, strip_internal
-from parley.edgeproxy.callmanagers import CallManagers
-from parley.edgeproxy.hidden_vias import HiddenVias
-from parley.edgeproxy.proxy import Proxy
-from parley.edgeproxy.routes import Routes
-from parley.edgeproxy.token import Token, TokenKind
+from parley.edgeproxy.border.headers import CALL_HEADER, decrement_max_forwards, strip_internal
+from parley.edgeproxy.proxy.callmanagers import CallManagers
+from parley.edgeproxy.proxy.proxy import Proxy
+from parley.edgeproxy.routing.addresses import EdgeAddresses
+from parley.edgeproxy.routing.hidden_vias import HiddenVias
+from parley.edgeproxy.routing.routes import Routes
+from parley.edgeproxy.routing.token import Token, TokenKind
 from parley.sip.hop import Hop
 from parley.sip.message import Request
 from parley.sip.transaction import ServerTransaction

@@ -15,14 +15,14 @@ of the request, or by UDP to the address that its Via was stamped with, or it is
 
 from typing import Final
 
-from parley.edgeproxy.addresses import EdgeAddresses
-from parley.edgeproxy.borders import strip_foreign, strip_internal
-from parley.edgeproxy.callmanagers import CallManagers, Candidate
-from parley.edgeproxy.derivation import Derivation, call_of, next_via
-from parley.edgeproxy.forwarding import Sender
-from parley.edgeproxy.hidden_vias import HiddenVias
+from parley.edgeproxy.border.headers import strip_foreign, strip_internal
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.routes import Routes
+from parley.edgeproxy.proxy.callmanagers import CallManagers, Candidate
+from parley.edgeproxy.proxy.forwarding import Sender
+from parley.edgeproxy.routing.addresses import EdgeAddresses
+from parley.edgeproxy.routing.derivation import Derivation, call_of, next_via
+from parley.edgeproxy.routing.hidden_vias import HiddenVias
+from parley.edgeproxy.routing.routes import Routes
 from parley.service.clock import Clock
 from parley.sip.errors import ProtocolError
 from parley.sip.hop import Hop

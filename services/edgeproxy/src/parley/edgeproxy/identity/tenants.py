@@ -1,7 +1,7 @@
 """Which tenant a request belongs to: by domain, or by user name where a phone sends none."""
 
 from parley.backing.directory import TenantDirectory
-from parley.edgeproxy.addresses import EdgeAddresses
+from parley.edgeproxy.routing.addresses import EdgeAddresses
 from parley.model.tenant import TenantSnapshot
 from parley.sip.uri import SipUri, TelUri
 

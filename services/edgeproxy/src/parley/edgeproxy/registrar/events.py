@@ -7,7 +7,7 @@ import structlog
 from parley.backing.bus.base import Bus
 from parley.backing.errors import BackingError
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.registrar import Accepted
+from parley.edgeproxy.registrar.decision import Accepted
 from parley.model.events import (
     RegistrationAdded,
     RegistrationExpired,

@@ -12,9 +12,9 @@ acted and will not before it has claimed it; who is asked acts under the epoch t
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from parley.edgeproxy.borders import OWNER_HEADER, UNKNOWN_HEADER
-from parley.edgeproxy.callmanagers import CallManagers, Candidate
-from parley.edgeproxy.forwarding import Forwarding
+from parley.edgeproxy.border.headers import OWNER_HEADER, UNKNOWN_HEADER
+from parley.edgeproxy.proxy.callmanagers import CallManagers, Candidate
+from parley.edgeproxy.proxy.forwarding import Forwarding
 from parley.service.clock import Clock
 from parley.sip.message import Response
 

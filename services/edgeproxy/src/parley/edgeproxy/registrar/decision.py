@@ -24,7 +24,7 @@ from ipaddress import ip_address
 
 from msgspec import Struct
 
-from parley.edgeproxy.register_request import (
+from parley.edgeproxy.registrar.register_request import (
     DEFAULT_Q,
     ContactRequest,
     Refused,

@@ -8,7 +8,7 @@ for the tenant's domain, say, for many a phone names its server there. A REGISTE
 registrar, whose realm the digest holds anyway, so its user part does not count.
 """
 
-from parley.edgeproxy.tenants import Tenants
+from parley.edgeproxy.identity.tenants import Tenants
 from parley.model.tenant import TenantSnapshot
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request

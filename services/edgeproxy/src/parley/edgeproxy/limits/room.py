@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from parley.edgeproxy.known_sources import KnownSources
+from parley.edgeproxy.limits.known_sources import KnownSources
 from parley.service.tasks import TaskOwner
 from parley.sip.transaction import TransactionLayer
 

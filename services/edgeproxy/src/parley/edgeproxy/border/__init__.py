@@ -1,0 +1,1 @@
+"""What may cross the border, and what is asked of a request before it does."""

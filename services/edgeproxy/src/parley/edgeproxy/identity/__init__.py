@@ -1,0 +1,1 @@
+"""Who sent a request, and which tenant it belongs to."""

@@ -1,0 +1,1 @@
+"""What strangers cost at most: rates, places, and the share of those who are known."""
