@@ -7,7 +7,7 @@ from typing import Final
 from tests.chaos.background import background
 from tests.chaos.figures import Figure
 from tests.chaos.ground import Ground
-from tests.chaos.measure import lost, part, re_invite, records, share_of_new_calls
+from tests.chaos.measure import lost, new_calls, part, re_invite, records
 
 _WARM_S: Final = 2.0
 _RECOVER_S: Final = 5.0
@@ -51,8 +51,7 @@ async def outage(
         calls_lost = lost(load.pairs)
         byes, half_open = await part(load.pairs)
         await load.stop()
-        good = share_of_new_calls(load.ledger.calls, struck, time.perf_counter())
-        after = share_of_new_calls(load.ledger.calls, over + 2.0, time.perf_counter())
+        calls, end = load.ledger.calls, time.perf_counter()
         refused = len(load.ledger.failed_registrations(struck))
         return [
             Figure("established calls lost", calls_lost, 0),
@@ -60,8 +59,8 @@ async def outage(
             Figure("slowest re-INVITE, s", max(tries.took_s, default=None), 4.0),
             byes.failed("BYEs"),
             Figure("calls half open after BYE", half_open, 0),
-            Figure("new calls during it that went well, %", good, new_calls_goal, "high"),
-            Figure("new calls 2 s after it that went well, %", after, 100, "high"),
+            new_calls(calls, struck, end, new_calls_goal, "new calls during it"),
+            new_calls(calls, over + 2.0, end, 100, "new calls 2 s after it"),
             Figure("registrations refused", refused, 0),
             *await records(ground, load),
         ]
