@@ -1,4 +1,4 @@
-"""How often the database may be asked about what memory does not know of a warm tenant.
+"""Cache misses: how often the database is asked for what the cache of a warm tenant lacks.
 
 Somebody who was created a moment ago may come before the event that tells of it. One look answers
 that; the bounds keep those who try out names from making the database work.

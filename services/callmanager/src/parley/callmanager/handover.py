@@ -1,4 +1,4 @@
-"""Leaves all calls to the other call managers: the end of an instance that is asked to stop.
+"""Draining: an instance that is asked to stop leaves all its calls to the others.
 
 Each call finishes its present step, is written and forgotten; then the lease is deleted, which is
 the sign for the others. What still comes here is redirected until nothing of ours is left.

@@ -1,4 +1,4 @@
-"""Keeps this instance's lease, and says whether calls may act.
+"""The heartbeat: keeps this instance's lease, and says whether calls may act.
 
 The shell of `lease.py`: it renews the key, and when state does not answer it asks the other call
 managers whether they reach it (`ownership.verdict`). Every call remembers the term in which its

@@ -1,4 +1,4 @@
-"""The other call managers: where they are, and whether they answer (seams, section 9)."""
+"""The other call managers: where they are, and health checks of them (seams, section 9)."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A party that is not heard while the other talks: muted, listening, or gone.
+"""Media time-out of one party, while the other talks: it is muted, listening, or gone.
 
 Its phone is asked in the dialog (OPTIONS, RFC 3261 11); only one that does not answer, or does not
 know the call any more, ends it. The relay tells of the silence again as long as it lasts, so a

@@ -1,4 +1,4 @@
-"""Upkeep: work that makes ZooKeeper what it should be, again and again until it succeeds.
+"""Reconciliation: work that makes ZooKeeper what it should be, retried until it succeeds.
 
 Registrations and the view are wishes. Each has a piece of work that compares the wish
 with what is there and changes it; it may be done any number of times. `wake` asks for it: after a

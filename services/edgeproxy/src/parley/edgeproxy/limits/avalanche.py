@@ -1,4 +1,4 @@
-"""What an edge does when everybody registers at once, as after the death of another edge.
+"""Rate limit for registration storms: everybody comes at once when another edge has died.
 
 A token bucket over all phones lets through what shared state takes; the rest is told to come
 again, each phone at a moment of its own, so that the second wave is no wave. In ordinary times

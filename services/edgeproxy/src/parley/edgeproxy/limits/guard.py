@@ -1,4 +1,4 @@
-"""Limits per source address: how fast it may send, and how often it may fail to authenticate.
+"""Rate limits per source address: how fast it may send, and how often it may fail to authenticate.
 
 Both tables are bounded: when one is full its oldest entry makes room, so a flood from forged
 addresses costs memory once and forgives at worst a burst. Addresses of `exempt` networks (the

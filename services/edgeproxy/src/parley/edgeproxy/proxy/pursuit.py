@@ -1,4 +1,4 @@
-"""Which call manager a request is sent to, and which one next: decisions, without I/O.
+"""Failover and retries: which call manager gets a request, and which one next (no I/O).
 
 A request looks for the call manager that has its call. One that is out of reach is left for the
 successor that rendezvous hashing names; one that names the owner is followed there; a stand-in for

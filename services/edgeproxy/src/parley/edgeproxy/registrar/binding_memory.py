@@ -1,4 +1,4 @@
-"""Bindings that this edge wrote last, kept to write them again when shared state forgot them.
+"""A cache of the bindings that this edge wrote last: written again when shared state forgot.
 
 Shared state may lose its last writes when a replica takes over. What an edge acknowledged must
 not be lost with them, or a phone is out of reach until it registers again: when state says that

@@ -1,4 +1,4 @@
-"""Writes remembered bindings that shared state forgot, or could not take; paced."""
+"""Writes cached bindings that shared state forgot, or could not take: retries, paced."""
 
 from asyncio import Event, sleep, timeout
 from typing import Final
