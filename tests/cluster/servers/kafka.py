@@ -17,6 +17,7 @@ _INIT_PRODUCER_ID = 22
 _TRANSACTION_TIMEOUT_MS = 1000
 _FIND_COORDINATOR = 10
 _GROUP = b"parley-probe"
+_SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-512")
 
 _PROPERTIES = {
     "process.roles": "broker,controller",
@@ -61,6 +62,7 @@ class KafkaServer(JavaServer):
         voters: number and controller port of every broker; itself alone unless set before the
             first start.
         options: further properties; read at each start.
+        users: names and passwords for SCRAM, known from the first start on.
     """
 
     name = "kafka"
@@ -80,6 +82,7 @@ class KafkaServer(JavaServer):
         self.controller_port = free_port()
         self.voters: dict[int, int] = {}
         self.options = dict(options or {})
+        self.users: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -133,7 +136,10 @@ class KafkaServer(JavaServer):
         return ",".join(f"{node}@{HOST}:{port}" for node, port in voters.items())
 
     def _format(self, config: Path) -> None:
-        tool = ("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(config))
+        tool = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(config)]
+        for name, password in self.users.items():
+            for mechanism in _SCRAM:
+                tool += ["--add-scram", f"{mechanism}=[name={name},password={password}]"]
         try:
             done = subprocess.run(
                 self.java(*tool), capture_output=True, text=True, timeout=_FORMAT_S, check=False
