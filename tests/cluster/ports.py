@@ -25,6 +25,11 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def withhold(*ports: int) -> None:
+    """Keeps ports that somebody was promised out of what `free_port` finds."""
+    _given.update(ports)
+
+
 def free_port() -> int:
     """Returns a port that is free everywhere and that this process was not given before.
 

@@ -15,7 +15,7 @@ from tests.cluster.control import (
 from tests.cluster.forks import Nursery
 from tests.cluster.liveness import Liveness
 from tests.cluster.plan import plan
-from tests.cluster.ports import free_port
+from tests.cluster.ports import free_port, withhold
 from tests.cluster.preparation import Preparation
 from tests.cluster.processes import Processes
 from tests.cluster.settings import ClusterSettings
@@ -43,6 +43,7 @@ class Cluster:
             StartError: the data folder is another cluster's or cannot be used.
         """
         self._settings = settings
+        withhold(settings.sip_port, settings.sip_tls_port, settings.api_port, settings.wsi_port)
         self._folder = DataFolder(settings.data)
         hosts = (settings.host, *settings.edge_hosts)
         names = [DOMAIN, "localhost", *hosts]
