@@ -39,6 +39,7 @@ class ZookeeperDiscovery:
 
     Raises:
         ValueError: the URL cannot be understood.
+        StartError: the TLS files cannot be used.
     """
 
     def __init__(

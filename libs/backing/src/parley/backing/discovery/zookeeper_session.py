@@ -11,6 +11,8 @@ kazoo sets no watches again after a reconnection, so listeners read what they fo
 
 import asyncio
 import logging
+import socket
+import ssl
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -23,13 +25,14 @@ from kazoo.exceptions import (  # type: ignore[import-untyped]
     NodeExistsError,
     NoNodeError,
 )
+from kazoo.handlers.threading import SequentialThreadingHandler  # type: ignore[import-untyped]
 from kazoo.protocol.states import KazooState, KeeperState  # type: ignore[import-untyped]
 from kazoo.security import CREATOR_ALL_ACL  # type: ignore[import-untyped]
 
 from parley.backing.discovery.zookeeper_url import ZookeeperUrl
 from parley.backing.errors import BackingError, BackingUnavailable
 from parley.service.tasks import TaskOwner
-from parley.service.tls import TlsFiles
+from parley.service.tls import TlsFiles, client_context
 
 _RETRY = {"max_tries": -1, "delay": 0.1, "backoff": 1.6, "max_delay": 1.0, "max_jitter": 0.4}
 _REOPEN_PAUSE_S = 0.3
@@ -83,7 +86,10 @@ class ZookeeperSession:
     Args:
         url: the ensemble.
         session_s: after how many silent seconds the ensemble ends the session.
-        tls: files for a URL with TLS; read anew for each connection.
+        tls: files for a URL with TLS.
+
+    Raises:
+        StartError: the files cannot be used.
     """
 
     def __init__(
@@ -95,7 +101,7 @@ class ZookeeperSession:
         self.session_s = session_s
         self.id = 0
         self._url = url
-        self._tls = tls
+        self._tls = client_context(tls) if url.is_tls else None
         self._listeners: list[SessionListener] = []
         self._connected = asyncio.Event()
         self._tasks = TaskOwner()
@@ -247,11 +253,7 @@ class ZookeeperSession:
             logger=_kazoo_logger,
             auth_data=[("digest", self._url.credentials)] if self._url.credentials else None,
             default_acl=CREATOR_ALL_ACL if self._url.credentials else None,
-            use_ssl=self._url.is_tls,
-            check_hostname=self._url.is_tls,
-            ca=self._tls.ca,
-            certfile=self._tls.certificate,
-            keyfile=self._tls.key,
+            handler=None if self._tls is None else _TlsThreads(self._tls),
         )
         client.add_listener(partial(self._heard, client))
         self._client = client
@@ -330,6 +332,26 @@ class Watcher:
     def __call__(self, _event: object) -> None:
         """Runs in kazoo's thread."""
         self._session.call_in_loop(self._callback)
+
+
+class _TlsThreads(SequentialThreadingHandler):  # type: ignore[misc]
+    """kazoo's threads, whose connections are TLS by our files alone.
+
+    kazoo's own TLS believes the system's authorities too, and cannot connect while half a pair is
+    being replaced.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__()
+        self._tls = tls
+
+    def create_connection(
+        self, address: tuple[str, int], hostname: str, timeout: float, **_: object
+    ) -> ssl.SSLSocket:
+        """Connects and shakes hands; the certificate must have the name that was dialled."""
+        with socket.create_connection(address, timeout) as plain:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return self._tls.wrap_socket(plain, server_hostname=hostname)
 
 
 class _NoNode(BackingError):
