@@ -33,6 +33,15 @@ async def test_tenant_is_found_by_id_and_by_any_domain_in_any_case(db: Database)
     assert (snapshot.domain, snapshot.settings) == ("demo.localhost", settings)
 
 
+async def test_check_lets_pass_the_tenants_that_there_are(db: Database) -> None:
+    tenants = TenantRepository(db)
+    created = await tenants.create("demo", ["demo.localhost"])
+
+    await tenants.check(created.id)
+    with pytest.raises(NotFound):
+        await tenants.check(TenantId("nobody"))
+
+
 async def test_domain_belongs_to_one_tenant(db: Database) -> None:
     tenants = TenantRepository(db)
     await tenants.create("one", ["one.localhost", "shared.localhost"])

@@ -40,7 +40,7 @@ class WsiStore:
             NotFound: there is none.
             BackingUnavailable: the database does not answer.
         """
-        await self._unbroken(self._tenants.get(TenantId(tenant_id)))
+        await self._unbroken(self._tenants.check(TenantId(tenant_id)))
 
     async def _unbroken(self, asking: Coroutine[Any, Any, T]) -> T:
         query = asyncio.get_running_loop().create_task(asking, name="wsi query")

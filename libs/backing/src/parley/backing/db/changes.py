@@ -7,9 +7,10 @@ one with each: a reader that misses a number has missed a change.
 """
 
 from collections.abc import Container
+from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.db.engine import Database
@@ -23,21 +24,26 @@ from parley.model.tenant import TenantSettings
 CONFIG_TOPIC = "config"
 
 
-async def lock_tenant(connection: AsyncConnection, tenant_id: TenantId) -> TenantSettings:
+async def lock_tenant(connection: AsyncConnection, tenant_id: TenantId) -> Row[Any]:
     """Makes other changes of this tenant wait until the transaction ends.
 
     The lock leaves foreign keys to the row alone. SQLite has but one writer at a time anyway.
 
     Returns:
-        The tenant's settings, which stay as they are while the lock is held.
+        The tenant's row, which stays as it is while the lock is held.
 
     Raises:
         NotFound: there is no such tenant.
     """
-    query = select(TenantRow.settings).where(TenantRow.id == tenant_id)
+    query = select(TenantRow).where(TenantRow.id == tenant_id)
     row = (await connection.execute(query.with_for_update(key_share=True))).first()
     if row is None:
         raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
+    return row
+
+
+def settings_from_row(row: Row[Any]) -> TenantSettings:
+    """Makes the settings of a row of `tenants`."""
     return msgspec.convert(row.settings, TenantSettings)
 
 

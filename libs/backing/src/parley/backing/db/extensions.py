@@ -11,7 +11,12 @@ from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from parley.backing.db.changes import announce_config, check_version, lock_tenant
+from parley.backing.db.changes import (
+    announce_config,
+    check_version,
+    lock_tenant,
+    settings_from_row,
+)
 from parley.backing.db.engine import Database, names_unknown_row
 from parley.backing.db.models import ExtensionRow, TenantDomainRow
 from parley.model.errors import Conflict, InvalidValue, NotFound
@@ -75,8 +80,8 @@ class ExtensionRepository:
             InvalidValue: a number, auth name or password cannot be used.
         """
         async with self._db.write() as connection:
-            settings = await lock_tenant(connection, tenant_id)
-            check_not_service(settings, (extension.number for extension in new))
+            row = await lock_tenant(connection, tenant_id)
+            check_not_service(settings_from_row(row), (extension.number for extension in new))
             domain = await _primary_domain(connection, tenant_id)
             created = await self.insert(connection, tenant_id, domain, new)
             await self._announce(connection, tenant_id, ConfigAction.CREATED, created)
@@ -173,12 +178,15 @@ class ExtensionRepository:
                 (the stored HA1 contains the old name).
         """
         async with self._db.write() as connection:
-            settings = await lock_tenant(connection, tenant_id)
+            row = await lock_tenant(connection, tenant_id)
             old = await _get(connection, tenant_id, extension_id)
             check_version(old.version, expected_versions)
             if change.number is not None:
-                check_not_service(settings, [change.number])
-            values = _changed_values(old, change, await _primary_domain(connection, tenant_id))
+                check_not_service(settings_from_row(row), [change.number])
+            # Of use for an HA1 alone.
+            needs_domain = change.password is not None
+            domain = await _primary_domain(connection, tenant_id) if needs_domain else ""
+            values = _changed_values(old, change, domain)
             if not values:
                 return old
             now = self._db.clock.wall()
@@ -206,17 +214,20 @@ class ExtensionRepository:
         Raises:
             VersionMismatch: it is at none of the expected versions.
         """
-        statement = delete(ExtensionRow).where(
-            ExtensionRow.tenant_id == tenant_id, ExtensionRow.id == extension_id
+        statement = (
+            delete(ExtensionRow)
+            .where(ExtensionRow.tenant_id == tenant_id, ExtensionRow.id == extension_id)
+            .returning(ExtensionRow.version)
         )
         async with self._db.write() as connection:
             try:
                 await lock_tenant(connection, tenant_id)
-                old = await _get(connection, tenant_id, extension_id)
             except NotFound:
                 return False
-            check_version(old.version, expected_versions)
-            await connection.execute(statement)
+            version = await connection.scalar(statement)
+            if version is None:
+                return False
+            check_version(version, expected_versions)
             change = ConfigChange(
                 kind=ConfigKind.EXTENSION, action=ConfigAction.DELETED, ids=[extension_id]
             )

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from parley.backing.db.changes import announce_config, check_version, lock_tenant
+from parley.backing.db.changes import (
+    announce_config,
+    check_version,
+    lock_tenant,
+    settings_from_row,
+)
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import extension_from_row
 from parley.backing.db.models import ExtensionRow, TenantDomainRow, TenantRow
@@ -107,13 +111,27 @@ class TenantRepository:
             NotFound: there is none with this id.
         """
         async with self._db.read() as connection:
-            return await _get(connection, tenant_id)
+            row = await _row(connection, TenantRow.id == tenant_id)
+            if row is None:
+                raise _no_tenant(tenant_id)
+            return await _with_domains(connection, row)
+
+    async def check(self, tenant_id: TenantId) -> None:
+        """Lets pass who names a tenant that there is.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        query = select(TenantRow.id).where(TenantRow.id == tenant_id)
+        async with self._db.read() as connection:
+            if await connection.scalar(query) is None:
+                raise _no_tenant(tenant_id)
 
     async def find_by_domain(self, domain: str) -> Tenant | None:
         """Returns the tenant that owns a domain."""
         async with self._db.read() as connection:
-            tenant_id = await _owner(connection, domain)
-            return None if tenant_id is None else await _get(connection, tenant_id)
+            row = await _row(connection, _owns(domain))
+            return None if row is None else await _with_domains(connection, row)
 
     async def list_all(self, limit: int = 100, after: TenantId | None = None) -> list[Tenant]:
         """Lists tenants by id, for the platform's administrator.
@@ -153,8 +171,7 @@ class TenantRepository:
         given: dict[str, Any] = {"name": name, "enabled": enabled}
         values = {column: value for column, value in given.items() if value is not None}
         async with self._db.write() as connection:
-            await lock_tenant(connection, tenant_id)
-            old = await _get(connection, tenant_id)
+            old = await _with_domains(connection, await lock_tenant(connection, tenant_id))
             check_version(old.version, expected_versions)
             if settings is not None:
                 values["settings"] = new = settings(old.settings)
@@ -180,10 +197,10 @@ class TenantRepository:
         """
         async with self._db.write() as connection:
             try:
-                await lock_tenant(connection, tenant_id)
+                row = await lock_tenant(connection, tenant_id)
             except NotFound:
                 return False
-            check_version((await _get(connection, tenant_id)).version, expected_versions)
+            check_version(row.version, expected_versions)
             await connection.execute(delete(TenantRow).where(TenantRow.id == tenant_id))
             await self._announce(connection, tenant_id, ConfigAction.DELETED)
         return True
@@ -191,13 +208,12 @@ class TenantRepository:
     async def load_snapshot(self, tenant_id: TenantId) -> TenantSnapshot | None:
         """Reads everything that the call path needs of a tenant, in one transaction."""
         async with self._db.read() as connection:
-            return await _snapshot(connection, tenant_id)
+            return await _snapshot(connection, TenantRow.id == tenant_id)
 
     async def load_snapshot_by_domain(self, domain: str) -> TenantSnapshot | None:
         """Reads the snapshot of the tenant that owns a domain."""
         async with self._db.read() as connection:
-            tenant_id = await _owner(connection, domain)
-            return None if tenant_id is None else await _snapshot(connection, tenant_id)
+            return await _snapshot(connection, _owns(domain))
 
     async def load_versions(self, tenant_ids: Sequence[TenantId]) -> TenantVersions:
         """Reads at which `TenantSnapshot.version` tenants are, and whether any tenant changed."""
@@ -279,21 +295,21 @@ async def _check_no_extension(
         raise Conflict(f"{number} is an extension", error_id="echo-number-taken")
 
 
-async def _owner(connection: AsyncConnection, domain: str) -> TenantId | None:
-    query = select(TenantDomainRow.tenant_id).where(TenantDomainRow.domain == domain.lower())
-    owner = await connection.scalar(query)
-    return None if owner is None else TenantId(owner)
+def _no_tenant(tenant_id: TenantId) -> NotFound:
+    return NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
 
 
-async def _get(connection: AsyncConnection, tenant_id: TenantId) -> Tenant:
-    row = await _row(connection, tenant_id)
-    if row is None:
-        raise NotFound(f"no tenant {tenant_id}", error_id="tenant-not-found")
-    return _tenant(row, (await _domains(connection, [tenant_id])).get(tenant_id, ()))
+def _owns(domain: str) -> ColumnElement[bool]:
+    owner = select(TenantDomainRow.tenant_id).where(TenantDomainRow.domain == domain.lower())
+    return TenantRow.id == owner.scalar_subquery()
 
 
-async def _row(connection: AsyncConnection, tenant_id: TenantId) -> Row[Any] | None:
-    return (await connection.execute(select(TenantRow).where(TenantRow.id == tenant_id))).first()
+async def _row(connection: AsyncConnection, is_wanted: ColumnElement[bool]) -> Row[Any] | None:
+    return (await connection.execute(select(TenantRow).where(is_wanted))).first()
+
+
+async def _with_domains(connection: AsyncConnection, row: Row[Any]) -> Tenant:
+    return _tenant(row, (await _domains(connection, [row.id])).get(row.id, ()))
 
 
 async def _domains(
@@ -315,18 +331,20 @@ def _tenant(row: Row[Any], domains: tuple[str, ...]) -> Tenant:
         id=TenantId(row.id),
         name=row.name,
         domains=domains,
-        settings=msgspec.convert(row.settings, TenantSettings),
+        settings=settings_from_row(row),
         enabled=row.enabled,
         version=row.version,
     )
 
 
-async def _snapshot(connection: AsyncConnection, tenant_id: TenantId) -> TenantSnapshot | None:
-    row = await _row(connection, tenant_id)
+async def _snapshot(
+    connection: AsyncConnection, is_wanted: ColumnElement[bool]
+) -> TenantSnapshot | None:
+    row = await _row(connection, is_wanted)
     if row is None:
         return None
-    tenant = _tenant(row, (await _domains(connection, [tenant_id]))[tenant_id])
-    query = select(ExtensionRow).where(ExtensionRow.tenant_id == tenant_id)
+    tenant = await _with_domains(connection, row)
+    query = select(ExtensionRow).where(ExtensionRow.tenant_id == tenant.id)
     extensions = map(extension_from_row, (await connection.execute(query)).all())
     return TenantSnapshot(
         id=tenant.id,

@@ -16,7 +16,7 @@ async def list_calls(
 ) -> Page[CallView]:
     """Lists the calls that go on now, oldest first."""
     place = decode_cursor(after, CallPlace)
-    await store.tenants.get(tenant_id)
+    await store.tenants.check(tenant_id)
     page = await store.calls(tenant_id, limit, place)
     return Page(
         items=[CallView.of(call) for call in page.calls],

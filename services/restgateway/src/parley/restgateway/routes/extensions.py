@@ -35,7 +35,7 @@ async def list_extensions(
 ) -> Page[ExtensionView]:
     """Lists extensions by number."""
     place = decode_cursor(after, ExtensionPlace)
-    await store.tenants.get(tenant_id)
+    await store.tenants.check(tenant_id)
     found = await store.extensions.list_page(
         tenant_id, limit + 1, None if place is None else place.number
     )
