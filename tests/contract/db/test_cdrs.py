@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
-from parley.backing.db.cdrs import CdrFilter, CdrRepository, page_query
+from parley.backing.db.cdrs import CdrFilter, CdrPosition, CdrRepository, page_query
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionRepository
 from parley.backing.db.tenants import TenantRepository
@@ -24,7 +24,7 @@ from parley.model.call import (
     MediaRecord,
     Termination,
 )
-from parley.model.errors import InvalidValue, NotFound
+from parley.model.errors import NotFound
 from parley.model.ids import CallId, TenantId
 
 MakeTenant = Callable[[str], Awaitable[TenantId]]
@@ -152,13 +152,13 @@ async def test_pages_run_from_the_newest_and_stay_stable_while_calls_end(db: Dat
     await _store(db, *(_record(f"c{i}", offset_s=i // 2) for i in range(7)))
 
     seen: list[CallRecord] = []
-    cursor: str | None = None
+    end: CdrPosition | None = None
     while True:
-        page = await cdrs.list_page(_T1, limit=3, cursor=cursor)
+        page = await cdrs.list_page(_T1, limit=3, after=end)
         seen += page.records
         await _store(db, _record(f"new{len(seen)}", offset_s=100))
-        cursor = page.next_cursor
-        if cursor is None:
+        end = page.end
+        if end is None:
             break
 
     assert sorted(record.call_id for record in seen) == [f"c{i}" for i in range(7)]
@@ -190,12 +190,12 @@ async def test_party_is_found_by_any_of_its_sides_page_by_page(db: Database) -> 
         _record("long", offset_s=30, caller=long),
         _record("longer", offset_s=31, caller=long + "y"),
     )
-    cdrs, found, cursor = CdrRepository(db), [], None
+    cdrs, found, end = CdrRepository(db), [], None
     while True:
-        page = await cdrs.list_page(_T1, 2, cursor, CdrFilter(party="ann"))
+        page = await cdrs.list_page(_T1, 2, end, CdrFilter(party="ann"))
         found += [record.call_id for record in page.records]
-        cursor = page.next_cursor
-        if cursor is None:
+        end = page.end
+        if end is None:
             break
 
     assert found == ["e", "d2", "d1", "d0", "c2", "c1", "c0"]
@@ -216,12 +216,6 @@ async def test_party_is_found_by_an_index(db: Database) -> None:
 
     plan = str(rows)
     assert all(f"ix_cdrs_{party}" in plan for party in ("caller", "callee", "dialled")), plan
-
-
-@pytest.mark.parametrize("cursor", ["", "!", "é", "AAAA", "WzEsMl0", "bnVsbA"])
-async def test_foreign_cursor_is_refused(db: Database, cursor: str) -> None:
-    with pytest.raises(InvalidValue, match="cursor"):
-        await CdrRepository(db).list_page(_T1, cursor=cursor)
 
 
 async def test_deleting_a_tenant_takes_all_but_its_cdrs(

@@ -12,7 +12,7 @@ from parley.model.events import CallProgress
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.model.live_call import LiveCall
 from parley.model.registration import Binding
-from parley.restgateway.cursors import RegistrationPlace, encode_cursor
+from parley.restgateway.cursors import CdrPlace, RegistrationPlace, encode_cursor
 
 _MANY = 10_001
 _FAR_S = 4e9
@@ -145,6 +145,22 @@ async def test_a_cursor_that_is_not_ours_is_refused(api: Api) -> None:
             )
             assert reply.status_code == 422
             assert reply.json()["errors"][0]["field"] == "query.after"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        CdrPlace(datetime(2026, 1, 1), 1),  # noqa: DTZ001 - it is refused for having no zone
+        CdrPlace(datetime(2026, 1, 1, tzinfo=UTC), -1),
+        CdrPlace(datetime(2026, 1, 1, tzinfo=UTC), 1 << 63),
+    ],
+    ids=["no zone", "negative row", "no row"],
+)
+async def test_a_cursor_of_a_call_that_cannot_be_is_refused(api: Api, place: CdrPlace) -> None:
+    reply = await api.client.get(
+        "/v1/tenants/acme/cdrs", params={"after": encode_cursor(place)}, headers=api.acme
+    )
+    assert reply.status_code == 422
 
 
 async def test_a_full_last_page_has_no_next(api: Api) -> None:

@@ -6,11 +6,12 @@ Whatever else comes as `after` is refused.
 
 import base64
 import binascii
-from typing import Annotated, TypeVar
+from datetime import datetime
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from fastapi import Query
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from parley.model.errors import InvalidValue
 
@@ -18,6 +19,7 @@ After = Annotated[
     str | None, Query(max_length=8192, description="`next` of the page before; opaque.")
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many items a page has at most.")]
+_MAX_ROW: Final = (1 << 63) - 1  # what a column of the database holds
 
 
 class Place(Struct, frozen=True, array_like=True, tag_field="of"):
@@ -49,6 +51,13 @@ class RegistrationPlace(Place, frozen=True, tag="registrations"):
     due_s: float
     aor: str
     binding: str
+
+
+class CdrPlace(Place, frozen=True, tag="cdrs"):
+    """The last call shown: when it started, and its row."""
+
+    started_at: Annotated[datetime, Meta(tz=True)]
+    row: Annotated[int, Meta(ge=0, le=_MAX_ROW)]
 
 
 P = TypeVar("P", bound=Place)

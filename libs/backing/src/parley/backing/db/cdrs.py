@@ -1,7 +1,5 @@
 """CDRs: written once per call, read by pages from the newest to the oldest."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,7 +19,7 @@ from parley.model.call import (
     MediaRecord,
     Termination,
 )
-from parley.model.errors import InvalidValue, NotFound
+from parley.model.errors import NotFound
 from parley.model.ids import CallId, TenantId
 
 MAX_PAGE = 1000
@@ -43,16 +41,18 @@ class CdrFilter(Struct, frozen=True, kw_only=True):
     result: CallResult | None = None
 
 
-class CdrPage(NamedTuple):
-    """One page; `next_cursor` is None on the last one."""
+class CdrPosition(NamedTuple):
+    """Where a page ended: start and row of its last call. Calls that end meanwhile leave it."""
 
-    records: list[CallRecord]
-    next_cursor: str | None
-
-
-class _Position(Struct, frozen=True, array_like=True):
     started_at: datetime
     id: int
+
+
+class CdrPage(NamedTuple):
+    """One page; `end` is None on the last one."""
+
+    records: list[CallRecord]
+    end: CdrPosition | None
 
 
 class CdrRepository:
@@ -115,7 +115,7 @@ class CdrRepository:
         self,
         tenant_id: TenantId,
         limit: int = 100,
-        cursor: str | None = None,
+        after: CdrPosition | None = None,
         criteria: CdrFilter | None = None,
     ) -> CdrPage:
         """Lists a tenant's CDRs, the newest first.
@@ -123,32 +123,26 @@ class CdrRepository:
         Args:
             tenant_id: whose calls.
             limit: how many at most.
-            cursor: `next_cursor` of the page before; pages stay stable while calls end.
+            after: `end` of the page before; pages stay stable while calls end.
             criteria: which of them.
-
-        Raises:
-            InvalidValue: the cursor is not one of ours.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        query = page_query(tenant_id, limit + 1, cursor, criteria or CdrFilter())
+        query = page_query(tenant_id, limit + 1, after, criteria or CdrFilter())
         async with self._db.read() as connection:
             rows = (await connection.execute(query)).all()
-        more = len(rows) > limit
-        return CdrPage(
-            records=[_record(row) for row in rows[:limit]],
-            next_cursor=_encode_cursor(rows[limit - 1]) if more else None,
-        )
+        shown = rows[:limit]
+        is_last = len(rows) == len(shown)
+        end = None if is_last else CdrPosition(shown[-1].started_at, shown[-1].id)
+        return CdrPage([_record(row) for row in shown], end)
 
 
 def page_query(
-    tenant_id: TenantId, limit: int, cursor: str | None, criteria: CdrFilter
+    tenant_id: TenantId, limit: int, after: CdrPosition | None, criteria: CdrFilter
 ) -> Select[Any]:
     """Makes the query of a page: every part of it ends after `limit` rows of an index."""
     conditions = [CdrRow.tenant_id == tenant_id, *_conditions(criteria)]
-    if cursor is not None:
-        position = _decode_cursor(cursor)
-        place = tuple_(CdrRow.started_at, CdrRow.id)
-        conditions.append(place < tuple_(position.started_at, position.id))
+    if after is not None:
+        conditions.append(tuple_(CdrRow.started_at, CdrRow.id) < tuple_(*after))
     if criteria.party is None:
         return _newest(select(CdrRow).where(*conditions), limit)
     # An OR over three columns would read all calls of the tenant.
@@ -184,23 +178,6 @@ def _conditions(criteria: CdrFilter) -> list[Any]:
     if criteria.result is not None:
         conditions.append(CdrRow.result == criteria.result.value)
     return conditions
-
-
-def _encode_cursor(row: Row[Any]) -> str:
-    raw = msgspec.json.encode(_Position(row.started_at, row.id))
-    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> _Position:
-    padded = cursor + "=" * (-len(cursor) % 4)
-    try:
-        raw = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True)
-        position = msgspec.json.decode(raw, type=_Position)
-    except (binascii.Error, UnicodeError, msgspec.DecodeError) as error:
-        raise InvalidValue("the cursor is not valid", error_id="cursor-invalid") from error
-    if position.started_at.tzinfo is None or not 0 <= position.id < 1 << 63:
-        raise InvalidValue("the cursor is not valid", error_id="cursor-invalid")
-    return position
 
 
 def _row(record: CallRecord) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime
 
-from parley.backing.db.cdrs import CdrFilter
+from parley.backing.db.cdrs import CdrFilter, CdrPosition
 from parley.model.call import CallResult
 from parley.model.errors import InvalidValue
 from parley.model.ids import CallId
 from parley.restgateway.authentication import StoreDependency, TenantDependency
-from parley.restgateway.cursors import After, Limit
+from parley.restgateway.cursors import After, CdrPlace, Limit, decode_cursor, encode_cursor
 from parley.restgateway.schemas import CdrView, Page
 
 router = APIRouter(prefix="/v1/tenants/{tenant_id}/cdrs", tags=["cdrs"])
@@ -37,9 +37,12 @@ async def list_cdrs(  # noqa: PLR0913 - each argument is a query parameter of th
     if since is not None and until is not None and since > until:
         raise InvalidValue("since is after until", error_id="range-invalid")
     wanted = CdrFilter(since=since, until=until, party=party, result=result)
-    page = await store.cdrs.list_page(tenant_id, limit, after, wanted)
+    place = decode_cursor(after, CdrPlace)
+    position = None if place is None else CdrPosition(place.started_at, place.row)
+    page = await store.cdrs.list_page(tenant_id, limit, position, wanted)
     return Page(
-        items=[CdrView.model_validate(record) for record in page.records], next=page.next_cursor
+        items=[CdrView.model_validate(record) for record in page.records],
+        next=None if page.end is None else encode_cursor(CdrPlace(*page.end)),
     )
 
 
