@@ -4,7 +4,6 @@ import asyncio
 from importlib import metadata
 
 import structlog
-from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
@@ -99,8 +98,8 @@ def create_api(
 ) -> ASGIApp:
     """Makes the ASGI application; its pages under `/docs` need no other server.
 
-    From the outside in: every request is noted, its origin judged, its body read within bounds,
-    its path looked up; what is left reaches the routes.
+    From the outside in: every request is noted and its path looked up, its origin judged, its body
+    read within bounds, its method, query and media type checked; what is left reaches the routes.
     """
     api = FastAPIOffline(
         title="Parley",
@@ -114,8 +113,11 @@ def create_api(
     for resource in (tenants, extensions, registrations, calls, cdrs, root):
         api.include_router(resource.router, responses=problems.PROBLEM_RESPONSES)
     paths = Paths(description.complete(api))
-    _equip(api, store, settings, paths)
-    app: ASGIApp = BodyLimit(PathChecks(api, paths), settings.max_body_bytes)
+    api.state.store = store
+    api.state.platform = PlatformView(
+        version=_version(), events=settings.events_url, health=settings.health_url
+    )
+    app: ASGIApp = BodyLimit(PathChecks(api), settings.max_body_bytes)
     if settings.cors_origins:
         app = CORSMiddleware(
             app,
@@ -131,14 +133,6 @@ def create_api(
             expose_headers=["Location", "ETag", "Retry-After", "Allow", REQUEST_ID_HEADER],
         )
     return RequestLog(app, paths, clock, registry)
-
-
-def _equip(api: FastAPI, store: Store, settings: RestGatewaySettings, paths: Paths) -> None:
-    api.state.store = store
-    api.state.allow = paths.allow
-    api.state.platform = PlatformView(
-        version=_version(), events=settings.events_url, health=settings.health_url
-    )
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -32,10 +32,10 @@ class Operations(Struct, frozen=True):
     queries: Mapping[str, frozenset[str]]
 
     @property
-    def methods(self) -> tuple[str, ...]:
-        """All methods that the path answers."""
+    def allow(self) -> str:
+        """All methods that the path answers, as `Allow` names them."""
         derived = ("HEAD", "OPTIONS") if "GET" in self.queries else ("OPTIONS",)
-        return (*self.queries, *derived)
+        return ", ".join((*self.queries, *derived))
 
 
 class Found(Struct, frozen=True):
@@ -43,11 +43,6 @@ class Found(Struct, frozen=True):
 
     operations: Operations
     values: Mapping[str, str]
-
-    @property
-    def template(self) -> str:
-        """The path with names in place of values."""
-        return self.operations.template
 
 
 class Paths:
@@ -64,12 +59,6 @@ class Paths:
                 return Found(operations, match.groupdict())
         return None
 
-    def allow(self, path: str) -> str:
-        """Returns the value of `Allow` for a path that a route matched."""
-        found = self.find(path)
-        methods = ("GET", "HEAD") if found is None else found.operations.methods
-        return ", ".join(methods)
-
 
 def _operations(item: tuple[str, Mapping[str, Any]]) -> Operations:
     template, methods = item
@@ -85,18 +74,20 @@ def _operations(item: tuple[str, Mapping[str, Any]]) -> Operations:
 
 
 class PathChecks:
-    """ASGI middleware that answers by the description alone what can be answered so."""
+    """ASGI middleware that answers by the description alone what can be answered so.
 
-    def __init__(self, app: ASGIApp, paths: Paths) -> None:
+    `RequestLog` has found the path of each request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, or passes it on; HEAD as a GET whose body stays here."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        found = self._paths.find(scope["path"])
+        found: Found | None = scope["request_info"].found
         response = None if found is None else self._answer(found.operations, scope)
         if response is not None:
             await response(scope, receive, send)
@@ -108,7 +99,7 @@ class PathChecks:
     def _answer(self, operations: Operations, scope: Scope) -> Response | None:
         method = scope["method"]
         if method == "OPTIONS":
-            return Response(status_code=204, headers={"Allow": ", ".join(operations.methods)})
+            return Response(status_code=204, headers={"Allow": operations.allow})
         known = operations.queries.get("GET" if method == "HEAD" else method)
         if known is None:
             return None

@@ -136,7 +136,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers) if error.headers else {}
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # A route knows its own method alone; the path may have others.
-        headers["Allow"] = request.app.state.allow(request.scope["path"])
+        found = request.scope["request_info"].found
+        headers["Allow"] = "GET, HEAD" if found is None else found.operations.allow
     return problem_response(request.scope, problem, headers)
 
 

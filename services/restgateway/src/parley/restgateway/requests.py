@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from parley.restgateway.paths import Paths
+from parley.restgateway.paths import Found, Paths
 from parley.service.clock import Clock
 from parley.service.ids import RandomIds
 from parley.service.metrics import Metrics, Registry
@@ -31,10 +31,12 @@ class RequestInfo(Struct):
     """What is known of a request besides what it says.
 
     Attributes:
+        found: what its path offers; None: nothing.
         token_id: of the token that was shown, once it is verified.
     """
 
     id: str
+    found: Found | None
     token_id: str = ""
 
 
@@ -59,7 +61,9 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        info = scope["request_info"] = RequestInfo(self._request_id(scope))
+        info = scope["request_info"] = RequestInfo(
+            self._request_id(scope), self._paths.find(scope["path"])
+        )
         header = (REQUEST_ID_HEADER.lower().encode(), info.id.encode())
         status = 0
 
@@ -87,8 +91,8 @@ class RequestLog:
 
     def _note(self, scope: Scope, info: RequestInfo, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        found = self._paths.find(scope["path"])
-        route = _OTHER if found is None else found.template
+        found = info.found
+        route = _OTHER if found is None else found.operations.template
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
         tenant = "" if found is None else found.values.get("tenant_id", "")
