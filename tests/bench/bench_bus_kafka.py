@@ -22,6 +22,7 @@ from parley.backing.bus.kafka import KafkaBus
 from parley.backing.bus.kafka_options import KafkaOptions
 from parley.backing.journal import Journal, SyncPolicy
 from parley.service.clock import SystemClock
+from parley.service.metrics import Metrics, Registry
 
 _VALUE = b"e" * 500
 _KEYS = [f"{n:032x}" for n in range(1000)]
@@ -90,7 +91,12 @@ async def _raw(server: KafkaServer, linger_s: float) -> tuple[Any, Publish, Flus
 
 async def _ours(server: KafkaServer, linger_s: float, folder: Path) -> tuple[Any, Publish, Flush]:
     journal = Journal(folder, "bus", SyncPolicy.INTERVAL)
-    bus = KafkaBus(SystemClock(), KafkaOptions((server.bootstrap,), linger_s=linger_s), journal)
+    bus = KafkaBus(
+        SystemClock(),
+        KafkaOptions((server.bootstrap,), linger_s=linger_s),
+        journal,
+        Metrics(Registry(), "backing"),
+    )
     await bus.start()
     await bus.publish_and_wait("events", "k", b"first")
 

@@ -103,7 +103,9 @@ async def _ask(sock: socket.socket, request: Request) -> Response:
 
 async def _provision(data: Path) -> None:
     """Makes the tenant, as an operator would have before the platform started."""
-    backing = create_backing(Port.DATABASE, BackingSettings.load(data=data), SystemClock())
+    backing = create_backing(
+        Port.DATABASE, BackingSettings.load(data=data), SystemClock(), Registry()
+    )
     await backing.start()
     try:
         numbers = [f"u{number:06d}" for number in range(USERS)]

@@ -17,6 +17,7 @@ from parley.backing.bus.embedded import EmbeddedBus
 from parley.backing.journal import Journal, SyncPolicy
 from parley.backing.state.embedded import EmbeddedState
 from parley.service.clock import SystemClock
+from parley.service.metrics import Metrics, Registry
 
 _ROUNDS, _TURNS, _PER_TURN = 5, 250, 16
 _SNAPSHOT = b"s" * 1500
@@ -98,8 +99,13 @@ async def _main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         await _bench_state("journal", EmbeddedState(clock, Journal(path, "s", SyncPolicy.NEVER)))
-        await _bench_bus("memory", EmbeddedBus(clock))
-        await _bench_bus("journal", EmbeddedBus(clock, Journal(path, "b", SyncPolicy.NEVER)))
+        await _bench_bus("memory", EmbeddedBus(clock, Metrics(Registry(), "backing")))
+        await _bench_bus(
+            "journal",
+            EmbeddedBus(
+                clock, Metrics(Registry(), "backing"), Journal(path, "b", SyncPolicy.NEVER)
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def _binding(number: int, wall_s: float) -> StoredBinding:
 
 
 async def _preload_backing(settings: BackingSettings, first: int, end: int) -> float:
-    state = create_backing(Port.STATE, settings, SystemClock()).state
+    state = create_backing(Port.STATE, settings, SystemClock(), Registry()).state
     await state.start()
     try:
         return await preload(state, first, end)

@@ -26,6 +26,7 @@ from parley.model.load import Load
 from parley.model.relay_load import RELAY_LOAD_KEY, RelayLoad
 from parley.service.clock import Clock, SystemClock
 from parley.service.errors import StartError
+from parley.service.metrics import Registry
 
 _TIMEOUT_S: Final = 5.0
 _VIEW_S: Final = 2.0
@@ -220,7 +221,9 @@ async def _ports(
 ) -> AsyncIterator[tuple[Discovery | None, State | None]]:
     """Opens discovery and state, each alone: what is away is told and left out."""
     with _environment(environment):
-        backing = create_backing(Port.STATE | Port.DISCOVERY, BackingSettings.load(), clock)
+        backing = create_backing(
+            Port.STATE | Port.DISCOVERY, BackingSettings.load(), clock, Registry()
+        )
     async with AsyncExitStack() as opened:
         discovery = await _opened(opened, backing.discovery, "Discovery", problems)
         state = await _opened(opened, backing.state, "Shared state", problems)

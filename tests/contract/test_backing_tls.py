@@ -22,6 +22,7 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.clock import SystemClock
+from parley.service.metrics import Registry
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -52,7 +53,7 @@ class World:
         settings = BackingSettings.load(
             data=self.folder / who, is_durable=False, tls_ca=ca, **own, **values
         )
-        return create_backing(~Port(0), settings, SystemClock(), migrates=True)
+        return create_backing(~Port(0), settings, SystemClock(), Registry(), migrates=True)
 
     async def open(self, part: Any) -> Any:
         """Starts one port, to be closed at the end."""

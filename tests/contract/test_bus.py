@@ -14,6 +14,7 @@ from parley.backing.bus.kafka_options import KafkaOptions
 from parley.backing.bus.log import BusLimits
 from parley.backing.journal import Journal
 from parley.service.clock import SystemClock
+from parley.service.metrics import Metrics, Registry
 from parley.testkit.clock import FakeClock
 from parley.testkit.contracts.arms import Arm, Behaviour
 from parley.testkit.contracts.bus import ATTEMPTS, BEHAVIOURS
@@ -23,7 +24,11 @@ _LIMITS = BusLimits(attempts=ATTEMPTS, retry_s=0.001)
 
 def _embedded(folder: Path, _request: pytest.FixtureRequest) -> Arm[Bus]:
     clock = FakeClock()
-    return Arm(lambda: EmbeddedBus(clock, Journal(folder, "bus"), _LIMITS), clock, clock.advance)
+    return Arm(
+        lambda: EmbeddedBus(clock, Metrics(Registry(), "backing"), Journal(folder, "bus"), _LIMITS),
+        clock,
+        clock.advance,
+    )
 
 
 def _kafka(folder: Path, request: pytest.FixtureRequest) -> Arm[Bus]:
@@ -43,7 +48,11 @@ def _kafka(folder: Path, request: pytest.FixtureRequest) -> Arm[Bus]:
     def pass_time(_seconds: float) -> None:
         raise AssertionError("no behaviour of the bus depends on the clock's advance")
 
-    return Arm(lambda: KafkaBus(clock, options, Journal(folder, "bus")), clock, pass_time)
+    return Arm(
+        lambda: KafkaBus(clock, options, Journal(folder, "bus"), Metrics(Registry(), "backing")),
+        clock,
+        pass_time,
+    )
 
 
 ARMS: dict[str, Callable[[Path, pytest.FixtureRequest], Arm[Bus]]] = {

@@ -13,6 +13,7 @@ from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
 from parley.model.load import Load
 from parley.service.clock import SystemClock
+from parley.service.metrics import Registry
 from parley.testkit.farm.call import FarmCall
 
 _PREFIX: Final = "PARLEY_BACKING_"
@@ -59,7 +60,9 @@ async def owners(ground: Ground) -> AsyncIterator[Owners]:
         for name, value in ground.control.backing.items()
         if name.startswith(f"{_PREFIX}STATE")
     }
-    state = create_backing(Port.STATE, BackingSettings.load(**values), SystemClock()).state
+    state = create_backing(
+        Port.STATE, BackingSettings.load(**values), SystemClock(), Registry()
+    ).state
     await state.start()
     try:
         yield Owners(state, ground)

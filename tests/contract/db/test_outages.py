@@ -258,7 +258,8 @@ class _Bus(EmbeddedBus):
     """A bus that several publishers share, and that takes its time."""
 
     def __init__(self) -> None:
-        super().__init__(SystemClock(), None, BusLimits(partitions=4))
+        metrics = Metrics(Registry(), "backing")
+        super().__init__(SystemClock(), metrics, None, BusLimits(partitions=4))
         self.published: list[tuple[str, int]] = []
         self.on_publish: Callable[[int], None] = lambda count: None
         self.submitted = 0
@@ -366,7 +367,8 @@ async def test_no_row_is_lost_or_out_of_order_over_a_kill_of_the_server(
 async def test_warm_tenants_are_served_while_the_database_is_away_and_cold_ones_are_not(
     server: PostgresServer, open_db: OpenDatabase
 ) -> None:
-    db, bus = await open_db(), EmbeddedBus(SystemClock(), None, BusLimits(partitions=2))
+    db, metrics = await open_db(), Metrics(Registry(), "backing")
+    bus = EmbeddedBus(SystemClock(), metrics, None, BusLimits(partitions=2))
     await bus.start()
     for name in ("warm", "cold"):
         phones = [NewExtension(number="1001", password="pw")]

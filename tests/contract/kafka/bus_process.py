@@ -15,6 +15,7 @@ from parley.backing.bus.kafka import KafkaBus
 from parley.backing.bus.kafka_options import KafkaOptions
 from parley.backing.journal import Journal
 from parley.service.clock import SystemClock
+from parley.service.metrics import Metrics, Registry
 
 TOPIC, GROUP = "calls", "g"
 
@@ -63,7 +64,9 @@ async def consume(bus: KafkaBus, slow_s: float) -> None:
 
 async def main(mode: str, server: str, prefix: str, folder: str, number: str) -> None:
     chosen = options(server, prefix, start_s=0.2 if mode == "publish" else 5.0)
-    bus = KafkaBus(SystemClock(), chosen, Journal(Path(folder), "bus"))
+    bus = KafkaBus(
+        SystemClock(), chosen, Journal(Path(folder), "bus"), Metrics(Registry(), "backing")
+    )
     await bus.start()
     tell("ready")
     if mode == "publish":

@@ -15,7 +15,7 @@ from tests.cluster.servers.kafka import KafkaServer
 from parley.backing.bus.kafka import KafkaBus
 from parley.backing.journal import Journal
 from parley.service.clock import SystemClock
-from parley.service.metrics import Metrics
+from parley.service.metrics import Metrics, Registry
 from parley.testkit.contracts.arms import settled
 
 from .bus_process import options
@@ -50,7 +50,7 @@ async def open_bus(broker: KafkaServer, prefix: str, tmp_path: Path) -> AsyncIte
     ) -> KafkaBus:
         journal = Journal(tmp_path / name, "bus")
         chosen = options(broker.bootstrap, prefix, **others)
-        bus = KafkaBus(SystemClock(), chosen, journal, metrics)
+        bus = KafkaBus(SystemClock(), chosen, journal, metrics or Metrics(Registry(), "backing"))
         opened.append(bus)
         await bus.start()
         return bus

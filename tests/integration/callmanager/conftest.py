@@ -319,6 +319,7 @@ async def world() -> AsyncIterator[World]:
             Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS,
             BackingSettings.load(is_durable=False),
             SystemClock(),
+            Registry(),
         )
         await backing.start()
         stack.push_async_callback(backing.aclose)

@@ -309,7 +309,10 @@ async def world() -> AsyncIterator[World]:
     settings = BackingSettings.load(is_durable=False)
     async with AsyncExitStack() as stack:
         backing = create_backing(
-            Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS, settings, SystemClock()
+            Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS,
+            settings,
+            SystemClock(),
+            Registry(),
         )
         await backing.start()
         stack.push_async_callback(backing.aclose)

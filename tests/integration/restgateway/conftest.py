@@ -35,7 +35,10 @@ class Api:
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     clock = SystemClock()
     backing = create_backing(
-        Port.DATABASE | Port.STATE, BackingSettings.load(data=tmp_path, is_durable=False), clock
+        Port.DATABASE | Port.STATE,
+        BackingSettings.load(data=tmp_path, is_durable=False),
+        clock,
+        Registry(),
     )
     await backing.start()
     tokens = TokenRepository(backing.db)

@@ -24,6 +24,7 @@ from parley.restgateway.cursors import CallPlace
 from parley.restgateway.settings import RestGatewaySettings
 from parley.restgateway.store import Store
 from parley.service.clock import SystemClock
+from parley.service.metrics import Registry
 from parley.testkit.contracts.arms import settled
 
 _MANY = 10_001
@@ -35,11 +36,16 @@ async def test_the_gateway_is_not_ready_while_its_database_is_away(
 ) -> None:
     clock = SystemClock()
     backing = create_backing(
-        Port.DATABASE | Port.STATE, BackingSettings.load(data=tmp_path, is_durable=False), clock
+        Port.DATABASE | Port.STATE,
+        BackingSettings.load(data=tmp_path, is_durable=False),
+        clock,
+        Registry(),
     )
     await backing.start()
     monkeypatch.setattr("parley.restgateway.app._PROBE_INTERVAL_S", 0.01)
-    gateway = create_app(RestGatewaySettings.load(port=0, lame_duck_s=0.0), backing, clock)
+    gateway = create_app(
+        RestGatewaySettings.load(port=0, lame_duck_s=0.0), backing, clock, Registry()
+    )
     await gateway.start()
 
     async def away(*_args: object) -> None:
@@ -79,7 +85,10 @@ async def test_more_calls_than_redis_takes_at_once_are_read_by_pages(
     redis_server.command("FLUSHALL")
     clock = SystemClock()
     backing = create_backing(
-        Port.DATABASE | Port.STATE, BackingSettings.load(data=tmp_path, is_durable=False), clock
+        Port.DATABASE | Port.STATE,
+        BackingSettings.load(data=tmp_path, is_durable=False),
+        clock,
+        Registry(),
     )
     state = RedisState(redis_server.url, clock)
     await state.start()

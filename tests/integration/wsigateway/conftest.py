@@ -91,7 +91,10 @@ Open = Callable[..., Awaitable[Stream]]
 async def open_stream(tmp_path: Path) -> AsyncIterator[Open]:
     clock = SystemClock()
     backing = create_backing(
-        Port.DATABASE | Port.BUS, BackingSettings.load(data=tmp_path, is_durable=False), clock
+        Port.DATABASE | Port.BUS,
+        BackingSettings.load(data=tmp_path, is_durable=False),
+        clock,
+        Registry(),
     )
     gateways: list[WsiGateway] = []
     await backing.start()

@@ -60,7 +60,9 @@ class _Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         settings = BackingSettings(is_durable=False)
-        self.backing: Backing = create_backing(Port.DATABASE | Port.BUS, settings, self.clock)
+        self.backing: Backing = create_backing(
+            Port.DATABASE | Port.BUS, settings, self.clock, Registry()
+        )
         self.db = _FailingDatabase("sqlite://", self.clock)
         self.backing.db = self.db
         self.registry = Registry()

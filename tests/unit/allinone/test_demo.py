@@ -16,6 +16,7 @@ from parley.backing.db.tokens import TokenRepository
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.model.ids import TenantId
+from parley.service.metrics import Registry
 from parley.sip.digest import ha1
 from parley.testkit.clock import FakeClock
 
@@ -31,7 +32,9 @@ ADDRESSES = Addresses(
 
 @pytest.fixture
 async def db() -> AsyncIterator[Database]:
-    backing = create_backing(Port.DATABASE, BackingSettings.load(is_durable=False), FakeClock())
+    backing = create_backing(
+        Port.DATABASE, BackingSettings.load(is_durable=False), FakeClock(), Registry()
+    )
     await backing.start()
     async with aclosing(backing):
         yield backing.db

@@ -23,7 +23,7 @@ def _bus(folder: Path | None = None, **limits: float) -> EmbeddedBus:
         small = JournalLimits(compact_from_bytes=20_000)
         journal = Journal(folder, "bus", SyncPolicy.NEVER, small)
     bounds = BusLimits(**({"partitions": 1, "retry_s": 0.001} | limits))  # type: ignore[arg-type]  # ints and floats by name
-    return EmbeddedBus(FakeClock(), journal, bounds)
+    return EmbeddedBus(FakeClock(), Metrics(Registry(), "backing"), journal, bounds)
 
 
 def _journal_file(folder: Path) -> Path:
@@ -196,7 +196,7 @@ async def test_the_offset_of_a_record_that_was_damaged_is_not_given_again(tmp_pa
 
 async def test_consumer_lag_is_a_metric_per_topic_and_group() -> None:
     registry = Registry()
-    bus = EmbeddedBus(FakeClock(), metrics=Metrics(registry, "backing"))
+    bus = EmbeddedBus(FakeClock(), Metrics(registry, "backing"))
     await bus.start()
 
     def lag(group: str) -> float:
@@ -224,7 +224,12 @@ async def test_consumer_lag_is_a_metric_per_topic_and_group() -> None:
 
 
 async def test_volatile_topics_are_not_written(tmp_path: Path) -> None:
-    bus = EmbeddedBus(FakeClock(), Journal(tmp_path, "bus"), volatile_topics=("load",))
+    bus = EmbeddedBus(
+        FakeClock(),
+        Metrics(Registry(), "backing"),
+        Journal(tmp_path, "bus"),
+        volatile_topics=("load",),
+    )
     await bus.start()
     await bus.publish_and_wait("load", "k", b"secret")
     await bus.publish_and_wait("calls", "k", b"kept")

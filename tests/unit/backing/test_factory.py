@@ -13,6 +13,7 @@ from parley.backing.errors import BackingUnavailable, BlobKeyError, FolderInUse
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.errors import SettingsError, StartError
+from parley.service.metrics import Registry
 from parley.service.tls import TlsFiles
 from parley.testkit.clock import FakeClock
 
@@ -26,9 +27,11 @@ def _names(folder: Path) -> set[str]:
 async def test_a_second_process_on_the_same_folder_is_refused_in_one_sentence(
     tmp_path: Path,
 ) -> None:
-    first = create_backing(Port.STATE, BackingSettings.load(data=tmp_path), FakeClock())
+    first = create_backing(Port.STATE, BackingSettings.load(data=tmp_path), FakeClock(), Registry())
     await first.start()
-    second = create_backing(Port.STATE, BackingSettings.load(data=tmp_path), FakeClock())
+    second = create_backing(
+        Port.STATE, BackingSettings.load(data=tmp_path), FakeClock(), Registry()
+    )
     with pytest.raises(FolderInUse, match="Another process uses the data folder"):
         await second.start()
     await first.aclose()
@@ -37,7 +40,7 @@ async def test_a_second_process_on_the_same_folder_is_refused_in_one_sentence(
 
 
 async def test_everything_is_kept_in_the_data_folder(tmp_path: Path) -> None:
-    backing = create_backing(_ALL, BackingSettings.load(data=tmp_path), FakeClock())
+    backing = create_backing(_ALL, BackingSettings.load(data=tmp_path), FakeClock(), Registry())
     await backing.start()
     await backing.state.put("k:{1}", b"1")
     await backing.bus.publish_and_wait("t", "k", b"1")
@@ -48,7 +51,7 @@ async def test_everything_is_kept_in_the_data_folder(tmp_path: Path) -> None:
 
 async def test_without_durability_only_blobs_touch_the_disk(tmp_path: Path) -> None:
     settings = BackingSettings.load(data=tmp_path, is_durable=False)
-    backing = create_backing(_ALL, settings, FakeClock())
+    backing = create_backing(_ALL, settings, FakeClock(), Registry())
     await backing.start()
     await backing.state.put("k:{1}", b"1")
     await backing.bus.publish_and_wait("t", "k", b"1")
@@ -70,7 +73,7 @@ async def test_without_durability_only_blobs_touch_the_disk(tmp_path: Path) -> N
 async def test_ports_that_a_process_does_not_name_are_neither_built_nor_opened(
     tmp_path: Path, port: Port, names: set[str]
 ) -> None:
-    backing = create_backing(port, BackingSettings.load(data=tmp_path), FakeClock())
+    backing = create_backing(port, BackingSettings.load(data=tmp_path), FakeClock(), Registry())
     await backing.start()
     await backing.aclose()
     assert {name.split("-")[0] for name in _names(tmp_path)} == names
@@ -87,7 +90,9 @@ def test_a_relay_does_not_load_the_databases_library() -> None:
         "from parley.backing.factory import Port, create_backing\n"
         "from parley.backing.settings import BackingSettings\n"
         "from parley.service.clock import SystemClock\n"
-        "create_backing(Port.STATE | Port.DISCOVERY, BackingSettings.load(), SystemClock())\n"
+        "from parley.service.metrics import Registry\n"
+        "ports = Port.STATE | Port.DISCOVERY\n"
+        "create_backing(ports, BackingSettings.load(), SystemClock(), Registry())\n"
         "sys.exit('sqlalchemy' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
@@ -95,7 +100,7 @@ def test_a_relay_does_not_load_the_databases_library() -> None:
 
 async def test_a_blob_cannot_be_the_folder_of_another(tmp_path: Path) -> None:
     settings = BackingSettings.load(data=tmp_path, is_durable=False)
-    backing = create_backing(Port.BLOBS, settings, FakeClock())
+    backing = create_backing(Port.BLOBS, settings, FakeClock(), Registry())
     await backing.start()
     await backing.blobs.put("a/b", b"1")
     for key in ("a", "a/b/c"):
@@ -120,7 +125,9 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    backing = create_backing(Port.STATE, BackingSettings.load(data=tmp_path / "file"), FakeClock())
+    backing = create_backing(
+        Port.STATE, BackingSettings.load(data=tmp_path / "file"), FakeClock(), Registry()
+    )
     assert not backing.is_ready()
     with pytest.raises(StartError, match=r"[^.]\.$"):
         await backing.start()
@@ -164,7 +171,7 @@ async def test_adapters_are_chosen_by_name_and_opened_without_their_servers(
         blobs_key_id="id",
         blobs_key="key",
     )
-    backing = create_backing(Port.DISCOVERY | Port.BLOBS, settings, FakeClock())
+    backing = create_backing(Port.DISCOVERY | Port.BLOBS, settings, FakeClock(), Registry())
     await backing.start()
     assert not backing.discovery.is_settled
     with pytest.raises(BackingUnavailable):

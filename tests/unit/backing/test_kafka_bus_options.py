@@ -9,6 +9,7 @@ from parley.backing.bus.kafka_options import KafkaOptions, servers_of
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.service.errors import SettingsError
+from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
 
 
@@ -42,4 +43,4 @@ def test_topics_and_groups_carry_the_prefix() -> None:
 
 async def test_settings_choose_kafka(tmp_path: Path) -> None:
     settings = BackingSettings.load(data=tmp_path, bus="kafka", bus_url="kafka://127.0.0.1:1")
-    assert isinstance(create_backing(Port.BUS, settings, FakeClock()).bus, KafkaBus)
+    assert isinstance(create_backing(Port.BUS, settings, FakeClock(), Registry()).bus, KafkaBus)

@@ -9,6 +9,7 @@ from parley.backing.settings import BackingSettings
 from parley.backing.state.redis import RedisState
 from parley.backing.state.redis_url import Address, Kind, parse_redis_url
 from parley.service.errors import StartError
+from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
 
 
@@ -85,10 +86,10 @@ def test_neither_errors_nor_names_show_the_password() -> None:
 
 def test_the_factory_makes_it_and_tells_what_is_wrong_with_the_url(tmp_path: Path) -> None:
     settings = {"data": tmp_path, "is_durable": False, "state": "redis"}
-    made = create_backing(Port.STATE, BackingSettings.load(**settings), FakeClock())
+    made = create_backing(Port.STATE, BackingSettings.load(**settings), FakeClock(), Registry())
     assert isinstance(made.state, RedisState)
     assert not made.state.is_immediate
     wrong = BackingSettings.load(**settings, state_url="redis://:s3cret@h/x")
     with pytest.raises(StartError, match="PARLEY_BACKING_STATE_URL: the URL of Redis") as refusal:
-        create_backing(Port.STATE, wrong, FakeClock())
+        create_backing(Port.STATE, wrong, FakeClock(), Registry())
     assert "s3cret" not in str(refusal.value)

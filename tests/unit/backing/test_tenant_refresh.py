@@ -20,6 +20,7 @@ from parley.backing.directory import TenantDirectory
 from parley.backing.errors import BackingUnavailable
 from parley.model.ids import TenantId
 from parley.model.tenant import TenantSnapshot
+from parley.service.metrics import Metrics, Registry
 from parley.testkit.clock import FakeClock
 from parley.testkit.contracts.arms import settled
 
@@ -100,7 +101,7 @@ async def db() -> AsyncIterator[_Database]:
 
 @asynccontextmanager
 async def _running(db: Database, max_extensions: int = 1000) -> AsyncIterator[_Bench]:
-    bus = EmbeddedBus(FakeClock(), None, BusLimits(partitions=1))
+    bus = EmbeddedBus(FakeClock(), Metrics(Registry(), "backing"), None, BusLimits(partitions=1))
     await bus.start()
     directory = TenantDirectory(db, bus, max_extensions)
     await directory.start()

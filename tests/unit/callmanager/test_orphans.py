@@ -71,7 +71,9 @@ class Shop:
 @pytest.fixture
 async def shop(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     clock = FakeClock(wall_s=STARTED_S + 500.0)
-    backing = create_backing(Port.STATE | Port.BUS, BackingSettings.load(is_durable=False), clock)
+    backing = create_backing(
+        Port.STATE | Port.BUS, BackingSettings.load(is_durable=False), clock, Registry()
+    )
     await backing.start()
     async with aclosing(backing):
         yield Shop(backing, clock, monkeypatch)

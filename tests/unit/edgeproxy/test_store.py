@@ -34,7 +34,7 @@ class Desk:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.backing: Backing = create_backing(
-            Port.STATE | Port.BUS, BackingSettings.load(is_durable=False), self.clock
+            Port.STATE | Port.BUS, BackingSettings.load(is_durable=False), self.clock, Registry()
         )
         self.metrics = EdgeMetrics(Registry())
         self.registrations = Registrations(self.backing.state, self.metrics, BindingMemory())

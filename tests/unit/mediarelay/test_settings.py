@@ -45,7 +45,7 @@ async def test_call_managers_have_an_address_of_their_own() -> None:
         grpc_advertised_host="relay.example",
         grpc_port=0,
     )
-    services = create_app(settings, Registry(), SystemClock())
+    services = create_app(settings, Registry(), SystemClock(), None)
     for service in services:
         await service.start()
     try:
@@ -68,7 +68,7 @@ def test_an_announced_relay_that_only_its_own_machine_reaches_says_so(
     engine = Engine("127.0.0.1", 32500, 32539)
     monkeypatch.setattr("parley.mediarelay.app._make_engine", lambda _: engine)
     backing = create_backing(
-        Port.STATE | Port.DISCOVERY, BackingSettings.load(data=tmp_path), SystemClock()
+        Port.STATE | Port.DISCOVERY, BackingSettings.load(data=tmp_path), SystemClock(), Registry()
     )
     try:
         with capture_logs() as logs:

@@ -116,7 +116,7 @@ def create_backing(
     ports: Port,
     settings: BackingSettings,
     clock: Clock,
-    registry: Registry | None = None,
+    registry: Registry,
     *,
     migrates: bool = False,
 ) -> Backing:
@@ -173,20 +173,23 @@ def _journal(settings: BackingSettings, name: str) -> Journal | None:
     return Journal(settings.data / name, name, settings.sync)
 
 
-def _embedded_bus(settings: BackingSettings, clock: Clock, registry: Registry | None) -> Bus:
+def _embedded_bus(settings: BackingSettings, clock: Clock, registry: Registry) -> Bus:
     limits = BusLimits(
         partitions=settings.bus_partitions,
         keep_records=settings.bus_keep_records,
         max_records=settings.bus_max_records,
         attempts=settings.bus_attempts,
     )
-    metrics = None if registry is None else Metrics(registry, "backing")
     return EmbeddedBus(
-        clock, _journal(settings, "bus"), limits, settings.bus_volatile_topics, metrics
+        clock,
+        Metrics(registry, "backing"),
+        _journal(settings, "bus"),
+        limits,
+        settings.bus_volatile_topics,
     )
 
 
-def _kafka_bus(settings: BackingSettings, clock: Clock, registry: Registry | None) -> Bus:
+def _kafka_bus(settings: BackingSettings, clock: Clock, registry: Registry) -> Bus:
     # Here, so that a process without Kafka does not load its client.
     from parley.backing.bus.kafka import KafkaBus
     from parley.backing.bus.kafka_options import KafkaOptions, KafkaSecurity, is_tls, servers_of
@@ -206,15 +209,14 @@ def _kafka_bus(settings: BackingSettings, clock: Clock, registry: Registry | Non
         queue_bytes=settings.bus_queue_mb * 1024 * 1024,
         attempts=settings.bus_attempts,
     )
-    metrics = None if registry is None else Metrics(registry, "backing")
-    return KafkaBus(clock, options, _journal(settings, "bus-queue"), metrics)
+    return KafkaBus(clock, options, _journal(settings, "bus-queue"), Metrics(registry, "backing"))
 
 
-def _embedded_state(settings: BackingSettings, clock: Clock, _registry: Registry | None) -> State:
+def _embedded_state(settings: BackingSettings, clock: Clock, _registry: Registry) -> State:
     return EmbeddedState(clock, _journal(settings, "state"))
 
 
-def _redis_state(settings: BackingSettings, clock: Clock, registry: Registry | None) -> State:
+def _redis_state(settings: BackingSettings, clock: Clock, registry: Registry) -> State:
     # A process that does not use Redis does not load its client.
     from parley.backing.state.redis import RedisState
     from parley.backing.state.redis_limits import Limits
@@ -227,8 +229,7 @@ def _redis_state(settings: BackingSettings, clock: Clock, registry: Registry | N
         )
     except ValueError as error:
         raise StartError(f"PARLEY_BACKING_STATE_URL: {error}.") from error
-    if registry is not None:
-        state.statistics.show(Metrics(registry, "backing"))
+    state.statistics.show(Metrics(registry, "backing"))
     return state
 
 
@@ -267,11 +268,11 @@ def _s3_blobs(settings: BackingSettings, _clock: Clock) -> Blobs:
     return S3Blobs(place)
 
 
-_BUS: dict[Adapter, Callable[[BackingSettings, Clock, Registry | None], Bus]] = {
+_BUS: dict[Adapter, Callable[[BackingSettings, Clock, Registry], Bus]] = {
     Adapter.EMBEDDED: _embedded_bus,
     Adapter.KAFKA: _kafka_bus,
 }
-_STATE: dict[Adapter, Callable[[BackingSettings, Clock, Registry | None], State]] = {
+_STATE: dict[Adapter, Callable[[BackingSettings, Clock, Registry], State]] = {
     Adapter.EMBEDDED: _embedded_state,
     Adapter.REDIS: _redis_state,
 }

@@ -74,7 +74,7 @@ def create_app(
     settings: AccountingSettings,
     backing: Backing,
     clock: Clock,
-    registry: Registry | None = None,
+    registry: Registry,
 ) -> Service:
     """Makes the service; it starts after the backing and closes before it."""
-    return Accounting(settings, backing, clock, registry or Registry())
+    return Accounting(settings, backing, clock, registry)

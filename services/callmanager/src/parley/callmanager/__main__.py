@@ -30,7 +30,7 @@ def _services(settings: CallManagerSettings, process: Process) -> Sequence[Servi
         inside=inside_of(settings, clock),
     )
     media.traffic.show(Metrics(registry, "callmanager"))
-    manager = create_app(settings, backing, directory, media, clock, ids, registry=registry)
+    manager = create_app(settings, backing, directory, media, clock, ids, None, registry)
     return (
         backing,
         Resources("tenant directory", directory),

@@ -325,8 +325,8 @@ def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses
     media: MediaControl,
     clock: Clock,
     ids: Ids,
-    network: LocalNetwork | None = None,
-    registry: Registry | None = None,
+    network: LocalNetwork | None,
+    registry: Registry,
 ) -> CallManager:
     """Makes a call manager; backing, directory and media are started and closed by their owner.
 
@@ -338,8 +338,6 @@ def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses
         clock: of timers and records.
         ids: source of tags, branches and Call-IDs.
         network: where the edges of the same process are; None: they come by TCP.
-        registry: where metrics go; nowhere anyone sees when None.
+        registry: where metrics go.
     """
-    return CallManager(
-        settings, backing, directory, media, clock, ids, network, registry or Registry()
-    )
+    return CallManager(settings, backing, directory, media, clock, ids, network, registry)

@@ -19,7 +19,7 @@ def _services(settings: EdgeSettings, process: Process) -> Sequence[Service]:
         Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS, backing_settings, clock, registry
     )
     directory = TenantDirectory(backing.db, backing.bus, backing_settings.tenant_cache_extensions)
-    edge = create_app(settings, backing, directory, clock, ids, registry=registry)
+    edge = create_app(settings, backing, directory, clock, ids, None, registry)
     return backing, Resources("tenant directory", directory), edge
 
 

@@ -368,8 +368,8 @@ def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses
     directory: TenantDirectory,
     clock: Clock,
     ids: Ids,
-    network: LocalNetwork | None = None,
-    registry: Registry | None = None,
+    network: LocalNetwork | None,
+    registry: Registry,
 ) -> EdgeProxy:
     """Makes an edge proxy; backing and directory are started and closed by their owner.
 
@@ -380,9 +380,9 @@ def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses
         clock: of timers, expiries and nonces.
         ids: source of tags, branches and call ids.
         network: where call managers of the same process are; None: they come by TCP.
-        registry: where metrics go; nowhere anyone sees when None.
+        registry: where metrics go.
     """
-    return EdgeProxy(settings, backing, directory, clock, ids, network, registry or Registry())
+    return EdgeProxy(settings, backing, directory, clock, ids, network, registry)
 
 
 def _version() -> str:

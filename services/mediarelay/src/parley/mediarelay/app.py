@@ -232,7 +232,7 @@ def create_app(
     settings: MediaRelaySettings,
     registry: Registry,
     clock: Clock,
-    backing: Backing | None = None,
+    backing: Backing | None,
 ) -> list[Service]:
     """Makes the services of a media relay process, in the order of their start.
 

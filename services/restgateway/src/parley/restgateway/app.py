@@ -150,7 +150,7 @@ def create_app(
     settings: RestGatewaySettings,
     backing: Backing,
     clock: Clock,
-    registry: Registry | None = None,
+    registry: Registry,
 ) -> RestGateway:
     """Makes the service: the API on its port."""
-    return RestGateway(settings, backing, clock, registry or Registry())
+    return RestGateway(settings, backing, clock, registry)

@@ -85,7 +85,7 @@ def create_app(
     settings: WsiGatewaySettings,
     backing: Backing,
     clock: Clock,
-    registry: Registry | None = None,
+    registry: Registry,
 ) -> WsiGateway:
     """Makes the service; it starts after the backing and closes before it."""
-    return WsiGateway(settings, backing, clock, registry or Registry())
+    return WsiGateway(settings, backing, clock, registry)

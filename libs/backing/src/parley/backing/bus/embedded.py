@@ -37,19 +37,19 @@ class EmbeddedBus:
 
     Args:
         clock: for the records' timestamps.
+        metrics: where to show the consumer lag.
         journal: None keeps everything in memory only.
         limits: bounds and pauses.
         volatile_topics: topics that are not worth the disk.
-        metrics: where to show the consumer lag.
     """
 
     def __init__(
         self,
         clock: Clock,
+        metrics: Metrics,
         journal: Journal | None = None,
         limits: BusLimits = DEFAULT_LIMITS,
         volatile_topics: Collection[str] = (),
-        metrics: Metrics | None = None,
     ) -> None:
         self._wall_s = clock.wall_s
         self._journal = journal
@@ -57,7 +57,7 @@ class EmbeddedBus:
         self._volatile = frozenset(volatile_topics)
         self._topics: dict[str, Topic] = {}
         self._consumers: list[Consumer] = []
-        self._lag = None if metrics is None else ConsumerLag(metrics)
+        self._lag = ConsumerLag(metrics)
         self._tasks = TaskOwner()
         self._is_closed = False
 
@@ -131,16 +131,14 @@ class EmbeddedBus:
         task = self._tasks.spawn(consumer.run(), name=f"bus {topic} {group}")
         consumer.attach(task)
         self._consumers.append(consumer)
-        if self._lag is not None:
-            self._lag.add(topic, group, consumer)
+        self._lag.add(topic, group, consumer)
         task.add_done_callback(lambda _: self._forget(consumer))
         return consumer
 
     def _forget(self, consumer: Consumer) -> None:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
-        if self._lag is not None:
-            self._lag.remove(consumer)
+        self._lag.remove(consumer)
 
     def _topic(self, name: str) -> Topic:
         topic = self._topics.get(name)

@@ -48,8 +48,8 @@ class KafkaBus:
         self,
         clock: Clock,
         options: KafkaOptions,
-        journal: Journal | None = None,
-        metrics: Metrics | None = None,
+        journal: Journal | None,
+        metrics: Metrics,
     ) -> None:
         self._clock = clock
         self._options = options
@@ -59,10 +59,8 @@ class KafkaBus:
         self._consumers: list[KafkaConsumer] = []
         self._last_ms = 0
         self._is_closed = False
-        self._lag: ConsumerLag | None = None
-        if metrics is not None:
-            self._show(metrics)
-            self._lag = ConsumerLag(metrics)
+        self._lag = ConsumerLag(metrics)
+        self._show(metrics)
 
     @property
     def is_connected(self) -> bool:
@@ -195,16 +193,14 @@ class KafkaBus:
         task = self._tasks.spawn(consumer.run(), name=f"bus {consumer.topic}")
         consumer.attach(task)
         self._consumers.append(consumer)
-        if self._lag is not None:
-            self._lag.add(consumer.name, group, consumer)
+        self._lag.add(consumer.name, group, consumer)
         task.add_done_callback(lambda _: self._forget(consumer))
         return cast(Subscription, consumer)
 
     def _forget(self, consumer: KafkaConsumer) -> None:
         if consumer in self._consumers:
             self._consumers.remove(consumer)
-        if self._lag is not None:
-            self._lag.remove(consumer)
+        self._lag.remove(consumer)
 
     async def _flush(self) -> None:
         """Waits, bounded, until the brokers have everything; not at all while they are away."""
