@@ -129,7 +129,16 @@ async def test_closed_database_is_unavailable(db: Database) -> None:
         await TenantRepository(db).get(TenantId("t1"))
 
 
-@pytest.mark.parametrize("url", ["", "no url", "nodb://u:secret@h/d"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "no url",
+        "nodb://u:secret@h/d",
+        "postgresql://u@h:secret/d",
+        "postgresql://u@127.0.0.1:1/d?password=secret",
+    ],
+)
 async def test_foreign_url_is_refused_in_one_sentence(url: str) -> None:
     with pytest.raises(CannotOpen) as caught:
         await Database(url, FakeClock()).start()

@@ -39,6 +39,8 @@ def test_hosts_folder_and_credentials_are_read(text: str, expected: ZookeeperUrl
         "zookeeper://secret@a:1",
         "zookeeper://:secret@a:1",
         "zookeeper://me:@a:1",
+        "zookeeper://me:secret",
+        "zookeeper://me:secret/@a:1/x",
         "zookeeper://a:1/../x",
         "zookeeper://a:1/x\ty",
     ],

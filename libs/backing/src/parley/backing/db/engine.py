@@ -141,7 +141,8 @@ class Database:
             TypeError,  # an option in the URL that the driver does not know
         ) as error:
             await self.aclose()
-            place = self._url.render_as_string(hide_password=True)
+            # Without the options: a password may be one of them.
+            place = self._url.set(query={}).render_as_string(hide_password=True)
             raise CannotOpen(f"The database {place} cannot be opened: {error}.") from error
         except BaseException:
             await self.aclose()
@@ -286,9 +287,12 @@ async def _always() -> bool:
 def _parsed(text: str) -> URL:
     try:
         url = make_url(text)
-    except ArgumentError as error:
-        # The text may hold a password: it is not repeated.
-        raise CannotOpen("The database URL cannot be understood.") from error
+    except (ArgumentError, ValueError):
+        # The text may hold a password: it is not repeated, nor the error that repeats it.
+        raise CannotOpen(
+            "PARLEY_BACKING_DATABASE_URL cannot be understood: it is sqlite:///path or "
+            "postgresql://user:password@host:port/name."
+        ) from None
     if url.get_backend_name() == "postgresql":
         url = driver_url(url)
     driver = _ASYNC_DRIVERS.get(url.drivername)

@@ -57,4 +57,4 @@ def _check_host(text: str) -> None:
     if not colon or text.endswith("]"):
         name, port = text, _DEFAULT_PORT
     if not name or not port.isdecimal() or not 0 < int(port) <= _MAX_PORT:
-        raise ValueError(f"the discovery URL has no host and port in {text!r}")
+        raise ValueError("the discovery URL has a place that is not host:port")
