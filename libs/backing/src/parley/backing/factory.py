@@ -95,8 +95,8 @@ class Backing:
         except BackingUnavailable as error:
             raise StartError(f"{str(error).rstrip('.')}.") from error
         except OSError as error:
-            place = error.filename or "the data folder"
-            raise StartError(f"cannot use {place}: {error.strerror or error}.") from error
+            place = error.filename or "The data folder"
+            raise StartError(f"{place} cannot be used: {error.strerror or error}.") from error
         self._is_open = True
 
     def is_ready(self) -> bool:

@@ -113,7 +113,10 @@ class JournalFiles:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
-            raise FolderInUse(f"Another process uses the data folder {self.folder}.") from error
+            raise FolderInUse(
+                f"Another process uses the data folder {self.folder}: stop it, or choose another "
+                "folder."
+            ) from error
         self._lock_fd = descriptor
 
     def _generations(self) -> list[tuple[int, Path]]:

@@ -75,7 +75,10 @@ class DataFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._release()
-            raise StartError(f"Another process uses the data folder {self.path}.") from error
+            raise StartError(
+                f"Another process uses the data folder {self.path}: stop it, or choose another by "
+                "PARLEY_DATA."
+            ) from error
 
     def _release(self) -> None:
         if self._lock >= 0:
