@@ -1,13 +1,12 @@
 """Structured logs: one JSON object a line on stdout, ours and those of libraries alike.
 
-A level that is off costs a look-up and an empty call. `call_id` and `tenant_id` are bound once per
-call and travel with its task; phone numbers and SDP are logged at debug only.
+A level that is off costs a look-up and an empty call. Phone numbers and SDP are logged at debug
+only.
 """
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -39,7 +38,6 @@ def _safe(value: object) -> str:
 
 
 _SHARED: Final[tuple[Processor, ...]] = (
-    structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     structlog.processors.format_exc_info,
@@ -72,10 +70,3 @@ def configure_logging(level: str = "info", stream: TextIO | None = None) -> None
     root.handlers[:] = [handler]
     # Libraries talk about themselves at info; only their warnings concern an operator.
     root.setLevel(max(number, logging.WARNING) if number > logging.DEBUG else number)
-
-
-@contextmanager
-def log_context(**values: str) -> Iterator[None]:
-    """Adds values (`call_id`, `tenant_id`) to each line logged inside and in tasks begun there."""
-    with structlog.contextvars.bound_contextvars(**values):
-        yield

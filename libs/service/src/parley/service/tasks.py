@@ -1,13 +1,13 @@
 """Owned tasks: none is lost, none outlives its owner.
 
-A task that ends by an exception is logged and counted by its owner's `on_crash`; whoever needs the
-result awaits the task as well. On Python 3.12 and later tasks start at once, so one that finishes
-without waiting costs no turn of the loop.
+A task that ends by an exception is logged; whoever needs the result awaits the task as well. On
+Python 3.12 and later tasks start at once, so one that finishes without waiting costs no turn of the
+loop.
 """
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -31,9 +31,8 @@ else:
 class TaskOwner:
     """Starts tasks and ends them all in `aclose`."""
 
-    def __init__(self, on_crash: Callable[[], None] | None = None) -> None:
+    def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._on_crash = on_crash
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -75,8 +74,5 @@ class TaskOwner:
         if task.cancelled():
             return
         error = task.exception()
-        if error is None:
-            return
-        _logger.error("task crashed", task=task.get_name(), exc_info=error)
-        if self._on_crash is not None:
-            self._on_crash()
+        if error is not None:
+            _logger.error("task crashed", task=task.get_name(), exc_info=error)
