@@ -44,9 +44,10 @@ def test_process_figures_are_rendered() -> None:
     assert b"process_cpu_seconds_total" in Registry().render()
 
 
-async def test_late_timer_shows_as_loop_lag() -> None:
+async def test_late_timer_shows_as_loop_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parley.service.metrics._LAG_INTERVAL_S", 0.001)
     registry, clock = Registry(), FakeClock()
-    lag = LoopLag(Metrics(registry, "edge"), clock, interval_s=0.001)
+    lag = LoopLag(Metrics(registry, "edge"), clock)
     lag.start()
 
     clock.advance(0.25)

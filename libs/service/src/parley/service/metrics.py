@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from parley.service.clock import Clock
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_LAG_INTERVAL_S = 0.5
 
 LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
@@ -128,24 +129,18 @@ class Metrics:
 
 
 class LoopLag:
-    """Measures how late the event loop runs its timers: the first sign of a process at its limit.
+    """Measures how late the loop runs its timers: the first sign of a process at its limit."""
 
-    Attributes:
-        lag_s: the last measurement, seconds.
-    """
-
-    def __init__(self, metrics: Metrics, clock: Clock, interval_s: float = 0.5) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._gauge = metrics.gauge("loop_lag_seconds", "Delay of a timer of the event loop.")
         self._clock = clock
-        self._interval_s = interval_s
         self._timer: asyncio.TimerHandle | None = None
-        self.lag_s = 0.0
 
     def start(self) -> None:
         """Starts to measure in the running loop."""
         loop = asyncio.get_running_loop()
-        due = self._clock.now() + self._interval_s
-        self._timer = loop.call_later(self._interval_s, self._measure, due)
+        due = self._clock.now() + _LAG_INTERVAL_S
+        self._timer = loop.call_later(_LAG_INTERVAL_S, self._measure, due)
 
     def close(self) -> None:
         """Stops to measure."""
@@ -154,6 +149,5 @@ class LoopLag:
             self._timer = None
 
     def _measure(self, due: float) -> None:
-        self.lag_s = max(0.0, self._clock.now() - due)
-        self._gauge.set(self.lag_s)
+        self._gauge.set(max(0.0, self._clock.now() - due))
         self.start()

@@ -23,7 +23,7 @@ from parley.service.http import HttpServer
 from parley.service.ids import RandomIds
 from parley.service.lifecycle import SIGNALS, Service, main, run
 from parley.service.log import configure_logging
-from parley.service.metrics import Registry
+from parley.service.metrics import LoopLag, Metrics, Registry
 from parley.service.settings import Settings, refuse
 
 
@@ -116,17 +116,29 @@ class Resource(Protocol):
 
 
 class HealthServer(HttpServer):
-    """The health port: it answers to the last moment, and says no from the first of a drain."""
+    """The health port: it answers to the last moment, and says no from the first of a drain.
 
-    def __init__(
-        self, services: Sequence[Service], registry: Registry, host: str, port: int
-    ) -> None:
-        self._health = HealthApp(services, registry)
+    It shows how late the event loop is, too.
+    """
+
+    def __init__(self, services: Sequence[Service], process: Process, host: str, port: int) -> None:
+        self._health = HealthApp(services, process.registry)
+        self._lag = LoopLag(Metrics(process.registry, "process"), process.clock)
         super().__init__(self._health, host, port, name="The health port")
+
+    async def start(self) -> None:
+        """Listens and begins to measure."""
+        await super().start()
+        self._lag.start()
 
     async def drain(self, timeout_s: float) -> None:
         """Answers on; not ready any more, whatever the services say."""
         self._health.is_draining = True
+
+    async def aclose(self) -> None:
+        """Ends every connection and frees the port."""
+        self._lag.close()
+        await super().aclose()
 
 
 def serve(
@@ -159,9 +171,7 @@ def serve(
             services = make(settings, process)
         except SettingsError as error:
             refuse(error)
-        health = HealthServer(
-            services, process.registry, settings.health_host, settings.health_port
-        )
+        health = HealthServer(services, process, settings.health_host, settings.health_port)
         return await run(
             (health, *services),
             drain_timeout_s=settings.drain_timeout_s,
