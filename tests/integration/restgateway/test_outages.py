@@ -43,8 +43,9 @@ async def test_the_gateway_is_not_ready_while_its_database_is_away(
     )
     await backing.start()
     monkeypatch.setattr("parley.restgateway.app._PROBE_INTERVAL_S", 0.01)
+    registry = Registry()
     gateway = create_app(
-        RestGatewaySettings.load(port=0, lame_duck_s=0.0), backing, clock, Registry()
+        RestGatewaySettings.load(port=0, lame_duck_s=0.0), backing, clock, registry
     )
     await gateway.start()
 
@@ -58,6 +59,7 @@ async def test_the_gateway_is_not_ready_while_its_database_is_away(
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{gateway.server.port}") as client:
             headers = {"Authorization": "Bearer x"}
             assert (await client.get("/v1/tenants", headers=headers)).status_code == 503
+            assert registry.value("parley_restgateway_connections") == 1
     await settled(gateway.is_ready)
     await gateway.aclose()
     await backing.aclose()

@@ -22,7 +22,7 @@ from parley.restgateway.store import Store
 from parley.service.clock import Clock
 from parley.service.http import HttpServer
 from parley.service.http_connections import HttpLimits
-from parley.service.metrics import Registry
+from parley.service.metrics import Metrics, Registry
 from parley.service.tasks import TaskOwner
 
 _PROBE_INTERVAL_S = 2.0
@@ -59,6 +59,9 @@ class RestGateway:
                 request_timeout_s=settings.request_timeout_s,
             ),
             lame_duck_s=settings.lame_duck_s,
+        )
+        Metrics(registry, self.name).gauge("connections", "Open HTTP connections.").set_function(
+            lambda: self.server.connections
         )
 
     async def start(self) -> None:
