@@ -33,7 +33,7 @@ async def _wipe(db: Database) -> None:
 
 @pytest.fixture(params=_ENGINES)
 async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(_url(request, tmp_path), FakeClock(), source="test-1", migrates=True)
+    database = Database(_url(request, tmp_path), FakeClock(), migrates=True)
     await database.start()
     if request.param == "postgresql":
         await _wipe(database)

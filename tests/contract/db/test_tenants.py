@@ -73,7 +73,7 @@ async def test_tenant_changes_and_tells_so(
     assert (changed.name, changed.enabled) == ("Demo Ltd", False)
     assert changed.domains == ("demo.localhost", "demo.example")
     (event,) = await take_config_events()
-    assert (event.tenantid, event.source) == (tenant.id, "test-1")
+    assert (event.tenantid, event.source) == (tenant.id, "parley")
     assert (event.data.kind, event.data.action) == (ConfigKind.TENANT, ConfigAction.UPDATED)
 
 

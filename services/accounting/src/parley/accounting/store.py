@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from parley.backing.db.cdrs import CdrRepository
 from parley.backing.db.engine import Database
-from parley.backing.db.outbox import OutboxRecord, add_to_outbox
+from parley.backing.db.outbox import EVENT_SOURCE, OutboxRecord, add_to_outbox
 from parley.model.call import CallRecord
 from parley.model.events import CallEnded, CdrCreated, encode_event
 
@@ -39,7 +39,7 @@ class CdrStore:
     def _announce(self, ended: CallEnded) -> OutboxRecord:
         created = CdrCreated(
             id=f"cdr-{ended.id}",
-            source=self._db.source,
+            source=EVENT_SOURCE,
             time=self._db.clock.wall(),
             subject=ended.data.call_id,
             tenantid=ended.tenantid,

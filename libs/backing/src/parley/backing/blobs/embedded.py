@@ -29,12 +29,10 @@ class LocalBlobs:
 
     Args:
         root: the store's folder; created by `start`.
-        is_synced: force a blob to the medium before it appears.
     """
 
-    def __init__(self, root: Path, is_synced: bool = True) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._is_synced = is_synced
         self._ids = RandomIds()
 
     async def start(self) -> None:
@@ -75,8 +73,7 @@ class LocalBlobs:
 
     def _publish(self, file: BinaryIO, temporary: Path, target: Path) -> None:
         file.flush()
-        if self._is_synced:
-            os.fsync(file.fileno())
+        os.fsync(file.fileno())
         while True:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:

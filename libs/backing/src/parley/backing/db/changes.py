@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.db.engine import Database
 from parley.backing.db.models import TenantRow
-from parley.backing.db.outbox import OutboxRecord, add_to_outbox
+from parley.backing.db.outbox import EVENT_SOURCE, OutboxRecord, add_to_outbox
 from parley.model.errors import NotFound, VersionMismatch
 from parley.model.events import ConfigChange, ConfigChanged, encode_event
 from parley.model.ids import TenantId
@@ -74,7 +74,7 @@ async def announce_config(
     sequence = await connection.scalar(counted) or 0
     event = ConfigChanged(
         id=db.ids.token(16),
-        source=db.source,
+        source=EVENT_SOURCE,
         time=db.clock.wall(),
         subject=tenant_id,
         tenantid=tenant_id,

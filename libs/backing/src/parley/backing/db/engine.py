@@ -44,7 +44,6 @@ from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.ids import RandomIds
 from parley.service.tls import TlsFiles
-from parley.sip.ids import Ids
 
 READ_TIMEOUT_S = 5.0
 WRITE_TIMEOUT_S = 10.0
@@ -67,7 +66,6 @@ class Database:
     Attributes:
         clock: stamps rows and events.
         ids: makes ids and tokens.
-        source: names this process in events.
         committed: set after every commit of this process; the outbox's publisher waits for it.
         migrated: what `start` found and left as the schema's revision.
     """
@@ -76,8 +74,6 @@ class Database:
         self,
         url: str,
         clock: Clock,
-        ids: Ids | None = None,
-        source: str = "parley",
         *,
         migrates: bool = False,
         tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
@@ -87,15 +83,12 @@ class Database:
         Args:
             url: of SQLAlchemy, for SQLite or PostgreSQL.
             clock: see above.
-            ids: see above.
-            source: see above.
             migrates: brings a server's schema to this version's at the start, which takes the
                 right to change it; otherwise it is only checked. An embedded one always migrates.
             tls: files for a URL with `sslmode=verify-full`.
         """
         self.clock = clock
-        self.ids: Ids = ids or RandomIds()
-        self.source = source
+        self.ids = RandomIds()
         self.committed = asyncio.Event()
         self.migrated = Migrated(None, None)
         self._url, self._tls = tls_of(_parsed(url), tls)

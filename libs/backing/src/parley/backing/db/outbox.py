@@ -16,7 +16,7 @@ batch after its successor went on: readers take what a record names, not its pla
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -29,6 +29,9 @@ from parley.backing.db.models import OutboxRow
 from parley.backing.errors import BackingError, BackingUnavailable
 from parley.service.metrics import Metrics
 from parley.service.tasks import TaskOwner
+
+EVENT_SOURCE: Final = "parley"
+"""Source of the events that go through the outbox: the platform, not one process."""
 
 _BATCH = 500
 _POLL_S = 1.0  # rows of other processes and of a run before this one
