@@ -38,6 +38,10 @@ def described(*lines: str, address: str = "192.0.2.1") -> SessionDescription:
     return parse_sdp("\r\n".join([*head, *lines, ""]).encode())
 
 
+def _has_active_media(sdp: SessionDescription) -> bool:
+    return any(media.is_active for media in sdp.media)
+
+
 OFFER = described(
     "a=ice-lite",
     "a=group:BUNDLE 0 1",
@@ -92,7 +96,7 @@ def test_relaying_leaves_the_original_alone() -> None:
 def test_stream_without_a_relay_port_is_refused() -> None:
     out = relayed(described("m=audio 4000 RTP/AVP 8"), [], OWN)
     assert out.media[0].port == 0
-    assert not out.has_active_media
+    assert not _has_active_media(out)
 
 
 def test_relay_address_may_be_of_the_other_family() -> None:
@@ -185,7 +189,7 @@ def test_what_the_relay_cannot_carry_gets_port_0(lines: list[str], obstacle: Obs
     assert (stream.active, stream.obstacle) == (False, obstacle)
     out = relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)
     assert out.media[0].port == 0
-    assert not echo_answer(offer, [Local(0, "10.0.0.1", 2, 3)], OWN).has_active_media
+    assert not _has_active_media(echo_answer(offer, [Local(0, "10.0.0.1", 2, 3)], OWN))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +285,7 @@ def test_echo_answers_plain_audio_and_refuses_the_rest() -> None:
         "m=audio 0 RTP/SAVP 0",
         "",
     ]
-    assert parse_sdp(bytes(answer)).has_active_media
+    assert _has_active_media(parse_sdp(bytes(answer)))
 
 
 @pytest.mark.parametrize("direction", list(Direction))
@@ -296,7 +300,7 @@ def test_echo_mirrors_the_direction(direction: Direction) -> None:
 def test_echo_of_nothing_it_can_return_has_no_live_media() -> None:
     offer = described("m=audio 4000 RTP/SAVP 8", "m=video 4002 RTP/AVP 31")
     streams = [Local(0, "10.0.0.1", 1, 2), Local(1, "10.0.0.1", 3, 4)]
-    assert not echo_answer(offer, streams, OWN).has_active_media
+    assert not _has_active_media(echo_answer(offer, streams, OWN))
 
 
 @pytest.mark.parametrize(

@@ -17,22 +17,16 @@ from parley.sdp.offer_answer import (
 )
 from parley.sdp.section import Section
 from parley.sdp.values import (
-    Candidate,
     Codec,
     Connection,
-    Crypto,
     Direction,
-    Fingerprint,
     OriginLine,
 )
 
 __all__ = [
-    "Candidate",
     "Codec",
     "Connection",
-    "Crypto",
     "Direction",
-    "Fingerprint",
     "LocalStream",
     "MediaDescription",
     "Obstacle",

@@ -12,12 +12,9 @@ from parley.sdp.errors import MAX_BYTES, MAX_LINE_CHARACTERS, MAX_MEDIA, SdpErro
 from parley.sdp.section import Section
 from parley.sdp.values import (
     STATIC_CODECS,
-    Candidate,
     Codec,
     Connection,
-    Crypto,
     Direction,
-    Fingerprint,
     OriginLine,
     parse_number,
     parse_port,
@@ -168,28 +165,6 @@ class MediaDescription(Section):
                 found.append(codec)
         return found
 
-    @property
-    def ptime_ms(self) -> int | None:
-        """Packet time in milliseconds when the description names a whole number."""
-        text = self.attribute("ptime")
-        return int(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else None
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        """ICE candidates."""
-        return [Candidate.parse(text) for text in self.attribute_values("candidate")]
-
-    @property
-    def cryptos(self) -> list[Crypto]:
-        """SDES keys on offer."""
-        return [Crypto.parse(text) for text in self.attribute_values("crypto")]
-
-    @property
-    def fingerprint(self) -> Fingerprint | None:
-        """The first DTLS fingerprint of the section or the session."""
-        text = self.attribute("fingerprint") or self._session.attribute("fingerprint")
-        return Fingerprint.parse(text) if text else None
-
 
 class SessionDescription:
     """A whole description: session lines and media sections.
@@ -232,11 +207,6 @@ class SessionDescription:
     def direction(self) -> Direction:
         """The session-level direction."""
         return _written_direction(self.session) or Direction.SENDRECV
-
-    @property
-    def has_active_media(self) -> bool:
-        """At least one stream is neither refused nor ended."""
-        return any(media.is_active for media in self.media)
 
     def copy(self) -> Self:
         """A copy whose lines may be changed; it ends with a line end."""

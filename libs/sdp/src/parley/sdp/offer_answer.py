@@ -115,7 +115,7 @@ def echo_answer(
     """Answers an offer as the echo does: plain audio with all its formats, nothing else.
 
     Sections without a stream in `streams`, or that the echo cannot return, get port 0; an answer
-    without active media (`has_active_media`) means 488.
+    without active media means 488.
     """
     local = {stream.index: stream for stream in streams}
     ip = streams[0].ip if streams else session.ip

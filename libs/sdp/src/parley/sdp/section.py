@@ -4,8 +4,6 @@ Lines are kept as they came, so whatever nobody touches leaves byte for byte as 
 Nothing is indexed: a section has some twenty lines and most are never asked for.
 """
 
-from collections.abc import Iterable
-
 # RFC 8866 clause 9: the order of lines, `m` leading the media sections, which keep the rest of it.
 _LINE_ORDER = "mvosiuepcbtrzka"
 
@@ -81,11 +79,6 @@ class Section:
     def add_attribute(self, name: str, value: str | None = None) -> None:
         """Appends an attribute line."""
         self.lines.append(f"a={name}" if value is None else f"a={name}:{value}")
-
-    def remove_attributes(self, names: Iterable[str]) -> None:
-        """Drops every attribute line with one of these names."""
-        unwanted = frozenset(names)
-        self.lines = [line for line in self.lines if attribute_name(line) not in unwanted]
 
     def _place_for(self, kind: str) -> int:
         rank = _LINE_ORDER.index(kind)

@@ -135,64 +135,6 @@ class Codec:
     fmtp: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Crypto:
-    """`a=crypto`: one SDES offer of keys (RFC 4568 9.1)."""
-
-    tag: int
-    suite: str
-    key_params: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Reads the value of an `a=crypto` line."""
-        fields = text.split(None, 2)
-        if len(fields) != 3:
-            raise SdpError("A crypto attribute must have a tag, a suite and key parameters.")
-        tag = parse_number(fields[0], "A crypto attribute's tag must be a number.")
-        return cls(tag, fields[1], fields[2])
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """`a=fingerprint`: hash of the DTLS certificate (RFC 8122 5)."""
-
-    hash_name: str
-    value: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Reads the value of an `a=fingerprint` line."""
-        fields = text.split()
-        if len(fields) != 2:
-            raise SdpError("A fingerprint attribute must have a hash name and a value.")
-        return cls(fields[0].lower(), fields[1].upper())
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """`a=candidate`: one ICE transport address (RFC 8839 5.1)."""
-
-    foundation: str
-    component: int
-    transport: str
-    priority: int
-    address: str
-    port: int
-    kind: str
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Reads the value of an `a=candidate` line; extensions behind the type are left alone."""
-        fields = text.split()
-        if len(fields) < 8 or fields[6] != "typ":
-            raise SdpError("A candidate attribute must have eight fields with typ before the type.")
-        sentence = "A candidate attribute's component, priority and port must be numbers."
-        component, priority = (parse_number(fields[place], sentence) for place in (1, 3))
-        port = parse_port(fields[5], sentence)
-        return cls(fields[0], component, fields[2].upper(), priority, fields[4], port, fields[7])
-
-
 # RFC 3551 table 4 and 5: payload types that need no rtpmap.
 STATIC_CODECS = {
     0: Codec(0, "PCMU", 8000),
