@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from parley.sip.dialog import Dialog, DialogId, DialogState
-from parley.sip.dialog_set import DialogSet
+from parley.sip.dialog import Dialog, DialogId
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
 from parley.sip.message import Request, Response
 from parley.testkit.sip_messages import make_request, make_response
@@ -182,31 +181,6 @@ def test_a_response_without_contact_leaves_the_target_it_was_sent_to() -> None:
     response = _response(invite, 183)
     response.remove("contact")
     assert Dialog.uac(invite, response).remote_target == invite.uri_text
-
-
-def test_each_to_tag_of_a_forked_invite_is_a_dialog() -> None:
-    invite = _invite()
-    dialogs = DialogSet(invite)
-    assert dialogs.receive_response(make_response(invite, 100)) is None
-    first = dialogs.receive_response(_response(invite, 180, "b1"))
-    second = dialogs.receive_response(_response(invite, 183, "b2", "<sip:bob@second.test>"))
-    again = dialogs.receive_response(_response(invite, 183, "b1"))
-    assert first is again
-    assert first is not second
-    assert second is not None
-    assert second.remote_target == "sip:bob@second.test"
-
-    winner = dialogs.receive_response(_response(invite, 200, "b2"))
-    late = dialogs.receive_response(_response(invite, 200, "b3"))
-
-    assert winner is second
-    assert late is not None
-    assert [dialog.state for dialog in dialogs.dialogs.values()] == [
-        DialogState.EARLY,
-        DialogState.CONFIRMED,
-        DialogState.CONFIRMED,
-    ]
-    assert dialogs.receive_response(_response(invite, 486, "b1")) is None
 
 
 def test_a_strict_router_gets_itself_in_the_request_uri() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.sip.framing import FramingError, KeepAlive, Limits, StreamFramer, is_keep_alive
+from parley.sip.framing import FramingError, KeepAlive, Limits, StreamFramer
 from parley.sip.message import Request, Response, salvage
 
 DATA = Path(__file__).parents[2] / "data" / "sip"
@@ -128,10 +128,3 @@ def test_requests_and_responses_come_typed() -> None:
     framer.receive_data(INVITE + (DATA / "ringing.sip").read_bytes())
     assert isinstance(framer.next_message(), Request)
     assert isinstance(framer.next_message(), Response)
-
-
-def test_keep_alive_datagrams_are_told_from_messages() -> None:
-    assert is_keep_alive(b"\r\n\r\n")
-    assert is_keep_alive(b"\0\0\0\0")
-    assert is_keep_alive(b"")
-    assert not is_keep_alive(INVITE)

@@ -114,7 +114,7 @@ class Dialog:
     def uac(cls, request: Request, response: Response) -> Self:
         """Makes the UAC side from a response with a To tag (12.1.2): early, or confirmed by 2xx.
 
-        Each To tag that answers a forked request is a dialog of its own: see `DialogSet`.
+        Each To tag that answers a forked request is a dialog of its own (13.2.2.4).
 
         Raises:
             RemoteProtocolError: 400, the response's Contact or Record-Route is unusable.

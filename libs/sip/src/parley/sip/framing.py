@@ -37,11 +37,6 @@ class KeepAlive(Enum):
     PONG = "pong"
 
 
-def is_keep_alive(datagram: bytes) -> bool:
-    """Whether a datagram only keeps a NAT binding open: line ends, blanks or zero bytes."""
-    return not datagram.strip(b"\r\n\0 ")
-
-
 class StreamFramer:
     """Turns the bytes of one connection into messages.
 

@@ -169,10 +169,10 @@ class HeaderLines:
             line = f"{line}, {rest}"
         self._lines[at] = line
 
-    def copy_lines(self, name: str, source: "HeaderLines", at_most: int | None = None) -> None:
-        """Appends the lines of that name from another message byte for byte, or the first few."""
+    def copy_lines(self, name: str, source: "HeaderLines") -> None:
+        """Appends the lines of that name from another message byte for byte."""
         self._changed(name)
-        for at in source._positions(name)[:at_most]:
+        for at in source._positions(name):
             self._names.append(name)
             self._lines.append(source._lines[at])
 
