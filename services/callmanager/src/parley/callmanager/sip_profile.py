@@ -94,10 +94,10 @@ def domain_of(uri: SipUri | TelUri) -> str:
     return uri.host.rstrip(".") or uri.host
 
 
-def set_body(message: Message, body: bytes, content_type: str = SDP_TYPE) -> None:
-    """Gives a message a body."""
+def set_body(message: Message, body: bytes) -> None:
+    """Gives a message a session description, unless it is empty."""
     if body:
-        message.add("content-type", content_type)
+        message.add("content-type", SDP_TYPE)
         message.body = body
 
 

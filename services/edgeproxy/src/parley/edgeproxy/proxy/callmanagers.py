@@ -191,14 +191,12 @@ class CallManagers:
         first.load += 1.0
         return first
 
-    def owner_or_successor(
-        self, owner: str, call_id: str, now: float, excluded: Collection[str] = ()
-    ) -> Candidate | None:
+    def owner_or_successor(self, owner: str, call_id: str, now: float) -> Candidate | None:
         """Finds the owner of a call, draining or not, or who is to take the call over."""
         found = self._live.get(InstanceId(owner))
-        if found is not None and owner not in excluded and not self.is_suspect(owner, now):
+        if found is not None and not self.is_suspect(owner, now):
             return found
-        return self.successor(call_id, now, excluded)
+        return self.successor(call_id, now)
 
     def successor(
         self, call_id: str, now: float, excluded: Collection[str] = ()
