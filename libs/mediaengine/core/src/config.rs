@@ -24,8 +24,6 @@ pub struct Config {
     pub tick: Duration,
     /// A thread that stands still for so long is given up.
     pub patience: Duration,
-    /// Descriptors (RLIMIT_NOFILE) that are left to whatever else the process does.
-    pub spare_descriptors: usize,
 }
 
 impl Config {
@@ -40,7 +38,6 @@ impl Config {
             dscp: 46,
             tick: Duration::from_millis(200),
             patience: Duration::from_secs(2),
-            spare_descriptors: 64,
         }
     }
 

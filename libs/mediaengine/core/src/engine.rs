@@ -81,7 +81,7 @@ impl Engine {
         Ok(Self {
             start,
             pool: Arc::new(pool),
-            descriptors: Descriptors::new(config.spare_descriptors),
+            descriptors: Descriptors::new(),
             threads: Threads::start(workers, &events)?,
             events,
             registry: Mutex::new(Registry {
