@@ -5,14 +5,19 @@ for the first provisional response (9.1); after it the INVITE gets 64*T1 for its
 """
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from parley.sip.derived_requests import ack_for
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.sip.timers import Timer
-from parley.sip.transaction_base import EffectFunction, Plan, Transaction, TransactionContext
-from parley.sip.transaction_events import ResponseReceived, Transmit
+from parley.sip.transaction_base import (
+    EffectFunction,
+    Plan,
+    Transaction,
+    TransactionContext,
+    Transmit,
+)
 from parley.sip.transaction_key import Key
 from parley.sip.transaction_tables import Effect, Input, State
 
@@ -143,3 +148,10 @@ class ClientTransaction(Transaction):
         Effect.REPORT_TIMEOUT: _report_timeout,
         Effect.REPORT_TRANSPORT: _report_transport,
     }
+
+
+class ResponseReceived(NamedTuple):
+    """A response to one of our requests; for an INVITE every 2xx, retransmitted ones too."""
+
+    transaction: ClientTransaction
+    response: Response

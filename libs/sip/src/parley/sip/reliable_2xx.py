@@ -8,8 +8,7 @@ until the ACK comes; after 64*T1 the user is told and ends the dialog.
 from parley.sip.message import Request, Response
 from parley.sip.server_transaction import ServerTransaction
 from parley.sip.timers import Timer, TimerKind, TimerQueue
-from parley.sip.transaction_base import TransactionContext
-from parley.sip.transaction_events import TransactionFailed, Transmit
+from parley.sip.transaction_base import TransactionContext, TransactionFailed, Transmit
 
 AckKey = tuple[str, int, str | None]
 

@@ -1,12 +1,17 @@
 """Server transactions (RFC 3261 17.2, RFC 6026): one request of a peer and our responses."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
 from parley.sip.stateless import is_proportionate
-from parley.sip.transaction_base import EffectFunction, Plan, Transaction, TransactionContext
-from parley.sip.transaction_events import AckReceived, Transmit
+from parley.sip.transaction_base import (
+    EffectFunction,
+    Plan,
+    Transaction,
+    TransactionContext,
+    Transmit,
+)
 from parley.sip.transaction_key import MAGIC_COOKIE, Key
 from parley.sip.transaction_tables import Effect, Input
 
@@ -116,6 +121,26 @@ class ServerTransaction(Transaction):
         Effect.REPORT_TIMEOUT: Transaction._report_timeout,
         Effect.REPORT_TRANSPORT: Transaction._report_transport,
     }
+
+
+class RequestReceived(NamedTuple):
+    """A new request, to be answered through its transaction."""
+
+    transaction: ServerTransaction
+    request: Request
+
+
+class CancelReceived(NamedTuple):
+    """The INVITE of `transaction` should be given up; the CANCEL itself is answered already."""
+
+    transaction: ServerTransaction
+    request: Request
+
+
+class AckReceived(NamedTuple):
+    """An ACK to a 2xx: no transaction of its own, never answered (RFC 3261 17)."""
+
+    request: Request
 
 
 def is_ack_of(ack: Request, transaction: ServerTransaction) -> bool:

@@ -7,21 +7,23 @@ operations and the effects themselves.
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.sip.timers import Timer, TimerKind, TimerQueue, TimerQueues, Timers
-from parley.sip.transaction_events import (
-    FailureCause,
-    TransactionEvent,
-    TransactionFailed,
-    Transmit,
-)
 from parley.sip.transaction_key import Key
 from parley.sip.transaction_tables import Effect, Entry, Input, Machine, State
 
 EffectFunction = Callable[[Any, Any, float], None]
+FailureCause = Literal["timeout", "transport"]
+
+
+class Transmit(NamedTuple):
+    """A message to send now."""
+
+    message: Request | Response
+    hop: Hop
 
 
 class TransactionContext:
@@ -29,7 +31,7 @@ class TransactionContext:
 
     Attributes:
         transmits: messages to send, oldest first.
-        events: events for the layer's user, oldest first.
+        events: each a `TransactionEvent` for the layer's user, oldest first.
         by_flow: transactions in need of a connection, by hop, so that its loss finds them.
     """
 
@@ -38,7 +40,7 @@ class TransactionContext:
     def __init__(self, timers: Timers) -> None:
         self.timers = timers
         self.transmits: deque[Transmit] = deque()
-        self.events: deque[TransactionEvent] = deque()
+        self.events: deque[Any] = deque()
         self.retransmit = TimerQueues(TimerKind.RETRANSMIT)
         self.expire = TimerQueues(TimerKind.EXPIRE)
         self.by_flow: dict[Hop, dict[Transaction, None]] = {}
@@ -208,14 +210,24 @@ class Transaction:
                 del by_flow[self.hop]
 
     def _report(self, cause: FailureCause) -> None:
-        failed = TransactionFailed(self, cause)  # type: ignore[arg-type]  # only subclasses exist
-        self._context.events.append(failed)
+        self._context.events.append(TransactionFailed(self, cause))
 
     def _report_timeout(self, message: Request | Response, now: float) -> None:
         self._report("timeout")
 
     def _report_transport(self, message: Request | Response, now: float) -> None:
         self._report("transport")
+
+
+class TransactionFailed(NamedTuple):
+    """A transaction ended, or could not do its work, without the peer saying so.
+
+    For a client: no final response. For an INVITE server: the ACK never came ("timeout", which
+    after a 2xx is the moment to send BYE, 13.3.1.4) or the response could not be sent.
+    """
+
+    transaction: Transaction
+    cause: FailureCause
 
 
 def make_plan(

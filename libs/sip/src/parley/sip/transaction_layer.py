@@ -9,6 +9,7 @@ for longer than timer C. What it leaves to its user: 482 for merged requests, 40
 caller, ACK to a 2xx. A UAS core sends its 2xx by `send_until_ack` and needs no timer for it.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from parley.sip.client_transaction import CancelHeaders, ClientTransaction
@@ -19,17 +20,16 @@ from parley.sip.ids import Ids
 from parley.sip.message import Request, Response, response_to
 from parley.sip.reliable_2xx import AckKey, Reliable2xx, ack_key
 from parley.sip.response_hop import response_hop, sent_by_hop
-from parley.sip.server_transaction import ServerTransaction, is_ack_of
-from parley.sip.timers import DEFAULT_TIMERS, Timers
-from parley.sip.transaction_base import Transaction, TransactionContext
-from parley.sip.transaction_events import (
+from parley.sip.server_transaction import (
     AckReceived,
     CancelReceived,
     RequestReceived,
-    StrayResponse,
-    TransactionEvent,
-    Transmit,
+    ServerTransaction,
+    is_ack_of,
 )
+from parley.sip.timers import DEFAULT_TIMERS, Timers
+from parley.sip.transaction_base import Transaction, TransactionContext, Transmit
+from parley.sip.transaction_events import StrayResponse, TransactionEvent
 from parley.sip.transaction_key import CANCELLABLE, MAGIC_COOKIE, Key, server_key
 from parley.sip.transaction_plans import client_plans, server_plans
 from parley.sip.transaction_tables import Input, State
@@ -72,7 +72,7 @@ class TransactionLayer:
         self._timers = timers
         self._context = context = TransactionContext(timers)
         self._transmits = context.transmits
-        self._events = context.events
+        self._events: deque[TransactionEvent] = context.events
         self._clients: dict[Key, ClientTransaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
         self._unacknowledged: dict[AckKey, Reliable2xx] = {}
