@@ -98,15 +98,18 @@ class Calls:
 
     def adopt(self, call_id: CallId, mailbox: "Mailbox", request: Request) -> None:
         """A call was taken over; `request` is the INVITE that made it."""
+        if call_id not in self._by_id:
+            self._metrics.calls.inc()
         self._by_id[call_id] = mailbox
         self._by_invite[request_key(request)] = call_id
         self._ended.pop(call_id, None)
         self._idle.clear()
-        self._metrics.calls.inc()
 
-    def remove(self, call_id: CallId, request: Request) -> None:
-        """The call is over, or was not admitted."""
+    def remove(self, call_id: CallId, request: Request, mailbox: "Mailbox | None" = None) -> None:
+        """The call is over, or not admitted (no mailbox), unless it was taken over meanwhile."""
         self._pending.discard(call_id)
+        if self._by_id.get(call_id) is not mailbox:
+            return
         key = request_key(request)
         if self._by_invite.get(key) == call_id:
             del self._by_invite[key]

@@ -349,7 +349,7 @@ class Mailbox:
             self._timer = None
         self._sip.release(self)
         setup = self.call.setup
-        self._services.calls.remove(setup.parties.call_id, setup.request)
+        self._services.calls.remove(self.call_id, setup.request, self)
         # The only way back from what the call holds to this mailbox: without it no reference cycle
         # is left, and the call's memory is free when its last transaction ends.
         if setup.transaction is not None:
