@@ -1,15 +1,13 @@
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 
 from parley.callmanager.calls import Calls
+from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId
 from parley.service.metrics import Registry
 from parley.sip.message import Request
-
-if TYPE_CHECKING:
-    from parley.callmanager.mailbox import Mailbox
 
 CALL = CallId("call-1")
 
@@ -36,7 +34,7 @@ def invite() -> Request:
 def test_a_call_taken_over_stays_when_a_copy_of_its_invite_is_refused(
     calls: Calls, invite: Request
 ) -> None:
-    taken_over = cast("Mailbox", object())
+    taken_over = cast(Mailbox, object())
     calls.begin(CALL, invite)
     calls.adopt(CALL, taken_over, invite)
 
@@ -50,7 +48,7 @@ def test_a_call_taken_over_stays_when_a_copy_of_its_invite_is_refused(
 def test_a_call_taken_over_stays_when_one_made_of_its_invite_meanwhile_is_fenced(
     calls: Calls, invite: Request, registry: Registry
 ) -> None:
-    taken_over, fenced = cast("Mailbox", object()), cast("Mailbox", object())
+    taken_over, fenced = cast(Mailbox, object()), cast(Mailbox, object())
     calls.begin(CALL, invite)
     calls.add(CALL, fenced)
     calls.adopt(CALL, taken_over, invite)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from parley.callmanager.answers import Answers
 from parley.callmanager.branches import read_branch
 from parley.callmanager.call_services import CallServices, Input
+from parley.callmanager.calls import Calls
 from parley.callmanager.peers import Peers
 from parley.callmanager.sip_profile import CALL_HEADER, UNREACHABLE_HEADER
 from parley.callmanager.takeover import Takeovers
@@ -39,9 +40,10 @@ class AbsentCalls:
         on_ack: takes an ACK whose call is here now.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wiring
         self,
         services: CallServices,
+        calls: Calls,
         takeovers: Takeovers,
         peers: Peers,
         answers: Answers,
@@ -49,6 +51,7 @@ class AbsentCalls:
         on_ack: Callable[[Request], None],
     ) -> None:
         self._services = services
+        self._calls = calls
         self._takeovers = takeovers
         self._peers = peers
         self._answers = answers
@@ -59,7 +62,7 @@ class AbsentCalls:
 
     def is_searched(self, call_id: CallId | None) -> bool:
         """Whether to look for a call; not for one that is here but does not know the message."""
-        calls = self._services.calls
+        calls = self._calls
         return call_id is not None and calls.get(call_id) is None and not calls.has_ended(call_id)
 
     def bring_request(
@@ -72,9 +75,7 @@ class AbsentCalls:
         """
         call_id = call_id or call_named(request)
         if call_id is None or not self.is_searched(call_id):
-            is_repeated = call_id is not None and self._services.calls.has_taken_bye(
-                call_id, request
-            )
+            is_repeated = call_id is not None and self._calls.has_taken_bye(call_id, request)
             self._answers.give(transaction, request, 200 if is_repeated else 481)
             return
         if request.method == "INVITE" and not isinstance(transaction.user, Admitted):
@@ -115,7 +116,7 @@ class AbsentCalls:
 
     def receive_late(self, call_id: CallId, key: int, response: Response) -> None:
         """A response to a request of a mailbox that is gone: dropped, handed over, or ended."""
-        mailbox = self._services.calls.get(call_id)
+        mailbox = self._calls.get(call_id)
         if mailbox is not None:
             mailbox.post(mailbox.call.receive_response, key, response)
         else:

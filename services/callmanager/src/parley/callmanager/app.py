@@ -142,7 +142,7 @@ class CallManager:
             media=self._media,
             store=self._store,
             events=self._events,
-            calls=self.calls,
+            registry=self.calls,
             keeper=self.keeper,
             edges=self._edges,
             clock=clock,
@@ -158,10 +158,10 @@ class CallManager:
             instance=instance,
         )
         closer = OrphanCloser(backing.bus, self._store, instance, clock)
-        restorer = Restorer(services, closer, instance=instance, product=PRODUCT, ids=ids)
-        state, peers = backing.state, self._peers
-        takeovers = Takeovers(services, state, peers, restorer, instance, self._tasks)
-        self._handler.attach(services, admission, takeovers, peers)
+        calls, state, peers = self.calls, backing.state, self._peers
+        restorer = Restorer(services, calls, closer, instance=instance, product=PRODUCT, ids=ids)
+        takeovers = Takeovers(services, calls, state, peers, restorer, instance)
+        self._handler.attach(services, calls, admission, takeovers, peers)
         lease_s = self._settings.lease_s
         self._sweeper = Sweeper(
             state,
@@ -173,7 +173,7 @@ class CallManager:
             instance,
             lease_s / _RENEWALS_PER_LEASE,
         )
-        self._handover = Handover(state, self.calls, self.keeper, takeovers, peers, clock, instance)
+        self._handover = Handover(state, calls, self.keeper, takeovers, peers, clock, instance)
 
     async def start(self) -> None:
         """Opens the listener for edges, takes the lease and announces itself.

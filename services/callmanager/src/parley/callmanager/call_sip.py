@@ -1,26 +1,18 @@
-"""The SIP side of one call's mailbox: its transactions, repeated answers and dialogs.
+"""The SIP side of one call's mailbox: its transactions and repeated answers.
 
-It does not keep the mailbox, which would be a reference cycle for every call.
+The mailbox goes into what the transactions say is their user, and is not kept here: that would be
+a reference cycle for every call.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from parley.callmanager.actions import (
-    BindDialog,
-    CancelRequest,
-    SendAck,
-    SendRequest,
-    SendResponse,
-)
+from parley.callmanager.actions import CancelRequest, SendAck, SendRequest, SendResponse
 from parley.callmanager.call_services import CallServices
-from parley.callmanager.calls import LegAddress, RequestKey, request_key
+from parley.model.ids import CallId
 from parley.sip.hop import Hop
-from parley.sip.message import Request
+from parley.sip.message import Request, Response
 from parley.sip.transaction import ClientTransaction, Reliable2xx, ServerTransaction
 from parley.sip.transaction_tables import State
-
-if TYPE_CHECKING:
-    from parley.callmanager.mailbox import Mailbox
 
 _MANY_TRANSACTIONS: Final = 16
 _MANY_ASKED: Final = 4
@@ -29,27 +21,27 @@ _MANY_ASKED: Final = 4
 class CallSip:
     """What a call has under way at the node."""
 
-    __slots__ = ("_asked", "_dialogs", "_repeats", "_services", "_transactions")
+    __slots__ = ("_asked", "_call_id", "_repeats", "_services", "_transactions")
 
-    def __init__(self, services: CallServices) -> None:
+    def __init__(self, call_id: CallId, services: CallServices) -> None:
+        self._call_id = call_id
         self._services = services
         self._transactions: dict[int, ClientTransaction] = {}
         self._repeats: list[Reliable2xx] = []
-        self._dialogs: list[BindDialog] = []
         self._asked: list[ServerTransaction] = []
 
-    def send_request(self, mailbox: "Mailbox", action: SendRequest) -> None:
+    def send_request(self, mailbox: object, action: SendRequest) -> None:
         """Starts a client transaction, by another edge when that of the request is gone."""
-        hop = self._services.edges.living(action.hop, mailbox.call_id)
+        hop = self._services.edges.living(action.hop, self._call_id)
         self._start(mailbox, action.key, action.request, hop, action.branch)
 
-    def retry(self, mailbox: "Mailbox", key: int, failed: ClientTransaction) -> bool:
+    def retry(self, mailbox: object, key: int, failed: ClientTransaction) -> bool:
         """Sends a request by another edge when its connection failed; False when there is none.
 
         The branch stays, so to the phone both are one transaction; what was cancelled is cancelled
         again, for the CANCEL may have been lost with the edge.
         """
-        hop = self._services.edges.another(failed.hop, mailbox.call_id)
+        hop = self._services.edges.another(failed.hop, self._call_id)
         branch = failed.request.via.branch
         if hop is None or branch is None:
             return False
@@ -66,9 +58,9 @@ class CallSip:
         if transaction is not None:
             self._services.node.cancel(transaction, action.headers)
 
-    def send_ack(self, mailbox: "Mailbox", action: SendAck) -> None:
+    def send_ack(self, action: SendAck) -> None:
         """Acknowledges a 2xx."""
-        hop = self._services.edges.living(action.hop, mailbox.call_id)
+        hop = self._services.edges.living(action.hop, self._call_id)
         self._services.node.send(action.request, hop)
 
     def respond(self, action: SendResponse) -> None:
@@ -81,12 +73,6 @@ class CallSip:
         if repeat is not None:
             self._repeats = [repeat]
 
-    def bind(self, mailbox: "Mailbox", action: BindDialog) -> None:
-        """Makes a dialog findable."""
-        self._dialogs.append(action)
-        address = LegAddress(mailbox, action.leg)
-        self._services.calls.bind(action.sip_call_id, action.local_tag, address)
-
     def note_asked(self, transaction: ServerTransaction) -> None:
         """The call owes a final response to this transaction."""
         if len(self._asked) >= _MANY_ASKED:
@@ -97,27 +83,24 @@ class CallSip:
         """Transactions that got no final response yet."""
         return [each for each in self._asked if not each.is_answered and not each.is_terminated]
 
-    def taken_byes(self) -> list[RequestKey]:
-        """The BYEs of the phones that were answered by 200."""
+    def answers_to_byes(self) -> list[Response]:
+        """The 200s to the BYEs of the phones."""
         answers = [each.response for each in self._asked]
         return [
-            request_key(answer)
+            answer
             for answer in answers
             if answer is not None and answer.status == 200 and answer.cseq.method == "BYE"
         ]
 
-    def release(self, mailbox: "Mailbox") -> None:
+    def release(self) -> None:
         """Gives everything back."""
         for repeat in self._repeats:
             repeat.stop()
-        for dialog in self._dialogs:
-            self._services.calls.unbind(dialog.sip_call_id, dialog.local_tag, mailbox)
-        self._dialogs.clear()
         self._asked.clear()
         self._transactions.clear()
 
     def _start(
-        self, mailbox: "Mailbox", key: int, request: Request, hop: Hop, branch: str
+        self, mailbox: object, key: int, request: Request, hop: Hop, branch: str
     ) -> ClientTransaction | None:
         user = (mailbox, key)
         try:

@@ -1,18 +1,17 @@
 """The calls that this instance owns, found by id, by dialog and by the INVITE that made them."""
 
 import asyncio
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final, NamedTuple, Self
 
+from parley.callmanager.actions import BindDialog
+from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.redirection import MOVED
 from parley.callmanager.sip_profile import CALL_HEADER
 from parley.model.call import CallRecord
 from parley.model.ids import CallId
-from parley.sip.message import Message, Request
-
-if TYPE_CHECKING:
-    from parley.callmanager.mailbox import Mailbox
+from parley.sip.message import Message, Request, Response
 
 _MANY_ENDED: Final = 4096
 _MERGED: Final = 482
@@ -26,7 +25,7 @@ RequestKey = tuple[str, str | None, int]
 class LegAddress(NamedTuple):
     """A leg of a call."""
 
-    mailbox: "Mailbox"
+    mailbox: Mailbox
     leg: str
 
 
@@ -51,8 +50,9 @@ class Ended(NamedTuple):
     refusal: int
 
     @classmethod
-    def of(cls, record: CallRecord | None, byes: Collection[RequestKey]) -> Self:
-        """Of a call with this record."""
+    def of(cls, record: CallRecord | None, to_byes: Sequence[Response]) -> Self:
+        """Of a call with this record and these answers to BYEs."""
+        byes = [request_key(answer) for answer in to_byes]
         if record is None or record.answered_at is not None:
             return cls(byes, _MERGED)
         status = record.termination.sip_status
@@ -67,6 +67,7 @@ class Calls:
         self._metrics = metrics
         self._by_id: dict[CallId, Mailbox] = {}
         self._by_dialog: dict[tuple[str, str], LegAddress] = {}
+        self._dialogs: dict[CallId, list[tuple[str, str]]] = {}
         self._by_invite: dict[RequestKey, CallId] = {}
         self._ended: dict[CallId, Ended] = {}
         self._pending: set[CallId] = set()
@@ -76,7 +77,7 @@ class Calls:
     def __len__(self) -> int:
         return len(self._by_id) + len(self._pending)
 
-    def __iter__(self) -> Iterator["Mailbox"]:
+    def __iter__(self) -> Iterator[Mailbox]:
         return iter(list(self._by_id.values()))
 
     def begin(self, call_id: CallId, request: Request) -> bool:
@@ -89,14 +90,14 @@ class Calls:
         self._idle.clear()
         return True
 
-    def add(self, call_id: CallId, mailbox: "Mailbox") -> None:
+    def add(self, call_id: CallId, mailbox: Mailbox) -> None:
         """The call was admitted."""
         self._pending.discard(call_id)
         self._by_id[call_id] = mailbox
         self._metrics.started.inc()
         self._metrics.calls.inc()
 
-    def adopt(self, call_id: CallId, mailbox: "Mailbox", request: Request) -> None:
+    def adopt(self, call_id: CallId, mailbox: Mailbox, request: Request) -> None:
         """A call was taken over; `request` is the INVITE that made it."""
         if call_id not in self._by_id:
             self._metrics.calls.inc()
@@ -105,7 +106,7 @@ class Calls:
         self._ended.pop(call_id, None)
         self._idle.clear()
 
-    def remove(self, call_id: CallId, request: Request, mailbox: "Mailbox | None" = None) -> None:
+    def remove(self, call_id: CallId, request: Request, mailbox: Mailbox | None = None) -> None:
         """The call is over, or not admitted (no mailbox), unless it was taken over meanwhile."""
         self._pending.discard(call_id)
         if self._by_id.get(call_id) is not mailbox:
@@ -115,12 +116,16 @@ class Calls:
             del self._by_invite[key]
         if self._by_id.pop(call_id, None) is not None:
             self._metrics.calls.dec()
+        for dialog in self._dialogs.pop(call_id, ()):
+            self._by_dialog.pop(dialog, None)
         if not self._by_id and not self._pending:
             self._idle.set()
 
-    def note_end(self, call_id: CallId, ended: Ended) -> None:
+    def note_end(
+        self, call_id: CallId, record: CallRecord | None, to_byes: Sequence[Response]
+    ) -> None:
         """The call ended here, in order: what still comes for it needs no search in state."""
-        self._ended[call_id] = ended
+        self._ended[call_id] = Ended.of(record, to_byes)
         if len(self._ended) > _MANY_ENDED:
             del self._ended[next(iter(self._ended))]
 
@@ -147,17 +152,13 @@ class Calls:
         """Calls that are being admitted."""
         return len(self._pending)
 
-    def bind(self, sip_call_id: str, local_tag: str, address: LegAddress) -> None:
-        """In-dialog messages with this Call-ID and tag are for that leg."""
-        self._by_dialog[sip_call_id, local_tag] = address
+    def bind(self, call_id: CallId, dialog: BindDialog) -> None:
+        """In-dialog messages with this Call-ID and tag are for that leg, until `remove`."""
+        key = (dialog.sip_call_id, dialog.local_tag)
+        self._by_dialog[key] = LegAddress(self._by_id[call_id], dialog.leg)
+        self._dialogs.setdefault(call_id, []).append(key)
 
-    def unbind(self, sip_call_id: str, local_tag: str, mailbox: "Mailbox") -> None:
-        """No more, unless the leg is another mailbox's by now."""
-        address = self._by_dialog.get((sip_call_id, local_tag))
-        if address is not None and address.mailbox is mailbox:
-            del self._by_dialog[sip_call_id, local_tag]
-
-    def get(self, call_id: CallId) -> "Mailbox | None":
+    def get(self, call_id: CallId) -> Mailbox | None:
         """The call of this id."""
         return self._by_id.get(call_id)
 

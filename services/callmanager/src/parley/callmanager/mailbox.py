@@ -31,7 +31,6 @@ from parley.callmanager.actions import (
 from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices, Input
 from parley.callmanager.call_sip import CallSip
-from parley.callmanager.calls import Ended
 from parley.callmanager.custody import LEAVE, MAKE_SURE, Custody, Leave, MakeSure
 from parley.callmanager.ending import log_end
 from parley.callmanager.errors import AlreadyThere, Fenced
@@ -71,7 +70,7 @@ class Mailbox:
         self.call = call
         self.is_over = False
         self._services = services
-        self._sip = CallSip(services)
+        self._sip = CallSip(self.call_id, services)
         self._custody = Custody(call, services.store, services.keeper)
         self._inputs: deque[Input] = deque()
         self._actions: deque[Action | MakeSure | Leave] = deque()
@@ -332,7 +331,7 @@ class Mailbox:
                 services.tasks.spawn(deleting, name="ended call leaves state")
         else:
             services.events.finish_later(self.call.parts.journal, self._custody.delete)
-        services.calls.note_end(self.call_id, Ended.of(record, self._sip.taken_byes()))
+        services.registry.note_end(self.call_id, record, self._sip.answers_to_byes())
         if record is not None:
             services.metrics.count_end(record.termination, record.duration_s)
             log_end(record)
@@ -347,9 +346,9 @@ class Mailbox:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._sip.release(self)
+        self._sip.release()
         setup = self.call.setup
-        self._services.calls.remove(self.call_id, setup.request, self)
+        self._services.registry.remove(self.call_id, setup.request, self)
         # The only way back from what the call holds to this mailbox: without it no reference cycle
         # is left, and the call's memory is free when its last transaction ends.
         if setup.transaction is not None:
@@ -377,9 +376,9 @@ class Mailbox:
     _NOW: ClassVar[dict[type, Callable[["Mailbox", Any], None]]] = {
         SendRequest: lambda self, action: self._sip.send_request(self, action),
         CancelRequest: lambda self, action: self._sip.cancel(action),
-        SendAck: lambda self, action: self._sip.send_ack(self, action),
+        SendAck: lambda self, action: self._sip.send_ack(action),
         SendResponse: lambda self, action: self._sip.respond(action),
-        BindDialog: lambda self, action: self._sip.bind(self, action),
+        BindDialog: lambda self, action: self._services.registry.bind(self.call_id, action),
         PublishEvents: _publish,
         WriteSnapshot: _write_now,
         MediaCommand: _command_now,

@@ -12,6 +12,7 @@ from parley.backing.errors import BackingError
 from parley.backing.state.base import Claimed
 from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices
+from parley.callmanager.calls import Calls
 from parley.callmanager.errors import MalformedSnapshot
 from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.orphans import OrphanCloser
@@ -36,6 +37,7 @@ class Restorer:
     def __init__(
         self,
         services: CallServices,
+        calls: Calls,
         closer: OrphanCloser,
         *,
         instance: InstanceId,
@@ -43,6 +45,7 @@ class Restorer:
         ids: Ids,
     ) -> None:
         self._services = services
+        self._calls = calls
         self._closer = closer
         self._instance = instance
         self._product = product
@@ -106,7 +109,7 @@ class Restorer:
             services.metrics.unreadable.inc()
             await self._closer.close(snapshot, claimed.epoch, last_seen_s)
             return
-        services.calls.adopt(call_id, mailbox, mailbox.call.setup.request)
+        self._calls.adopt(call_id, mailbox, mailbox.call.setup.request)
         services.metrics.taken_over.inc()
         mailbox.begin_restored()
 

@@ -65,15 +65,20 @@ class CallManagerHandler:
         self.is_draining = False
 
     def attach(
-        self, services: CallServices, admission: Admission, takeovers: Takeovers, peers: Peers
+        self,
+        services: CallServices,
+        calls: Calls,
+        admission: Admission,
+        takeovers: Takeovers,
+        peers: Peers,
     ) -> None:
         """Gives it what it works with; before the node listens."""
         self._services = services
         self._admission = admission
-        self._calls = services.calls
+        self._calls = calls
         self._answers = Answers(services.node, self._ids, services.metrics)
         self._absent = AbsentCalls(
-            services, takeovers, peers, self._answers, self.on_request, self.on_ack
+            services, calls, takeovers, peers, self._answers, self.on_request, self.on_ack
         )
 
     # --- SipHandler ------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from parley.backing.errors import BackingError
 from parley.backing.state.base import State
 from parley.backing.state.keys import lease_key
 from parley.callmanager.call_services import CallServices
+from parley.callmanager.calls import Calls
 from parley.callmanager.ownership import (
     Answer,
     Claim,
@@ -32,7 +33,6 @@ from parley.callmanager.restorer import NEVER, Restorer
 from parley.callmanager.store import TIMEOUT_S
 from parley.callmanager.visitors import Visitor
 from parley.model.ids import CallId, InstanceId
-from parley.service.tasks import TaskOwner
 
 MAX_WAITING: Final = 50
 """Messages that may wait for one call."""
@@ -74,18 +74,18 @@ class Takeovers:
     def __init__(
         self,
         services: CallServices,
+        calls: Calls,
         state: State,
         peers: Peers,
         restorer: Restorer,
         instance: InstanceId,
-        tasks: TaskOwner,
     ) -> None:
         self._services = services
+        self._calls = calls
         self._state = state
         self._peers = peers
         self._restorer = restorer
         self._me = instance
-        self._tasks = tasks
         self._waiting: dict[CallId, deque[Visitor]] = {}
         self.is_leaving = False
 
@@ -105,7 +105,9 @@ class Takeovers:
                 visitor.put_off()
                 return
             self._waiting[call_id] = deque((visitor,))
-            self._tasks.spawn(self._run(call_id, unreachable), name=f"takeover of {call_id}")
+            self._services.tasks.spawn(
+                self._run(call_id, unreachable), name=f"takeover of {call_id}"
+            )
         elif len(queue) >= MAX_WAITING:
             self._services.metrics.overflows.inc()
             visitor.put_off()
@@ -114,13 +116,13 @@ class Takeovers:
 
     def doubt_all_but(self, call_ids: Set[str]) -> None:
         """Calls here that our index does not name look whose they are."""
-        for mailbox in self._services.calls:
+        for mailbox in self._calls:
             if mailbox.call_id not in call_ids:
                 mailbox.doubt()
 
     async def doubt_all(self) -> None:
         """All calls here look whose they are, some at a time."""
-        await self._services.calls.look_at_all(is_doubted=True)
+        await self._calls.look_at_all(is_doubted=True)
 
     def is_for_others(self, call_id: CallId) -> bool:
         """Whether a call has to be taken by somebody else: its snapshot cannot be read here."""
@@ -128,7 +130,7 @@ class Takeovers:
 
     def is_known(self, call_id: CallId) -> bool:
         """Whether a call is here, was, or is being looked for."""
-        calls = self._services.calls
+        calls = self._calls
         return (
             calls.get(call_id) is not None
             or call_id in self._waiting
@@ -194,7 +196,7 @@ class Takeovers:
     async def _find(self, call_id: CallId, unreachable: str) -> Found:
         services = self._services
         for _ in range(_ATTEMPTS):
-            if services.calls.get(call_id) is not None:
+            if self._calls.get(call_id) is not None:
                 return _HERE
             if services.keeper.is_isolated:
                 return self._left_to_others(call_id)
@@ -237,7 +239,7 @@ class Takeovers:
         return Sight(owned.owner, owned.epoch, has_lease=lease is not None)
 
     def _here_or_over(self, call_id: CallId) -> Found:
-        return _NOWHERE if self._services.calls.get(call_id) is None else _HERE
+        return _NOWHERE if self._calls.get(call_id) is None else _HERE
 
     def _left_to_others(self, call_id: CallId) -> Found:
         """While we may not own calls: to whoever takes them from us."""
