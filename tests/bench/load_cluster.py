@@ -26,10 +26,11 @@ from tests.bench.meters import Reading, cpu_s, read
 from tests.bench.sipp_load import Outcome, Phones
 from tests.cluster.control import Control, read_control
 
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.process import Child
 from parley.testkit.platform.api import ApiClient
-from parley.testkit.platform.running import Demo, Line
+from parley.testkit.platform.running import Demo
 
 _START_S: Final = 150.0
 _STOP_S: Final = 60.0

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import reserve_ports
-from parley.testkit.platform.running import Line
 
 _SCENARIOS = Path(__file__).parent / "load"
 _WARM_UP = 100

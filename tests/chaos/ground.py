@@ -16,10 +16,11 @@ import httpx2
 from tests.cluster.control import Control, ProcessEntry, ServerEntry, read_control
 
 from parley.testkit.farm.load import Load
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.process import Child
 from parley.testkit.platform.api import ApiClient
-from parley.testkit.platform.running import Demo, Line
+from parley.testkit.platform.running import Demo
 
 _ARGV: Final = [sys.executable, "-m", "tests.cluster", "up"]
 _START_S: Final = 90.0

@@ -6,9 +6,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.raw_phone import RawPhone
-from parley.testkit.platform.running import Line, Platform, Topology
+from parley.testkit.platform.running import Platform, Topology
 
 _RTP_PORTS = 2000
 _SETTINGS = {

@@ -7,9 +7,9 @@ from typing import Literal
 import pytest
 
 from parley.testkit.phones.baresip_config import Transport
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.sip_trace import messages_of
 from parley.testkit.platform.desk import Desk
-from parley.testkit.platform.running import Line
 
 HERE = Path(__file__).parent
 SippTransport = Literal["udp", "tcp"]

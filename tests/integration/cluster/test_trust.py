@@ -24,8 +24,9 @@ from parley.rpc.media.v1.media_pb2_grpc import MediaRelayStub
 from parley.service.tls import TlsFiles, client_context
 from parley.sip.dialog import Dialog
 from parley.sip.message import Message, Request
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.raw_phone import RawPhone
-from parley.testkit.platform.running import Line, Platform, Topology
+from parley.testkit.platform.running import Platform, Topology
 
 from .loopback import Capture
 

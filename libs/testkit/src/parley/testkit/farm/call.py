@@ -10,7 +10,7 @@ from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import ClientTransaction, ServerTransaction
 from parley.testkit.farm.manners import Held, Step
 from parley.testkit.farm.rtp import Stream
-from parley.testkit.platform.running import Line
+from parley.testkit.phones.line import Line
 
 _SDP_TYPE: Final = "application/sdp"
 _TIMEOUT_S: Final = 33.0

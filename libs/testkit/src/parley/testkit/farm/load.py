@@ -15,7 +15,7 @@ from parley.service.tasks import TaskOwner
 from parley.testkit.farm.call import CallFailed, FarmCall
 from parley.testkit.farm.phone import FarmPhone
 from parley.testkit.farm.rtp import MediaClock
-from parley.testkit.platform.running import Line
+from parley.testkit.phones.line import Line
 
 _PARALLEL: Final = 20
 _ARRIVAL_S: Final = 5.0

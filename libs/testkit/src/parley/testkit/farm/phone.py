@@ -20,7 +20,7 @@ from parley.siptransport.node import SipNode
 from parley.testkit.farm.call import CallFailed, FarmCall, set_sdp
 from parley.testkit.farm.manners import Step
 from parley.testkit.farm.rtp import MediaClock, Stream
-from parley.testkit.platform.running import Line
+from parley.testkit.phones.line import Line
 
 _CHALLENGES: Final = {
     401: ("www-authenticate", "authorization"),

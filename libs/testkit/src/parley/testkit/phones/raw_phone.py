@@ -16,7 +16,7 @@ from parley.sip.dialog import Dialog
 from parley.sip.digest import Challenge, authorization, choose_challenge
 from parley.sip.errors import ParseError
 from parley.sip.message import Message, Request, Response, parse_message, response_to
-from parley.testkit.platform.running import Line
+from parley.testkit.phones.line import Line
 
 _CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
 _ANSWERS: Final = {401: "authorization", 407: "proxy-authorization"}

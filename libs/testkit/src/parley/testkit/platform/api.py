@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import httpx2
 
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import serial
-from parley.testkit.platform.running import Demo, Line
+from parley.testkit.platform.running import Demo
 
 _POLL_S = 0.05
 _PAGE = "1000"

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from parley.testkit.phones.baresip import Baresip
 from parley.testkit.phones.baresip_config import Account, Transport
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.sip_trace import TracedMessage
 from parley.testkit.platform.api import ApiClient, moment
 from parley.testkit.platform.events import EventStream, event_stream
-from parley.testkit.platform.running import Line, Platform
+from parley.testkit.platform.running import Platform
 from parley.testkit.platform.sipp_line import SippLine
 
 

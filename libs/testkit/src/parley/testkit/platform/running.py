@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.process import Child, ChildError
 from parley.testkit.platform.cluster import ClusterControl
@@ -30,19 +31,6 @@ class Topology(StrEnum):
     ALLINONE = "allinone"
     GRPC_RELAY = "grpc-relay"
     CLUSTER = "cluster"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """An extension that a phone can register.
-
-    Attributes:
-        number: extension number and authentication name.
-    """
-
-    number: str
-    password: str
-    domain: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
+from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.phones.sipp import Scenario, SippResult, SippRun, authentication, run_sipp
-from parley.testkit.platform.running import Edge, Line
+from parley.testkit.platform.running import Edge
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
