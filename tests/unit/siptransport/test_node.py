@@ -22,6 +22,7 @@ from parley.sip.transaction import (
 )
 from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
+from parley.siptransport.policy import NodePolicy
 from parley.testkit.sip_handler import RecordingHandler
 from parley.testkit.sip_messages import make_request, make_response
 
@@ -146,6 +147,19 @@ async def test_a_transport_we_do_not_have_fails_the_request(
     assert (await edge.handler.next(TransactionFailed)).cause == "transport"
     with pytest.raises(ValueError, match=transport):
         await edge.node.listen(Hop(transport, "127.0.0.1", 0))
+
+
+async def test_by_a_transport_that_the_owner_does_not_want_nothing_leaves() -> None:
+    handler = RecordingHandler()
+    policy = NodePolicy(transports=frozenset(("tls",)))
+    node = SipNode(SystemClock(), RandomIds(), handler, policy=policy)
+
+    client = node.send_request(make_request(), Hop("udp", "127.0.0.1", 5060))
+
+    assert await handler.next(TransactionFailed) == (client, "transport")
+    with pytest.raises(ValueError, match="no transport udp"):
+        await node.listen(Hop("udp", "127.0.0.1", 0))
+    await node.aclose()
 
 
 async def test_a_request_without_answer_times_out(start: StartPeer) -> None:

@@ -114,6 +114,9 @@ class SipNode:
             self.transports[name] = StreamTransport(name, self, clock, limits, tls, doors)
         if network is not None:
             self.transports["local"] = LocalTransport(self, network)
+        if policy.transports is not None:
+            for name in self.transports.keys() - policy.transports:
+                del self.transports[name]
         self._handler = handler
         self._dispatch = dispatch_table(handler)
         self._is_pumping = self._is_pump_due = self._is_closed = False

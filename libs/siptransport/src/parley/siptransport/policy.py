@@ -23,6 +23,8 @@ class NodePolicy:
     """Choices of a node.
 
     Attributes:
+        transports: the names of those that messages may go by, whatever a Route or a Via says.
+            None: all that a node has.
         admits: asked about every new request, ACK and a CANCEL of what is known excepted, before
             it gets a transaction; one that is not admitted is dropped. It may send a response by
             `SipNode.send`. None: all are admitted.
@@ -46,6 +48,7 @@ class NodePolicy:
         is_service: says whether a service listens at a host and port that we dial.
     """
 
+    transports: frozenset[str] | None = None
     admits: Callable[[Request], bool] | None = None
     hears: Callable[[str], bool] | None = None
     admits_source: Callable[[Hop, Hop], bool] = lambda source, listener: True

@@ -81,7 +81,7 @@ class CallManager:
         self._settings = settings
         self._backing = backing
         # With edges of the same process there is nothing to prove.
-        self._inside = inside_of(settings, clock) if network is None else None
+        self._inside = inside = inside_of(settings, clock) if network is None else None
         self._media = media
         self._clock = clock
         self._ids = ids
@@ -100,13 +100,10 @@ class CallManager:
                 follows=lambda request: True,
                 reroute=self._edges.reroute,
                 takes_cancels=True,
-                inside=self._inside,
+                inside=inside,
+                transports=None if inside is None else frozenset((inside.transport,)),
             ),
         )
-        if self._inside is not None:
-            # No message leaves by another way, whatever a Route or a Via says.
-            for name in self.node.transports.keys() - {self._inside.transport}:
-                del self.node.transports[name]
         self.calls = Calls(metrics)
         self._peers = Peers(backing.discovery, self.node, ids, self.instance)
         ttl_s = settings.max_duration_s + SNAPSHOT_GRACE_S
