@@ -9,7 +9,6 @@ from typing import Any, Final
 import structlog
 
 from parley.backing.errors import BackingError
-from parley.backing.state.base import Claimed
 from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices
 from parley.callmanager.calls import Calls
@@ -82,7 +81,11 @@ class Restorer:
             TimeoutError: nor did it within the time-out.
         """
         services = self._services
-        if self.is_unreadable(call_id) or not await self._can_read(call_id):
+        if self.is_unreadable(call_id):
+            return False
+        data = await services.store.snapshot(call_id)
+        snapshot = None if data is None else self._read(call_id, data)
+        if snapshot is None:
             return False
         score = services.clock.wall_s() if started_s is None else started_s
         claimed = await services.store.claim(call_id, epoch, score)
@@ -90,40 +93,38 @@ class Restorer:
             return False
         if former != self._instance and started_s is None:
             self._release(former, call_id)
-        await self._start(call_id, claimed, last_seen_s)
+        if claimed.value != data:
+            # Its owner wrote once more. What we cannot read our index names still: we look again.
+            snapshot = self._read(call_id, claimed.value or b"")
+            if snapshot is None:
+                return False
+        await self._start(call_id, snapshot, claimed.epoch, last_seen_s)
         return True
 
-    async def _start(self, call_id: CallId, claimed: Claimed, last_seen_s: float) -> None:
+    async def _start(
+        self, call_id: CallId, snapshot: Snapshot, epoch: int, last_seen_s: float
+    ) -> None:
         services = self._services
         try:
-            snapshot = decode_snapshot(claimed.value or b"")
-        except MalformedSnapshot as error:
-            # It was another one a moment ago. Our index names it still: we look again.
-            self._note_unreadable(call_id, error)
-            return
-        try:
-            mailbox = self._make(snapshot, claimed.epoch, last_seen_s)
+            mailbox = self._make(snapshot, epoch, last_seen_s)
         except Exception as error:
             # Root of a call: its record is written at least.
             _logger.error("a call cannot be restored", call_id=call_id, exc_info=error)
             services.metrics.unreadable.inc()
-            await self._closer.close(snapshot, claimed.epoch, last_seen_s)
+            await self._closer.close(snapshot, epoch, last_seen_s)
             return
         self._calls.adopt(call_id, mailbox, mailbox.call.setup.request)
         services.metrics.taken_over.inc()
         mailbox.begin_restored()
 
-    async def _can_read(self, call_id: CallId) -> bool:
-        data = await self._services.store.snapshot(call_id)
-        if data is None:
-            return False
+    def _read(self, call_id: CallId, data: bytes) -> Snapshot | None:
         try:
-            decode_snapshot(data)
+            snapshot = decode_snapshot(data)
         except MalformedSnapshot as error:
             self._note_unreadable(call_id, error)
-            return False
+            return None
         self._unreadable.pop(call_id, None)
-        return True
+        return snapshot
 
     def _note_unreadable(self, call_id: CallId, error: MalformedSnapshot) -> None:
         if call_id not in self._unreadable:
