@@ -1,6 +1,6 @@
 """CANCELs that come, or have to leave, by another edge than their INVITE did."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -9,11 +9,23 @@ from parley.model.call import CallResult
 from parley.sip.message import Request, Response
 from parley.sip.transaction import StrayResponse
 
+from .members import Member
+from .scene import Scene
+from .script import SDP_OF_BOB, cancelled, expect, request, response
+
 
 @pytest.fixture
-async def one(cluster: Any) -> Any:
-    """The owner-to-be."""
-    return await cluster.member("cm-1")
+async def spare(alone: Scene) -> Any:
+    """Another edge of Ann's."""
+    return await alone.cluster.phone("1001", alone.one)
+
+
+@pytest.fixture
+async def ringing(alone: Scene) -> Scene:
+    """Ann has called by her first edge, and hears it ring."""
+    await alone.call()
+    await alone.ring()
+    return alone
 
 
 def cancel_of(phone: Any, source: str = "127.0.0.1") -> Request:
@@ -28,154 +40,124 @@ def cancel_of(phone: Any, source: str = "127.0.0.1") -> Request:
     return cancel
 
 
-async def ringing(script: Any, ann: Any, bob: Any) -> str:
-    """Ann calls and hears it ring; returns the branch of her INVITE."""
-    sent = ann.call("1002")
-    await script.request(bob, "INVITE")
-    bob.respond(180)
-    await script.response(ann, 180)
-    return str(sent.request.via.branch)
+def branch_of(scene: Scene) -> str:
+    """Of Ann's INVITE."""
+    return str(scene.sent.request.via.branch)
 
 
-async def stray_487(script: Any, phone: Any) -> Response:
+def cancel(scene: Scene, edge: Any, at: Member | None = None) -> None:
+    """An edge that did not bring Ann's INVITE sends its CANCEL."""
+    to = (at or scene.one).hop
+    edge.node.send_request(cancel_of(scene.ann), to, branch=branch_of(scene))
+
+
+async def stray_487(phone: Any) -> Response:
     """The end of another phone's INVITE; who takes a call over repeats its 180 before."""
-    event = await script.expect(phone, StrayResponse, lambda each: each.response.status == 487)
-    return cast(Response, event.response)
+    event = await expect(phone, StrayResponse, lambda each: each.response.status == 487)
+    return event.response
 
 
 async def test_it_cancels_and_the_487_goes_to_the_edge_that_waits_for_it(
-    cluster: Any, script: Any, one: Any
+    ringing: Scene, spare: Any
 ) -> None:
-    ann, bob = await cluster.pair(one)
-    spare = await cluster.phone("1001", one)
-    branch = await ringing(script, ann, bob)
-
-    spare.node.send_request(cancel_of(ann), one.hop, branch=branch)
-    assert (await script.response(spare, 200)).cseq.method == "CANCEL"
-    await script.cancelled(bob)
-    bob.respond(487)
-    await script.response(ann, 487)
-    ended = await cluster.world.wait_event("call.ended")
+    cancel(ringing, spare)
+    assert (await response(spare, 200)).cseq.method == "CANCEL"
+    await cancelled(ringing.bob)
+    ringing.bob.respond(487)
+    await response(ringing.ann, 487)
+    ended = await ringing.world.wait_event("call.ended")
     assert ended.data.termination.result is CallResult.CANCELLED
 
 
-async def test_the_487_does_not_go_to_an_edge_that_leaves(
-    cluster: Any, script: Any, one: Any
-) -> None:
-    ann, bob = await cluster.pair(one)
-    spare = await cluster.phone("1001", one)
-    await cluster.announce_edges(ann, state=InstanceState.DRAINING)
-    branch = await ringing(script, ann, bob)
+async def test_the_487_does_not_go_to_an_edge_that_leaves(ringing: Scene, spare: Any) -> None:
+    await ringing.cluster.announce_edges(ringing.ann, state=InstanceState.DRAINING)
 
-    spare.node.send_request(cancel_of(ann), one.hop, branch=branch)
-    await script.response(spare, 200)
-    assert (await stray_487(script, spare)).via.branch == branch
+    cancel(ringing, spare)
+    await response(spare, 200)
+    assert (await stray_487(spare)).via.branch == branch_of(ringing)
 
 
-async def test_it_cancels_a_call_that_was_taken_over(cluster: Any, script: Any, one: Any) -> None:
-    other = await cluster.member("cm-2")
-    ann, bob = await cluster.pair(one)
-    spare = await cluster.phone("1001", other)
-    branch = await ringing(script, ann, bob)
-    await ann.node.aclose()
-    await cluster.announce_edges(spare)
-    await one.kill()
+async def test_it_cancels_a_call_that_was_taken_over(idle: Scene, spare: Any) -> None:
+    await idle.call()
+    await idle.ring()
+    await idle.ann.node.aclose()
+    await idle.cluster.announce_edges(spare)
+    await idle.one.kill()
+    await idle.taken()
 
-    async def is_taken() -> bool:
-        return other.manager.calls.get(ann.call_id) is not None
-
-    await cluster.eventually(is_taken, 3.0)
-    spare.node.send_request(cancel_of(ann), other.hop, branch=branch)
-    await script.response(spare, 200)
-    await script.cancelled(bob)
-    assert (await stray_487(script, spare)).via.branch == branch
-    ended = await cluster.world.wait_event("call.ended")
+    cancel(idle, spare, at=idle.other)
+    await response(spare, 200)
+    await cancelled(idle.bob)
+    assert (await stray_487(spare)).via.branch == branch_of(idle)
+    ended = await idle.world.wait_event("call.ended")
     assert ended.data.termination.result is CallResult.CANCELLED
 
 
-async def test_it_cancels_a_call_that_is_being_admitted(
-    cluster: Any, script: Any, one: Any
-) -> None:
-    ann, bob = await cluster.pair(one)
-    spare = await cluster.phone("1001", one)
-    one.wire.delay_s = 0.5
-    sent = ann.call("1002")
+async def test_it_cancels_a_call_that_is_being_admitted(alone: Scene, spare: Any) -> None:
+    alone.one.wire.delay_s = 0.5
+    alone.dial()
+    await alone.cluster.eventually(lambda: alone.one.manager.calls.pending_count > 0, 3.0)
 
-    async def is_pending() -> bool:
-        return bool(one.manager.calls.pending_count)
-
-    await cluster.eventually(is_pending, 3.0)
-    spare.node.send_request(cancel_of(ann), one.hop, branch=sent.request.via.branch)
-    assert (await script.response(spare, 200)).cseq.method == "CANCEL"
-    await script.response(ann, 487)
-    assert bob.handler.events.empty()
+    cancel(alone, spare)
+    assert (await response(spare, 200)).cseq.method == "CANCEL"
+    await response(alone.ann, 487)
+    assert alone.bob.handler.events.empty()
 
 
-async def test_it_cancels_a_re_invite(cluster: Any, script: Any, one: Any) -> None:
-    ann, bob = await cluster.talk(one)
-    spare = await cluster.phone("1001", one)
-    sent = ann.ask("INVITE", script.sdp_of_bob, headers=(("x-parley-source", "127.0.0.1"),))
-    await script.request(bob, "INVITE")
-    cancel = cancel_of(ann)
-    cancel.set("to", sent.request.get("to"))
-    cancel.set("cseq", f"{sent.request.cseq.number} CANCEL")
+async def test_it_cancels_a_re_invite(alone: Scene, spare: Any) -> None:
+    ann, bob, one = alone.ann, alone.bob, alone.one
+    await alone.talk()
+    sent = ann.ask("INVITE", SDP_OF_BOB, headers=(("x-parley-source", "127.0.0.1"),))
+    await request(bob, "INVITE")
+    stray = cancel_of(ann)
+    stray.set("to", sent.request.get("to"))
+    stray.set("cseq", f"{sent.request.cseq.number} CANCEL")
 
-    spare.node.send_request(cancel, one.hop, branch=sent.request.via.branch)
-    await script.response(spare, 200)
-    await script.cancelled(bob)
+    spare.node.send_request(stray, one.hop, branch=sent.request.via.branch)
+    await response(spare, 200)
+    await cancelled(bob)
     bob.respond(487)
-    await script.response(ann, 487)
-    assert one.manager.calls.get(ann.call_id) is not None
+    await response(ann, 487)
+    assert one.holds(alone.call_id)
 
 
 async def test_it_cancels_nothing_without_the_branch_or_from_another_address(
-    cluster: Any, script: Any, one: Any
+    ringing: Scene, spare: Any
 ) -> None:
-    ann, bob = await cluster.pair(one)
-    spare = await cluster.phone("1001", one)
-    branch = await ringing(script, ann, bob)
-
-    spare.node.send_request(cancel_of(ann), one.hop)
-    await script.response(spare, 481)
-    spare.node.send_request(cancel_of(ann, "192.0.2.66"), one.hop, branch=branch)
-    await script.response(spare, 481)
+    ann, hop, branch = ringing.ann, ringing.one.hop, branch_of(ringing)
     later = cancel_of(ann)
     later.set("cseq", "2 CANCEL")
-    spare.node.send_request(later, one.hop, branch=branch)
-    await script.response(spare, 481)
-    bob.respond(486)
-    await script.response(ann, 486)
+
+    spare.node.send_request(cancel_of(ann), hop)
+    await response(spare, 481)
+    spare.node.send_request(cancel_of(ann, "192.0.2.66"), hop, branch=branch)
+    await response(spare, 481)
+    spare.node.send_request(later, hop, branch=branch)
+    await response(spare, 481)
+    ringing.bob.respond(486)
+    await response(ann, 486)
 
 
-async def test_it_comes_too_late_for_a_call_that_has_ended(
-    cluster: Any, script: Any, one: Any
-) -> None:
-    ann, bob = await cluster.pair(one)
-    spare = await cluster.phone("1001", one)
-    branch = await ringing(script, ann, bob)
-    bob.respond(486)
-    await script.response(ann, 486)
+async def test_it_comes_too_late_for_a_call_that_has_ended(ringing: Scene, spare: Any) -> None:
+    ringing.bob.respond(486)
+    await response(ringing.ann, 486)
 
-    spare.node.send_request(cancel_of(ann), one.hop, branch=branch)
-    await script.response(spare, 481)
+    cancel(ringing, spare)
+    await response(spare, 481)
 
 
-async def test_a_cancel_whose_edge_is_gone_leaves_by_another(
-    cluster: Any, script: Any, one: Any
-) -> None:
-    ann, bob = await cluster.pair(one)
-    spare = await cluster.phone("1002", one)
-    await cluster.announce_edges(bob, spare)
-    sent = ann.call("1002")
-    await script.request(bob, "INVITE")
-    bob.respond(180)
-    await script.response(ann, 180)
-    ann.node.cancel(sent, [("reason", "SIP;cause=487")])
-    await script.cancelled(bob)
+async def test_a_cancel_whose_edge_is_gone_leaves_by_another(alone: Scene) -> None:
+    ann, bob = alone.ann, alone.bob
+    spare = await alone.cluster.phone("1002", alone.one)
+    await alone.cluster.announce_edges(bob, spare)
+    await alone.call()
+    await alone.ring()
+    ann.node.cancel(alone.sent, [("reason", "SIP;cause=487")])
+    await cancelled(bob)
     await bob.node.aclose()
 
-    await script.request(spare, "INVITE")
+    await request(spare, "INVITE")
     spare.respond(180)
-    assert (await script.cancelled(spare)).get("reason") == "SIP;cause=487"
+    assert (await cancelled(spare)).get("reason") == "SIP;cause=487"
     spare.respond(487)
-    await script.response(ann, 487)
+    await response(ann, 487)
