@@ -334,3 +334,20 @@ async def world() -> AsyncIterator[World]:
         subscription = backing.bus.tail("registration", remember)
         stack.push_async_callback(subscription.aclose)
         yield world
+
+
+@pytest.fixture
+async def manager(world: World) -> CallManager:
+    """A call manager of the same process, without calls."""
+    return await world.call_manager()
+
+
+@pytest.fixture
+async def edge(world: World) -> EdgeProxy:
+    return await world.edge()
+
+
+@pytest.fixture
+async def phone(world: World, edge: EdgeProxy) -> Phone:
+    """A phone of 1001 at that edge, over UDP."""
+    return await world.phone(edge)

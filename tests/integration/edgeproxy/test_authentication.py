@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parley.edgeproxy.app import EdgeProxy
 from parley.sip.digest import parse_challenge
 from parley.sip.message import Request, Response
 from parley.sip.transaction import RequestReceived
 
 if TYPE_CHECKING:
-    from tests.integration.edgeproxy.conftest import Phone, World
+    from tests.integration.edgeproxy.conftest import CallManager, Phone, World
 
 
 def _is_stale(response: Response) -> bool:
@@ -42,8 +43,9 @@ async def _blast(phone: "Phone", count: int) -> None:
         assert (answer.status, _is_stale(answer)) == (401, True)
 
 
-async def test_wrong_password_and_unknown_user_look_the_same(world: "World") -> None:
-    edge = await world.edge()
+async def test_wrong_password_and_unknown_user_look_the_same(
+    world: "World", edge: EdgeProxy
+) -> None:
     known, unknown = await world.phone(edge, "1001"), await world.phone(edge, "4711")
 
     answers = [
@@ -94,9 +96,8 @@ async def test_failures_with_a_nonce_that_was_not_given_to_the_source_ban_nobody
 
 @pytest.mark.parametrize("password", ["correct-horse", "wrong"])
 async def test_a_password_cannot_be_tried_with_a_made_up_nonce(
-    world: "World", password: str
+    password: str, phone: "Phone"
 ) -> None:
-    phone = await world.phone(await world.edge())
     challenge = await phone.exchange(phone.request("REGISTER"))
     made_up = Response(401, "Unauthorized")
     made_up.add("www-authenticate", 'Digest realm="demo.test", nonce="made-up", qop="auth"')
@@ -116,8 +117,7 @@ async def test_made_up_credentials_take_no_place_among_registrations(world: "Wor
     assert (await phone.register()).status == 200
 
 
-async def test_replayed_nonce_count_brings_a_stale_challenge(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_replayed_nonce_count_brings_a_stale_challenge(phone: "Phone") -> None:
     challenge = await phone.exchange(phone.request("REGISTER"))
     first = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
 
@@ -172,9 +172,8 @@ async def test_credentials_bind_nothing_after_a_restart_of_their_edge(world: "Wo
 
 
 async def test_a_call_by_another_edges_nonce_is_taken_only_where_it_is_known(
-    world: "World",
+    world: "World", manager: "CallManager"
 ) -> None:
-    manager = await world.call_manager()
     first, second = await world.edge("edge-1"), await world.edge("edge-2")
     phone = await world.phone(first)
     invite = await _captured(phone, phone.request("INVITE", "sip:1002@demo.test"))
@@ -192,16 +191,14 @@ async def test_a_call_by_another_edges_nonce_is_taken_only_where_it_is_known(
     assert not received.request.has("x-parley-repeated")
 
 
-async def test_credentials_for_one_number_call_no_other(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_credentials_for_one_number_call_no_other(phone: "Phone") -> None:
     request = await _captured(phone, phone.request("INVITE", "sip:999@demo.test"))
     request.uri = phone.request("INVITE", "sip:7654321@demo.test").uri
 
     assert (await phone.exchange(request)).status == 400
 
 
-async def test_a_phone_may_name_the_edge_where_its_domain_stands(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_a_phone_may_name_the_edge_where_its_domain_stands(phone: "Phone") -> None:
     challenge = await phone.exchange(phone.request("REGISTER"))
     address = f"sip:127.0.0.1:{phone.edge_hop.port}"
     by_address = phone.authorized(phone.request("REGISTER", address), challenge)

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from parley.edgeproxy.app import EdgeProxy
 from parley.model.events import RegistrationAdded, RegistrationRefreshed, RegistrationRemoved
 
 if TYPE_CHECKING:
-    from tests.integration.edgeproxy.conftest import World
+    from tests.integration.edgeproxy.conftest import Phone, World
 
 INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-aabbccddeeff>"'
 
@@ -23,8 +24,9 @@ async def test_a_binding_goes_with_its_connection(world: "World") -> None:
     assert await world.bindings("1001") == []
 
 
-async def test_a_phone_that_comes_back_at_once_is_never_told_gone(world: "World") -> None:
-    edge = await world.edge()
+async def test_a_phone_that_comes_back_at_once_is_never_told_gone(
+    world: "World", edge: EdgeProxy
+) -> None:
     for kind in (RegistrationAdded, RegistrationRefreshed, RegistrationRefreshed):
         phone = await world.phone(edge, transport="tcp")
         request = phone.request("REGISTER")
@@ -37,8 +39,7 @@ async def test_a_phone_that_comes_back_at_once_is_never_told_gone(world: "World"
     assert await world.bindings("1001") == []
 
 
-async def test_a_phone_that_connects_anew_is_always_taken(world: "World") -> None:
-    edge = await world.edge()
+async def test_a_phone_that_connects_anew_is_always_taken(world: "World", edge: EdgeProxy) -> None:
     other = await world.phone(edge)
     assert (await other.register()).status == 200
     for _ in range(12):
@@ -64,9 +65,8 @@ async def test_connections_of_an_edge_that_is_gone_give_way(world: "World") -> N
 
 
 async def test_an_instance_that_comes_back_with_another_port_replaces_itself(
-    world: "World",
+    world: "World", phone: "Phone"
 ) -> None:
-    phone = await world.phone(await world.edge())
     for port in range(6100, 6112):
         request = phone.request("REGISTER")
         request.set("contact", f"<sip:p@192.0.2.9:{port}>;{INSTANCE}")
@@ -75,8 +75,9 @@ async def test_an_instance_that_comes_back_with_another_port_replaces_itself(
     assert [one.contact for one in await world.bindings("1001")] == ["sip:p@192.0.2.9:6111"]
 
 
-async def test_two_places_with_one_private_contact_are_both_bound(world: "World") -> None:
-    edge = await world.edge()
+async def test_two_places_with_one_private_contact_are_both_bound(
+    world: "World", edge: EdgeProxy
+) -> None:
     for host in ("127.0.0.1", "127.0.0.2"):
         phone = await world.phone(edge, host=host)
         phone.call_id = f"from-{host}"

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parley.edgeproxy.app import EdgeProxy
 from parley.sip.message import Response
 from parley.sip.transaction import (
     AckReceived,
@@ -13,15 +14,14 @@ from parley.sip.transaction import (
 )
 
 if TYPE_CHECKING:
-    from tests.integration.edgeproxy.conftest import World
+    from tests.integration.edgeproxy.conftest import CallManager, Phone, World
 
 DIALLED = "sip:1002@demo.test"
 
 
-async def test_invite_reaches_a_call_manager_with_what_the_edge_asserts(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
-
+async def test_invite_reaches_a_call_manager_with_what_the_edge_asserts(
+    world: "World", manager: "CallManager", phone: "Phone"
+) -> None:
     _, transaction = await phone.call(manager)
 
     got = transaction.request
@@ -37,10 +37,9 @@ async def test_invite_reaches_a_call_manager_with_what_the_edge_asserts(world: "
     assert str(outside.uri).endswith(f"@127.0.0.1:{phone.edge_hop.port};lr")
 
 
-async def test_smuggled_headers_of_a_phone_are_removed(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
-
+async def test_smuggled_headers_of_a_phone_are_removed(
+    world: "World", manager: "CallManager", phone: "Phone"
+) -> None:
     _, transaction = await phone.call(
         manager,
         x_parley_tenant="other",
@@ -61,18 +60,15 @@ async def test_smuggled_headers_of_a_phone_are_removed(world: "World") -> None:
     assert got.get("subject") == "stays"
 
 
-async def test_phone_that_dials_the_edge_means_its_own_tenant(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
-
+async def test_phone_that_dials_the_edge_means_its_own_tenant(
+    manager: "CallManager", phone: "Phone"
+) -> None:
     _, transaction = await phone.call(manager, f"sip:1002@127.0.0.1:{phone.edge_hop.port}")
 
     assert transaction.request.uri_text == DIALLED
 
 
-async def test_call_lives_from_invite_to_bye(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
+async def test_call_lives_from_invite_to_bye(manager: "CallManager", phone: "Phone") -> None:
     invite, transaction, ok = await phone.answered(manager)
     assert ok.status == 200
 
@@ -89,9 +85,9 @@ async def test_call_lives_from_invite_to_bye(world: "World") -> None:
     assert not bye.request.has("route")
 
 
-async def test_cancel_reaches_the_call_manager_with_its_reason(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
+async def test_cancel_reaches_the_call_manager_with_its_reason(
+    manager: "CallManager", phone: "Phone"
+) -> None:
     _, transaction = await phone.call(manager)
     manager.answer(transaction, 180)
     ringing = await phone.handler.next(ResponseReceived)
@@ -108,9 +104,9 @@ async def test_cancel_reaches_the_call_manager_with_its_reason(world: "World") -
 
 
 @pytest.mark.parametrize("status", [404, 486, 480, 603])
-async def test_failures_of_the_call_manager_reach_the_phone(world: "World", status: int) -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
+async def test_failures_of_the_call_manager_reach_the_phone(
+    status: int, manager: "CallManager", phone: "Phone"
+) -> None:
     _, transaction = await phone.call(manager)
 
     manager.answer(transaction, status)
@@ -118,9 +114,7 @@ async def test_failures_of_the_call_manager_reach_the_phone(world: "World", stat
     assert (await phone.response()).status == status
 
 
-async def test_without_call_manager_a_call_is_refused_for_now(world: "World") -> None:
-    phone = await world.phone(await world.edge())
-
+async def test_without_call_manager_a_call_is_refused_for_now(phone: "Phone") -> None:
     response = await phone.authenticated(phone.request("INVITE", DIALLED))
 
     assert response.status == 503
@@ -154,8 +148,7 @@ async def test_busy_call_manager_is_replaced_by_another(world: "World") -> None:
     assert again.request.get("x-parley-call") == transaction.request.get("x-parley-call")
 
 
-async def test_trusted_peer_calls_without_digest(world: "World") -> None:
-    manager = await world.call_manager()
+async def test_trusted_peer_calls_without_digest(world: "World", manager: "CallManager") -> None:
     phone = await world.phone(await world.edge(trusted_peers="127.0.0.1=demo.test"), "4711")
 
     phone.send(phone.request("INVITE", DIALLED))
@@ -173,10 +166,8 @@ async def test_trusted_peer_calls_without_digest(world: "World") -> None:
     ],
 )
 async def test_other_methods_are_challenged_and_then_refused(
-    world: "World", method: str, status: int
+    method: str, status: int, phone: "Phone"
 ) -> None:
-    phone = await world.phone(await world.edge())
-
     response = await phone.authenticated(phone.request(method, DIALLED))
 
     assert response.status == status
@@ -184,8 +175,7 @@ async def test_other_methods_are_challenged_and_then_refused(
     assert (method not in allow) if response.has("allow") else status == 481
 
 
-async def test_an_extension_required_of_us_is_refused(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_an_extension_required_of_us_is_refused(phone: "Phone") -> None:
     request = phone.request("OPTIONS", "sip:demo.test")
     request.add("require", "made-up-extension")
 
@@ -194,17 +184,13 @@ async def test_an_extension_required_of_us_is_refused(world: "World") -> None:
     assert (response.status, response.get("unsupported")) == (420, "made-up-extension")
 
 
-async def test_a_call_by_sips_needs_tls(world: "World") -> None:
-    phone = await world.phone(await world.edge())
-
+async def test_a_call_by_sips_needs_tls(phone: "Phone") -> None:
     assert (await phone.exchange(phone.request("INVITE", "sips:1002@demo.test"))).status == 403
 
 
 async def test_options_to_an_extension_are_a_call_managers_once_the_caller_is_known(
-    world: "World",
+    world: "World", manager: "CallManager", phone: "Phone"
 ) -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
     options = phone.request("OPTIONS", DIALLED)
     phone.send(phone.authorized(options, await phone.exchange(options)))
 
@@ -214,33 +200,28 @@ async def test_options_to_an_extension_are_a_call_managers_once_the_caller_is_kn
     assert (await phone.response()).status == 480
 
 
-async def test_options_to_the_edge_are_answered(world: "World") -> None:
-    phone = await world.phone(await world.edge())
-
+async def test_options_to_the_edge_are_answered(phone: "Phone") -> None:
     response = await phone.exchange(phone.request("OPTIONS", "sip:demo.test"))
 
     assert response.status == 200
     assert "INVITE" in (response.get("allow") or "")
 
 
-async def test_request_out_of_hops_is_refused(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_request_out_of_hops_is_refused(phone: "Phone") -> None:
     request = phone.request("INVITE", DIALLED)
     request.set("max-forwards", "0")
 
     assert (await phone.exchange(request)).status == 483
 
 
-async def test_own_via_below_the_top_is_a_loop(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_own_via_below_the_top_is_a_loop(phone: "Phone") -> None:
     request = phone.request("INVITE", DIALLED)
     request.add("via", f"SIP/2.0/UDP 127.0.0.1:{phone.edge_hop.port};branch=z9hG4bKold")
 
     assert (await phone.exchange(request)).status == 482
 
 
-async def test_unknown_proxy_extension_is_refused(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_unknown_proxy_extension_is_refused(phone: "Phone") -> None:
     request = phone.request("INVITE", DIALLED)
     request.add("proxy-require", "foo")
 
@@ -268,10 +249,9 @@ async def test_stray_response_from_outside_goes_nowhere(world: "World") -> None:
     assert victim.handler.events.empty()
 
 
-async def test_draining_edge_refuses_new_calls_and_ends_when_idle(world: "World") -> None:
-    manager = await world.call_manager()
-    edge = await world.edge()
-    phone = await world.phone(edge)
+async def test_draining_edge_refuses_new_calls_and_ends_when_idle(
+    manager: "CallManager", edge: EdgeProxy, phone: "Phone"
+) -> None:
     invite, _, ok = await phone.answered(manager)
 
     await edge.drain(1.0)

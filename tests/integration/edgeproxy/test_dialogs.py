@@ -4,17 +4,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parley.edgeproxy.app import EdgeProxy
 from parley.sip.hop import Hop
 from parley.sip.message import response_to
 from parley.sip.transaction import RequestReceived, ResponseReceived
 
 if TYPE_CHECKING:
-    from tests.integration.edgeproxy.conftest import World
+    from tests.integration.edgeproxy.conftest import CallManager, Phone, World
 
 
-async def test_binding_is_called_over_its_path(world: "World") -> None:
-    manager = await world.call_manager()
-    edge = await world.edge()
+async def test_binding_is_called_over_its_path(
+    world: "World", manager: "CallManager", edge: EdgeProxy
+) -> None:
     callee = await world.phone(edge, "1002", "tcp")
     await callee.register()
     (binding,) = await world.bindings("1002")
@@ -45,9 +46,9 @@ async def test_binding_is_called_over_its_path(world: "World") -> None:
     assert edge._proxy._routes._token_of(inside.uri) == token
 
 
-async def test_a_phone_is_not_told_what_the_edge_is_called_inside(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
+async def test_a_phone_is_not_told_what_the_edge_is_called_inside(
+    manager: "CallManager", phone: "Phone"
+) -> None:
     _, transaction, ok = await phone.answered(manager)
 
     inside, outside = transaction.request.record_routes
@@ -55,9 +56,9 @@ async def test_a_phone_is_not_told_what_the_edge_is_called_inside(world: "World"
     assert ok.record_routes == [outside]
 
 
-async def test_flow_that_is_gone_is_told(world: "World") -> None:
-    manager = await world.call_manager()
-    edge = await world.edge()
+async def test_flow_that_is_gone_is_told(
+    world: "World", manager: "CallManager", edge: EdgeProxy
+) -> None:
     callee = await world.phone(edge, "1002", "tcp")
     await callee.register()
     (binding,) = await world.bindings("1002")
@@ -70,8 +71,9 @@ async def test_flow_that_is_gone_is_told(world: "World") -> None:
     assert response.status == 430
 
 
-async def test_inside_request_without_flow_has_nowhere_to_go(world: "World") -> None:
-    manager = await world.call_manager()
+async def test_inside_request_without_flow_has_nowhere_to_go(
+    world: "World", manager: "CallManager"
+) -> None:
     await world.edge()
 
     manager.node.send_request(
@@ -81,8 +83,9 @@ async def test_inside_request_without_flow_has_nowhere_to_go(world: "World") -> 
     assert (await manager.final()).status == 480
 
 
-async def test_call_manager_hangs_up_over_the_callers_flow(world: "World") -> None:
-    manager = await world.call_manager()
+async def test_call_manager_hangs_up_over_the_callers_flow(
+    world: "World", manager: "CallManager"
+) -> None:
     phone = await world.phone(await world.edge(), transport="tcp")
     _, transaction, _ = await phone.answered(manager)
     routes = transaction.request.get_all("record-route")
@@ -97,8 +100,7 @@ async def test_call_manager_hangs_up_over_the_callers_flow(world: "World") -> No
     assert not got.request.has("x-parley-call")
 
 
-async def test_call_crosses_two_edges(world: "World") -> None:
-    manager = await world.call_manager()
+async def test_call_crosses_two_edges(world: "World", manager: "CallManager") -> None:
     caller_edge, callee_edge = await world.edge("edge-1"), await world.edge("edge-2")
     caller = await world.phone(caller_edge, "1001")
     callee = await world.phone(callee_edge, "1002")
@@ -115,8 +117,7 @@ async def test_call_crosses_two_edges(world: "World") -> None:
     assert (await caller.response()).status == 200
 
 
-async def test_any_edge_takes_a_request_of_a_dialog(world: "World") -> None:
-    manager = await world.call_manager()
+async def test_any_edge_takes_a_request_of_a_dialog(world: "World", manager: "CallManager") -> None:
     first, second = await world.edge("edge-1"), await world.edge("edge-2")
     phone = await world.phone(first)
     invite, transaction, ok = await phone.answered(manager)
@@ -131,10 +132,8 @@ async def test_any_edge_takes_a_request_of_a_dialog(world: "World") -> None:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_phone_that_moved_is_told_with_its_new_route(
-    world: "World", transport: str
+    world: "World", transport: str, manager: "CallManager", edge: EdgeProxy
 ) -> None:
-    manager = await world.call_manager()
-    edge = await world.edge()
     phone = await world.phone(edge, transport=transport)
     invite, _, ok = await phone.answered(manager)
     moved = await world.phone(edge, transport=transport)
@@ -172,9 +171,9 @@ async def test_dialog_goes_to_another_call_manager_when_its_owner_is_gone(world:
     assert (await phone.response()).status == 200
 
 
-async def test_forged_and_foreign_tokens_are_refused(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
+async def test_forged_and_foreign_tokens_are_refused(
+    world: "World", manager: "CallManager", phone: "Phone"
+) -> None:
     invite, _, ok = await phone.answered(manager)
     await phone.register()
     (binding,) = await world.bindings("1001")
@@ -187,9 +186,9 @@ async def test_forged_and_foreign_tokens_are_refused(world: "World") -> None:
         assert response.status == 481
 
 
-async def test_request_without_token_is_not_in_a_dialog(world: "World") -> None:
-    manager = await world.call_manager()
-    phone = await world.phone(await world.edge())
+async def test_request_without_token_is_not_in_a_dialog(
+    manager: "CallManager", phone: "Phone"
+) -> None:
     invite, _, ok = await phone.answered(manager)
 
     response = await phone.exchange(phone.in_dialog("BYE", invite, ok, routes=[]))

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from parley.edgeproxy.app import EdgeProxy
 from parley.model.events import RegistrationAdded, RegistrationRefreshed, RegistrationRemoved
 from parley.service.tasks import TaskOwner
 from parley.sip.transaction import RequestReceived
 
 if TYPE_CHECKING:
-    from tests.integration.edgeproxy.conftest import World
+    from tests.integration.edgeproxy.conftest import Phone, World
 
 DIALLED = "sip:1002@demo.test"
 
 
-async def test_phone_registers_after_a_challenge(world: "World") -> None:
-    edge = await world.edge()
-    phone = await world.phone(edge)
-
+async def test_phone_registers_after_a_challenge(
+    world: "World", edge: EdgeProxy, phone: "Phone"
+) -> None:
     response = await phone.register()
 
     assert response.status == 200
@@ -40,8 +40,7 @@ async def test_phone_registers_over_tcp(world: "World") -> None:
     assert (await phone.register()).status == 200
 
 
-async def test_refresh_and_unregister_are_told(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_refresh_and_unregister_are_told(world: "World", phone: "Phone") -> None:
     await phone.register()
     assert isinstance(await world.next_event(), RegistrationAdded)
 
@@ -55,8 +54,7 @@ async def test_refresh_and_unregister_are_told(world: "World") -> None:
     assert await world.bindings("1001") == []
 
 
-async def test_two_phones_of_one_extension_are_both_bound(world: "World") -> None:
-    edge = await world.edge()
+async def test_two_phones_of_one_extension_are_both_bound(world: "World", edge: EdgeProxy) -> None:
     first, second = await world.phone(edge), await world.phone(edge)
     await first.register()
 
@@ -65,22 +63,21 @@ async def test_two_phones_of_one_extension_are_both_bound(world: "World") -> Non
     assert {one.uri_text for one in response.contacts} == {first.contact, second.contact}
 
 
-async def test_unknown_domain_is_not_found(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_unknown_domain_is_not_found(phone: "Phone") -> None:
     request = phone.request("REGISTER", "sip:nobody.test", "<sip:1001@nobody.test>")
 
     assert (await phone.exchange(request)).status == 404
 
 
-async def test_foreign_aor_is_forbidden(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_foreign_aor_is_forbidden(phone: "Phone") -> None:
     request = phone.request("REGISTER", to="<sip:1002@demo.test>")
 
     assert (await phone.authenticated(request)).status == 403
 
 
-async def test_further_domain_of_the_tenant_has_the_same_aor(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_further_domain_of_the_tenant_has_the_same_aor(
+    world: "World", phone: "Phone"
+) -> None:
     await world.directory.load("demo.alias.test")
     request = phone.request("REGISTER", "sip:demo.alias.test", "<sip:1001@demo.alias.test>")
 
@@ -88,9 +85,9 @@ async def test_further_domain_of_the_tenant_has_the_same_aor(world: "World") -> 
     assert len(await world.bindings("1001")) == 1
 
 
-async def test_phone_without_domain_is_found_by_its_user_name(world: "World") -> None:
-    edge = await world.edge()
-    phone = await world.phone(edge)
+async def test_phone_without_domain_is_found_by_its_user_name(
+    world: "World", phone: "Phone"
+) -> None:
     address = f"127.0.0.1:{phone.edge_hop.port}"
     request = phone.request("REGISTER", f"sip:{address}", f"<sip:1001@{address}>")
     request.set("from", f"<sip:1001@{address}>;tag=1")
@@ -110,9 +107,8 @@ async def test_stranger_without_domain_cannot_answer_its_challenge(world: "World
 
 
 async def test_register_needs_no_task_when_everything_is_at_hand(
-    world: "World", monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, phone: "Phone"
 ) -> None:
-    phone = await world.phone(await world.edge())
     started: list[str] = []
 
     def spy(_owner: TaskOwner, coro: Coroutine[Any, Any, None], *, name: str) -> None:
@@ -126,24 +122,19 @@ async def test_register_needs_no_task_when_everything_is_at_hand(
     assert "sip request" not in started
 
 
-async def test_cold_tenant_is_read_and_then_registers(world: "World") -> None:
-    edge = await world.edge()
-    phone = await world.phone(edge)
+async def test_cold_tenant_is_read_and_then_registers(world: "World", phone: "Phone") -> None:
     world.directory._cache.drop(world.tenant)
 
     assert (await phone.register()).status == 200
 
 
-async def test_short_expiry_is_refused_with_the_shortest_taken(world: "World") -> None:
-    phone = await world.phone(await world.edge())
-
+async def test_short_expiry_is_refused_with_the_shortest_taken(phone: "Phone") -> None:
     response = await phone.register(expires="5")
 
     assert (response.status, response.get("min-expires")) == (423, "60")
 
 
-async def test_required_extension_unknown_here_is_refused(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_required_extension_unknown_here_is_refused(phone: "Phone") -> None:
     request = phone.request("REGISTER")
     request.add("require", "gin")
 
@@ -207,16 +198,14 @@ async def test_an_avalanche_of_registrations_is_told_to_come_again(world: "World
     assert 3 <= int(response.get("retry-after") or 0) <= 20
 
 
-async def test_a_register_for_another_registrar_is_refused(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_a_register_for_another_registrar_is_refused(world: "World", phone: "Phone") -> None:
     request = phone.request("REGISTER", "sip:other.test", "<sip:1001@demo.test>")
 
     assert (await phone.authenticated(request)).status == 403
     assert await world.bindings("1001") == []
 
 
-async def test_an_extension_required_of_proxies_is_refused(world: "World") -> None:
-    phone = await world.phone(await world.edge())
+async def test_an_extension_required_of_proxies_is_refused(phone: "Phone") -> None:
     request = phone.request("REGISTER")
     request.add("proxy-require", "foo")
 
@@ -226,8 +215,7 @@ async def test_an_extension_required_of_proxies_is_refused(world: "World") -> No
 
 
 @pytest.mark.parametrize("header", ["uri", "to", "contact"])
-async def test_a_register_by_sips_needs_tls(world: "World", header: str) -> None:
-    phone = await world.phone(await world.edge())
+async def test_a_register_by_sips_needs_tls(world: "World", header: str, phone: "Phone") -> None:
     request = phone.request("REGISTER", "sips:demo.test" if header == "uri" else "sip:demo.test")
     if header != "uri":
         request.set(header, "<sips:1001@demo.test>")

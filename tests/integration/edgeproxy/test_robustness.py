@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parley.edgeproxy.app import EdgeProxy
 from parley.edgeproxy.settings import EdgeSettings
 from parley.service.errors import PortInUse, SettingsError, StartError
 from parley.sip.errors import ParseError
@@ -95,9 +96,7 @@ async def test_failed_start_leaves_its_ports_free(world: "World", tmp_path: Path
     assert (await world.edge("edge-1", tcp_port=tcp_port)).is_ready()
 
 
-async def test_closing_twice_is_harmless(world: "World") -> None:
-    edge = await world.edge()
-
+async def test_closing_twice_is_harmless(edge: EdgeProxy) -> None:
     await edge.aclose()
     await edge.aclose()
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parley.edgeproxy.app import EdgeProxy
 from parley.sip.transaction import AckReceived, RequestReceived
 from parley.siptransport.stream import StreamTransport
 
 if TYPE_CHECKING:
-    from tests.integration.edgeproxy.conftest import World
-
-    from parley.edgeproxy.app import EdgeProxy
+    from tests.integration.edgeproxy.conftest import CallManager, Phone, World
 
 DOMAIN = "demo.test"
 
@@ -23,7 +22,7 @@ DOMAIN = "demo.test"
 class Stranger:
     """A UDP socket on an address of its own."""
 
-    def __init__(self, edge: "EdgeProxy", host: str = "127.0.0.9") -> None:
+    def __init__(self, edge: EdgeProxy, host: str = "127.0.0.9") -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
         self._socket.setblocking(False)
@@ -115,8 +114,7 @@ async def test_who_proved_nothing_is_answered_once_and_forgotten(
     stranger.close()
 
 
-async def test_the_ack_to_a_challenge_is_swallowed(world: "World") -> None:
-    edge = await world.edge()
+async def test_the_ack_to_a_challenge_is_swallowed(edge: EdgeProxy) -> None:
     stranger = Stranger(edge)
     stranger.send(request("INVITE", f"sip:1002@{DOMAIN}", stranger))
     assert await stranger.hear() == 407
@@ -252,8 +250,9 @@ async def test_a_flood_of_strangers_is_dropped_unread_and_the_known_are_heard(
         stranger.close()
 
 
-async def test_a_token_makes_nobody_known_from_whom_it_was_not_given(world: "World") -> None:
-    manager = await world.call_manager()
+async def test_a_token_makes_nobody_known_from_whom_it_was_not_given(
+    world: "World", manager: "CallManager"
+) -> None:
     edge = await world.edge(stranger_rate=0.001, stranger_burst=20, unlimited_sources="")
     phone = await world.phone(edge)
     _, _, ok = await phone.answered(manager)
@@ -271,11 +270,8 @@ async def test_a_token_makes_nobody_known_from_whom_it_was_not_given(world: "Wor
 
 
 async def test_an_invite_with_a_token_of_another_address_is_challenged_and_no_more(
-    world: "World",
+    world: "World", manager: "CallManager", edge: EdgeProxy, phone: "Phone"
 ) -> None:
-    manager = await world.call_manager()
-    edge = await world.edge()
-    phone = await world.phone(edge)
     invite, _, ok = await phone.answered(manager)
     token = ok.values("record-route")[0]
     forger = Stranger(edge)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.callmanager.conftest import FakeMedia
@@ -24,27 +24,10 @@ from parley.sip.transaction import (
     RequestReceived,
     ResponseReceived,
 )
+from parley.testkit.phones.ports import reserve_ports
 
 if TYPE_CHECKING:
     from tests.integration.edgeproxy.conftest import Phone, World
-
-E = TypeVar("E")
-
-
-def _free_port() -> int:
-    """A port that is free for both UDP and TCP."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
-        ):
-            stream.bind(("127.0.0.1", 0))
-            port = int(stream.getsockname()[1])
-            try:
-                datagram.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Stage:
@@ -77,7 +60,7 @@ class Stage:
             )
             await manager.start()
             self.managers.append(manager)
-        port = _free_port()
+        port = reserve_ports()
         values = {"udp_port": port, "tcp_port": port, "tls_port": port, "shared_address": True}
         for name in ("edge1", "edge2"):
             edge = await world.edge(name, is_remote=is_remote, **(values if is_remote else {}))
@@ -131,18 +114,9 @@ async def stage(world: "World", request: pytest.FixtureRequest) -> AsyncIterator
         await stage.aclose()
 
 
-async def _next(phone: "Phone", kind: type[E]) -> E:
-    """Waits for an event of a kind; others that come before are left out."""
-    async with asyncio.timeout(8):
-        while True:
-            event = await phone.handler.events.get()
-            if isinstance(event, kind):
-                return event
-
-
 async def _response(phone: "Phone", status: int) -> Response:
     while True:
-        response = (await _next(phone, ResponseReceived)).response
+        response = (await phone.handler.find(ResponseReceived)).response
         if response.status == status:
             return response
 
@@ -152,7 +126,7 @@ async def _ringing(caller: "Phone", callee: "Phone") -> tuple[ClientTransaction,
     assert (await callee.register()).status == 200
     invite = caller.request("INVITE", "sip:1002@demo.test")
     client = caller.send(caller.authorized(invite, await caller.exchange(invite)))
-    ringing = await _next(callee, RequestReceived)
+    ringing = await callee.handler.find(RequestReceived)
     response = response_to(ringing.request, 180, to_tag="callee")
     response.add("contact", f"<{callee.contact}>")
     callee.node.respond(ringing.transaction, response)
@@ -162,7 +136,7 @@ async def _ringing(caller: "Phone", callee: "Phone") -> tuple[ClientTransaction,
 
 async def _is_cancelled(stage: Stage, caller: "Phone", callee: "Phone", there: Any) -> None:
     """The callee hears it, the caller is told, and there is one record."""
-    cancelled = await _next(callee, CancelReceived)
+    cancelled = await callee.handler.find(CancelReceived)
     assert cancelled.transaction is there.transaction
     callee.node.respond(there.transaction, response_to(there.request, 487, to_tag="callee"))
     assert (await _response(caller, 487)).cseq.method == "INVITE"

@@ -21,6 +21,7 @@ from parley.sip.transaction import (
 E = TypeVar("E")
 
 _PATIENCE_S = 5.0
+_LONG_PATIENCE_S = 8.0
 
 
 class RecordingHandler:
@@ -41,6 +42,14 @@ class RecordingHandler:
             event = await self.events.get()
         assert isinstance(event, kind), event
         return event
+
+    async def find(self, kind: type[E]) -> E:
+        """Waits, at most 8 s, for an event of this kind; others before it are left out."""
+        async with asyncio.timeout(_LONG_PATIENCE_S):
+            while True:
+                event = await self.events.get()
+                if isinstance(event, kind):
+                    return event
 
     def on_request(self, transaction: ServerTransaction, request: Request) -> None:
         """Remembers and answers."""
