@@ -38,6 +38,7 @@ from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
 from parley.sip.timers import Timers
 from parley.sip.transaction import (
+    AckReceived,
     ClientTransaction,
     RequestReceived,
     ResponseReceived,
@@ -233,6 +234,18 @@ class Phone:
         return self.send(request)
 
 
+async def establish(ann: Phone, bob: Phone) -> None:
+    """Ann calls Bob, who lets it ring and answers."""
+    ann.call("1002")
+    await bob.request()
+    bob.respond(180)
+    assert (await ann.response()).status == 180
+    bob.respond(200, sdp("127.0.0.1", 5000))
+    assert (await ann.response()).status == 200
+    ann.ack()
+    await bob.handler.next(AckReceived)
+
+
 class World:
     """What all parts of a test share."""
 
@@ -344,6 +357,31 @@ async def world() -> AsyncIterator[World]:
         subscription = backing.bus.tail("call", remember)
         stack.push_async_callback(subscription.aclose)
         yield world
+
+
+@pytest.fixture
+async def manager(world: World) -> CallManager:
+    return await world.start_manager()
+
+
+@pytest.fixture
+async def ann(world: World, manager: CallManager) -> Phone:
+    """A phone of 1001; it is not registered."""
+    return await world.phone("1001")
+
+
+@pytest.fixture
+async def bob(world: World, manager: CallManager) -> Phone:
+    """A phone of 1002, registered."""
+    bob = await world.phone("1002")
+    await world.register(bob)
+    return bob
+
+
+@pytest.fixture
+async def talking(ann: Phone, bob: Phone) -> None:
+    """Ann and Bob are in conversation."""
+    await establish(ann, bob)
 
 
 @pytest.fixture

@@ -14,20 +14,7 @@ from parley.model.load import Load
 from parley.model.media import MediaTimedOut
 from parley.sip.transaction import AckReceived, CancelReceived, ResponseReceived
 
-
-async def establish(world: Any, sdp: Any) -> tuple[Any, Any]:
-    """Brings two phones into a conversation."""
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
-    ann.call("1002")
-    await bob.request()
-    bob.respond(180)
-    assert (await ann.response()).status == 180
-    bob.respond(200, sdp("127.0.0.1", 5000))
-    assert (await ann.response()).status == 200
-    ann.ack()
-    await bob.handler.next(AckReceived)
-    return ann, bob
+from .conftest import establish
 
 
 async def assert_nothing_left(world: Any, manager: Any) -> None:
@@ -38,9 +25,9 @@ async def assert_nothing_left(world: Any, manager: Any) -> None:
     assert world.registry.value("parley_callmanager_calls_broken_total") == 0
 
 
-async def test_two_phones_talk_and_hang_up(world: Any, make_sdp: Any) -> None:
-    manager = await world.start_manager()
-    ann, bob = await establish(world, make_sdp)
+async def test_two_phones_talk_and_hang_up(
+    world: Any, manager: Any, ann: Any, bob: Any, talking: None
+) -> None:
     [call_id] = await world.snapshot_keys()
     snapshot = await world.backing.state.get(f"call:{{{call_id}}}")
     live = decode_live_call(snapshot)
@@ -59,10 +46,7 @@ async def test_two_phones_talk_and_hang_up(world: Any, make_sdp: Any) -> None:
     await assert_nothing_left(world, manager)
 
 
-async def test_the_callee_sees_the_caller_s_name(world: Any) -> None:
-    await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
+async def test_the_callee_sees_the_caller_s_name(world: Any, ann: Any, bob: Any) -> None:
     ann.call("1002")
     invite = await bob.request()
     assert invite.from_.display_name == "Ann"
@@ -75,10 +59,8 @@ async def test_the_callee_sees_the_caller_s_name(world: Any) -> None:
 
 
 async def test_all_phones_ring_and_the_losers_get_cancel_with_reason(
-    world: Any, make_sdp: Any
+    world: Any, make_sdp: Any, manager: Any, ann: Any
 ) -> None:
-    manager = await world.start_manager()
-    ann = await world.phone("1001")
     desk, mobile = await world.phone("1002", "desk"), await world.phone("1002", "mobile")
     await world.register(desk, mobile)
     ann.call("1002")
@@ -99,10 +81,7 @@ async def test_all_phones_ring_and_the_losers_get_cancel_with_reason(
     await assert_nothing_left(world, manager)
 
 
-async def test_cancel_while_ringing(world: Any) -> None:
-    manager = await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
+async def test_cancel_while_ringing(world: Any, manager: Any, ann: Any, bob: Any) -> None:
     transaction = ann.call("1002")
     await bob.request()
     bob.respond(180)
@@ -116,11 +95,10 @@ async def test_cancel_while_ringing(world: Any) -> None:
     assert ended.data.termination.result is CallResult.CANCELLED
 
 
-async def test_a_cancel_that_overtakes_the_relay_is_heard(world: Any) -> None:
-    manager = await world.start_manager()
+async def test_a_cancel_that_overtakes_the_relay_is_heard(
+    world: Any, manager: Any, ann: Any, bob: Any
+) -> None:
     world.media.gate = asyncio.Event()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     transaction = ann.call("1002")
     assert (await ann.handler.next(ResponseReceived)).response.status == 100
     ann.node.cancel(transaction)
@@ -135,9 +113,7 @@ async def test_a_cancel_that_overtakes_the_relay_is_heard(world: Any) -> None:
     await assert_nothing_left(world, manager)
 
 
-async def test_numbers_that_lead_nowhere(world: Any) -> None:
-    manager = await world.start_manager()
-    ann = await world.phone("1001")
+async def test_numbers_that_lead_nowhere(world: Any, manager: Any, ann: Any) -> None:
     for dialled, status in (("7777", 404), ("1002", 480), ("+49%20x", 404)):
         ann.call(dialled)
         assert (await ann.response()).status == status
@@ -146,9 +122,7 @@ async def test_numbers_that_lead_nowhere(world: Any) -> None:
     await assert_nothing_left(world, manager)
 
 
-async def test_the_echo_answers_by_itself(world: Any) -> None:
-    manager = await world.start_manager()
-    ann = await world.phone("1001")
+async def test_the_echo_answers_by_itself(world: Any, manager: Any, ann: Any) -> None:
     ann.call("999")
     response = await ann.response()
     assert response.status == 200
@@ -159,9 +133,9 @@ async def test_the_echo_answers_by_itself(world: Any) -> None:
     await assert_nothing_left(world, manager)
 
 
-async def test_hold_and_info_go_through(world: Any, make_sdp: Any) -> None:
-    await world.start_manager()
-    ann, bob = await establish(world, make_sdp)
+async def test_hold_and_info_go_through(
+    world: Any, make_sdp: Any, ann: Any, bob: Any, talking: None
+) -> None:
     ann.ask("INVITE", make_sdp("127.0.0.1", 4000, "sendonly"))
     hold = await bob.request()
     assert b"a=sendonly" in hold.body
@@ -177,10 +151,7 @@ async def test_hold_and_info_go_through(world: Any, make_sdp: Any) -> None:
     await world.wait_event("call.updated")
 
 
-async def test_the_answer_in_the_ack_reaches_the_phone(world: Any, make_sdp: Any) -> None:
-    await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
+async def test_the_answer_in_the_ack_reaches_the_phone(make_sdp: Any, ann: Any, bob: Any) -> None:
     ann.call("1002", b"")
     assert not (await bob.request()).body
     bob.respond(200, make_sdp("127.0.0.1", 5000))
@@ -190,9 +161,9 @@ async def test_the_answer_in_the_ack_reaches_the_phone(world: Any, make_sdp: Any
     assert b"m=audio 30000" in ack.body
 
 
-async def test_media_that_falls_silent_ends_the_call(world: Any, make_sdp: Any) -> None:
-    manager = await world.start_manager()
-    ann, bob = await establish(world, make_sdp)
+async def test_media_that_falls_silent_ends_the_call(
+    world: Any, manager: Any, ann: Any, bob: Any, talking: None
+) -> None:
     [call_id] = await world.snapshot_keys()
     world.media.say(MediaTimedOut(CallId(call_id), "a"))
     for phone in (ann, bob):
@@ -203,11 +174,10 @@ async def test_media_that_falls_silent_ends_the_call(world: Any, make_sdp: Any) 
     await assert_nothing_left(world, manager)
 
 
-async def test_a_relay_that_is_away_means_503_and_a_record(world: Any) -> None:
-    manager = await world.start_manager()
+async def test_a_relay_that_is_away_means_503_and_a_record(
+    world: Any, manager: Any, ann: Any, bob: Any
+) -> None:
     world.media.is_away = True
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     ann.call("1002")
     assert (await ann.response()).status == 503
     ended = await world.wait_event("call.ended")
@@ -216,10 +186,8 @@ async def test_a_relay_that_is_away_means_503_and_a_record(world: Any) -> None:
 
 
 async def test_a_request_with_the_token_of_another_call_is_not_of_the_dialog(
-    world: Any, make_sdp: Any
+    world: Any, ann: Any, bob: Any, talking: None
 ) -> None:
-    await world.start_manager()
-    ann, bob = await establish(world, make_sdp)
     eve = await world.phone("1001", "eve")
     eve.call("999")
     assert (await eve.response()).status == 200
@@ -239,11 +207,11 @@ async def test_a_request_with_the_token_of_another_call_is_not_of_the_dialog(
     assert (await bob.response()).status == 200
 
 
-async def test_a_draining_instance_takes_no_calls_and_hangs_up_at_the_end(
-    world: Any, make_sdp: Any
-) -> None:
+async def test_a_draining_instance_takes_no_calls_and_hangs_up_at_the_end(world: Any) -> None:
     manager = await world.start_manager(hang_up_s=2.0)
-    ann, bob = await establish(world, make_sdp)
+    ann, bob = await world.phone("1001"), await world.phone("1002")
+    await world.register(bob)
+    await establish(ann, bob)
     draining = asyncio.ensure_future(manager.drain(2.2))
     await asyncio.sleep(0)
     eve = await world.phone("1001", "eve")
@@ -261,10 +229,8 @@ async def test_a_draining_instance_takes_no_calls_and_hangs_up_at_the_end(
 
 
 async def test_a_broken_invariant_ends_that_call_only(
-    world: Any, make_sdp: Any, monkeypatch: Any
+    world: Any, manager: Any, ann: Any, bob: Any, talking: None
 ) -> None:
-    manager = await world.start_manager()
-    ann, bob = await establish(world, make_sdp)
     eve = await world.phone("1001", "eve")
     eve.call("999")
     await eve.response()
@@ -287,9 +253,9 @@ async def test_a_broken_invariant_ends_that_call_only(
     assert second.data.callee == "999"
 
 
-async def test_a_call_that_cannot_even_be_aborted_is_written_off(world: Any, make_sdp: Any) -> None:
-    manager = await world.start_manager()
-    await establish(world, make_sdp)
+async def test_a_call_that_cannot_even_be_aborted_is_written_off(
+    world: Any, manager: Any, talking: None
+) -> None:
     [mailbox] = list(manager.calls)
     mailbox.call.parts.caller.dialog = None
     mailbox.post(lambda now: 1 / 0)
@@ -299,9 +265,9 @@ async def test_a_call_that_cannot_even_be_aborted_is_written_off(world: Any, mak
         await manager.calls.wait_idle()
 
 
-async def test_a_fenced_call_is_dropped_in_silence(world: Any, make_sdp: Any) -> None:
-    manager = await world.start_manager()
-    ann, bob = await establish(world, make_sdp)
+async def test_a_fenced_call_is_dropped_in_silence(
+    world: Any, manager: Any, ann: Any, bob: Any, talking: None
+) -> None:
     [call_id] = await world.snapshot_keys()
     claimed = await world.backing.state.claim(f"call:{{{call_id}}}", "other", None)
     assert claimed.epoch == 2
@@ -314,11 +280,8 @@ async def test_a_fenced_call_is_dropped_in_silence(world: Any, make_sdp: Any) ->
 
 
 async def test_what_the_bus_did_not_take_of_a_fenced_call_is_its_new_owner_s_to_tell(
-    world: Any, monkeypatch: pytest.MonkeyPatch
+    world: Any, monkeypatch: pytest.MonkeyPatch, manager: Any, ann: Any, bob: Any
 ) -> None:
-    manager = await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     with monkeypatch.context() as patch:
         patch.setattr(world.backing.bus, "publish", _refuse)
         ann.call("1002")
@@ -336,10 +299,9 @@ def _refuse(*_: object) -> None:
     raise BackingUnavailable("the bus is away")
 
 
-async def test_a_caller_whose_edge_is_gone_does_not_keep_the_phone_ringing(world: Any) -> None:
-    manager = await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
+async def test_a_caller_whose_edge_is_gone_does_not_keep_the_phone_ringing(
+    world: Any, manager: Any, ann: Any, bob: Any
+) -> None:
     ann.call("1002")
     await bob.request()
     await ann.node.aclose()
@@ -350,10 +312,9 @@ async def test_a_caller_whose_edge_is_gone_does_not_keep_the_phone_ringing(world
     await assert_nothing_left(world, manager)
 
 
-async def test_a_phone_whose_edge_is_gone_counts_as_unreachable(world: Any) -> None:
-    manager = await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
+async def test_a_phone_whose_edge_is_gone_counts_as_unreachable(
+    world: Any, manager: Any, ann: Any, bob: Any
+) -> None:
     await bob.node.aclose()
     ann.call("1002")
     assert (await ann.response()).status == 480

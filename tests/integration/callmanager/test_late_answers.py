@@ -8,11 +8,8 @@ from .test_calls import assert_nothing_left
 
 
 async def test_who_answers_as_the_caller_gives_up_shows_a_missed_call(
-    world: Any, make_sdp: Any
+    world: Any, make_sdp: Any, manager: Any, ann: Any, bob: Any
 ) -> None:
-    manager = await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     calling = ann.call("1002")
     await bob.request()
     bob.respond(180)
@@ -30,9 +27,8 @@ async def test_who_answers_as_the_caller_gives_up_shows_a_missed_call(
 
 
 async def test_a_phone_that_answers_too_late_and_hangs_up_ends_no_call(
-    world: Any, make_sdp: Any
+    world: Any, make_sdp: Any, manager: Any
 ) -> None:
-    manager = await world.start_manager()
     ann, *bobs = [await world.phone(*each) for each in (("1001",), ("1002", "b1"), ("1002", "b2"))]
     await world.register(*bobs)
     ann.call("1002")

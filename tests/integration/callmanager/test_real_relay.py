@@ -72,12 +72,15 @@ async def talking(speaker: socket.socket, port: int) -> AsyncIterator[None]:
         task.cancel()
 
 
+@pytest.fixture
+async def manager(world: Any, relay: Relay) -> Any:
+    """With the relay in the same process."""
+    return await world.start_manager(media=DirectMediaControl(relay))
+
+
 async def test_audio_goes_through_the_relay_and_is_counted(
-    world: Any, make_sdp: Any, relay: Relay, ears: Any
+    world: Any, ann: Any, bob: Any, make_sdp: Any, ears: Any
 ) -> None:
-    await world.start_manager(media=DirectMediaControl(relay))
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     ann.call("1002", make_sdp("127.0.0.1", ears[0].getsockname()[1]))
     invite = await bob.request()
     bob.respond(200, make_sdp("127.0.0.1", ears[1].getsockname()[1]))
@@ -96,41 +99,34 @@ async def test_audio_goes_through_the_relay_and_is_counted(
     assert all(stream.packets_received for stream in ended.data.media)
 
 
+@pytest.mark.usefixtures("bob")
 async def test_an_offer_that_points_inside_is_answered_488(
-    world: Any, make_sdp: Any, relay: Relay
+    ann: Any, make_sdp: Any, relay: Relay
 ) -> None:
-    await world.start_manager(media=DirectMediaControl(relay))
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     for ip, port in (("169.254.169.254", 80), ("127.0.0.1", 32600), ("::1", 4000)):
         ann.call("1002", make_sdp(ip, port))
         assert (await ann.response()).status == 488
     assert relay.sessions == 0
 
 
-async def establish_impatiently(
-    world: Any, make_sdp: Any, relay: Relay, ears: Any
-) -> tuple[Any, Any, int]:
-    """A call of a tenant that waits 1 s for media; also the port that Ann sends to."""
+@pytest.fixture
+async def for_ann(world: Any, relay: Relay, ann: Any, bob: Any, make_sdp: Any, ears: Any) -> int:
+    """The port that Ann sends to in a call of a tenant that waits 1 s for media."""
     settings = TenantSettings(media_timeout_s=1.0)
     await TenantRepository(world.backing.db).update(world.tenant, settings=lambda _: settings)
     relay.start()
-    await world.start_manager(media=DirectMediaControl(relay))
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     ann.call("1002", make_sdp("127.0.0.1", ears[0].getsockname()[1]))
     await bob.request()
     bob.respond(200, make_sdp("127.0.0.1", ears[1].getsockname()[1]))
     answer = await ann.response()
     ann.ack()
     await bob.handler.next(AckReceived)
-    return ann, bob, parse_sdp(answer.body).media[0].port
+    return parse_sdp(answer.body).media[0].port
 
 
 async def test_a_held_call_without_music_lives_on(
-    world: Any, make_sdp: Any, relay: Relay, ears: Any
+    world: Any, ann: Any, bob: Any, for_ann: int, make_sdp: Any, ears: Any
 ) -> None:
-    ann, bob, for_ann = await establish_impatiently(world, make_sdp, relay, ears)
     async with talking(ears[0], for_ann):
         ann.ask("INVITE", make_sdp("127.0.0.1", 4000, "sendonly"))
         while (await bob.request()).method == "OPTIONS":
@@ -156,9 +152,8 @@ async def test_a_held_call_without_music_lives_on(
 
 
 async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
-    world: Any, make_sdp: Any, relay: Relay, ears: Any
+    world: Any, bob: Any, for_ann: int, ears: Any
 ) -> None:
-    _, bob, for_ann = await establish_impatiently(world, make_sdp, relay, ears)
     async with talking(ears[0], for_ann):
         for _ in range(2):
             assert (await bob.request()).method == "OPTIONS"
@@ -171,9 +166,7 @@ async def test_a_muted_phone_is_asked_and_a_silent_call_ends(
     assert ended.data.termination.reason == "media-timeout"
 
 
-async def test_the_echo_is_heard(world: Any, make_sdp: Any, relay: Relay, ears: Any) -> None:
-    manager = await world.start_manager(media=DirectMediaControl(relay))
-    ann = await world.phone("1001")
+async def test_the_echo_is_heard(manager: Any, ann: Any, make_sdp: Any, ears: Any) -> None:
     ann.call("999", make_sdp("127.0.0.1", ears[0].getsockname()[1]))
     answer = await ann.response()
     ann.ack()

@@ -5,19 +5,14 @@ from typing import Any
 import pytest
 
 
-async def test_callers_that_are_nobody_are_refused(world: Any) -> None:
-    await world.start_manager()
-    ann = await world.phone("1001")
+async def test_callers_that_are_nobody_are_refused(ann: Any) -> None:
     ann.call("1002", p_asserted_identity="<sip:4242@demo.test>")
     assert (await ann.response()).status == 403
     ann.call("1002", x_parley_tenant="nobody")
     assert (await ann.response()).status == 403
 
 
-async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
-    await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
+async def test_merged_looped_and_stray_requests_are_refused(ann: Any, bob: Any) -> None:
     ann.call("1002")
     await bob.request()
     assert ann.invite is not None
@@ -38,11 +33,8 @@ async def test_merged_looped_and_stray_requests_are_refused(world: Any) -> None:
 
 @pytest.mark.parametrize(("dialled", "status"), [("1002", 200), ("1001", 480), ("4711", 404)])
 async def test_options_are_answered_as_a_call_would_be(
-    world: Any, dialled: str, status: int
+    dialled: str, status: int, ann: Any, bob: Any
 ) -> None:
-    await world.start_manager()
-    ann, bob = await world.phone("1001"), await world.phone("1002")
-    await world.register(bob)
     options = ann.make_invite(dialled)
     options.method = "OPTIONS"
     options.set("cseq", "1 OPTIONS")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .test_calls import assert_nothing_left, establish
+from .test_calls import assert_nothing_left
 
 
 @pytest.mark.parametrize(
@@ -12,9 +12,8 @@ from .test_calls import assert_nothing_left, establish
     [("1002", 486, 486, 486), ("1002", 302, 302, 480), ("404404", 0, 404, 404)],
 )
 async def test_an_invite_that_comes_again_after_its_call_makes_no_second_one(
-    world: Any, dialled: str, status: int, told: int, again: int
+    world: Any, dialled: str, status: int, told: int, again: int, manager: Any
 ) -> None:
-    manager = await world.start_manager()
     ann, bob, edge = [await world.phone(number, number) for number in ("1001", "1002", "1003")]
     await world.register(bob)
     ann.call(dialled)
@@ -32,10 +31,8 @@ async def test_an_invite_that_comes_again_after_its_call_makes_no_second_one(
 
 
 async def test_an_invite_that_comes_again_after_its_answered_call_is_refused(
-    world: Any, make_sdp: Any
+    world: Any, manager: Any, ann: Any, bob: Any, talking: None
 ) -> None:
-    manager = await world.start_manager()
-    ann, bob = await establish(world, make_sdp)
     ann.ask("BYE")
     await bob.request()
     bob.respond(200)
