@@ -45,6 +45,12 @@ async def make_peer() -> AsyncIterator[MakePeer]:
         await peer.node.aclose()
 
 
+@pytest.fixture
+def peer(make_peer: MakePeer) -> SipPeer:
+    """One of the usual kind."""
+    return make_peer()
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for localhost and 127.0.0.1, with its key in one file."""

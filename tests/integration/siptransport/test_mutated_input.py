@@ -11,7 +11,7 @@ from parley.sip.transaction import RequestReceived, ResponseReceived
 from parley.siptransport.connection import StreamConnection
 from parley.siptransport.stream import StreamTransport
 from parley.testkit.sip_messages import make_request
-from parley.testkit.sip_peer import MakePeer
+from parley.testkit.sip_peer import MakePeer, SipPeer
 
 SOURCE = Hop("udp", "127.0.0.1", 9)
 ALPHABET = (
@@ -97,8 +97,7 @@ async def test_no_stream_raises(make_peer: MakePeer, seed: int) -> None:
     assert not any(isinstance(each, StreamConnection) for each in stream._by_peer.values())
 
 
-async def test_a_via_that_cannot_be_written_back_is_dropped(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_a_via_that_cannot_be_written_back_is_dropped(peer: SipPeer) -> None:
     listener = await peer.node.listen(Hop("udp", "127.0.0.1", 0))
     request = make_request("OPTIONS")
     request.add("via", "SIP/2.0/UDP a.test;branch=z9hG4bKx;rport")

@@ -134,8 +134,7 @@ async def test_an_untrusted_certificate_fails_the_request(
     assert (await client.handler.next(TransactionFailed)).cause == "transport"
 
 
-async def test_a_double_line_end_gets_a_single_one(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_a_double_line_end_gets_a_single_one(peer: SipPeer) -> None:
     reader, writer = await connect(await peer.node.listen(TCP))
     writer.write(b"\r\n\r\n")
     assert await bounded(reader.readexactly(2)) == b"\r\n"
@@ -145,8 +144,7 @@ async def test_a_double_line_end_gets_a_single_one(make_peer: MakePeer) -> None:
     await close(writer)
 
 
-async def test_messages_may_come_in_any_pieces(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_messages_may_come_in_any_pieces(peer: SipPeer) -> None:
     reader, writer = await connect(await peer.node.listen(TCP))
     data = OPTIONS % 1 + OPTIONS % 2
     for start in range(0, len(data), 100):
@@ -157,8 +155,7 @@ async def test_messages_may_come_in_any_pieces(make_peer: MakePeer) -> None:
     await close(writer)
 
 
-async def test_a_bad_message_is_answered_and_the_stream_goes_on(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_a_bad_message_is_answered_and_the_stream_goes_on(peer: SipPeer) -> None:
     reader, writer = await connect(await peer.node.listen(TCP))
     writer.write((OPTIONS % 1).replace(b"CSeq: 1 OPTIONS", b"CSeq: 1 BYE") + OPTIONS % 2)
     assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 400")
@@ -167,10 +164,7 @@ async def test_a_bad_message_is_answered_and_the_stream_goes_on(make_peer: MakeP
     await close(writer)
 
 
-async def test_a_stream_without_content_length_is_answered_and_closed(
-    make_peer: MakePeer,
-) -> None:
-    peer = make_peer()
+async def test_a_stream_without_content_length_is_answered_and_closed(peer: SipPeer) -> None:
     reader, writer = await connect(await peer.node.listen(TCP))
     writer.write((OPTIONS % 1).replace(b"Content-Length: 0\r\n", b""))
     assert (await bounded(reader.read())).startswith(b"SIP/2.0 400")
@@ -204,8 +198,7 @@ async def test_what_is_buffered_behind_a_lost_connection_is_not_answered_elsewhe
         assert peer.node.counts.sent == answered
 
 
-async def test_binary_garbage_closes_the_connection(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_binary_garbage_closes_the_connection(peer: SipPeer) -> None:
     hop = await peer.node.listen(TCP)
     for garbage in (b"\x16\x03\x01" * 40000, b"\r\n\r\n\x00\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
         reader, writer = await connect(hop)
@@ -306,8 +299,7 @@ async def test_flow_numbers_do_not_come_back_after_a_restart(make_peer: MakePeer
     assert flows[0] < flows[1]
 
 
-async def test_a_flow_of_another_peer_is_not_used(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_a_flow_of_another_peer_is_not_used(peer: SipPeer) -> None:
     _, writer = await connect(await peer.node.listen(TCP))
     writer.write(OPTIONS % 1)
     received = await peer.handler.next(RequestReceived)
@@ -317,8 +309,7 @@ async def test_a_flow_of_another_peer_is_not_used(make_peer: MakePeer) -> None:
     await close(writer)
 
 
-async def test_closing_flushes_what_was_written(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_closing_flushes_what_was_written(peer: SipPeer) -> None:
     reader, writer = await connect(await peer.node.listen(TCP))
     writer.write(OPTIONS % 1)
     await peer.handler.next(RequestReceived)
@@ -327,8 +318,7 @@ async def test_closing_flushes_what_was_written(make_peer: MakePeer) -> None:
     await close(writer)
 
 
-async def test_a_reset_connection_is_an_ordinary_end(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_a_reset_connection_is_an_ordinary_end(peer: SipPeer) -> None:
     hop = await peer.node.listen(TCP)
     with socket.create_connection((hop.host, hop.port)) as phone:
         phone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

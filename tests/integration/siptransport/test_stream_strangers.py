@@ -24,7 +24,7 @@ from parley.siptransport.acceptor import Acceptor
 from parley.siptransport.limits import TransportLimits
 from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request
-from parley.testkit.sip_peer import MakePeer
+from parley.testkit.sip_peer import MakePeer, SipPeer
 
 PUBLIC = ListenOptions(is_public=True)
 STRANGERS = TransportLimits(
@@ -163,10 +163,7 @@ async def test_who_does_not_read_his_answers_is_not_waited_for(make_peer: MakePe
         assert stream.connection_count == 0
 
 
-async def test_a_stranger_s_connection_is_no_way_to_the_address_it_came_from(
-    make_peer: MakePeer,
-) -> None:
-    peer = make_peer()
+async def test_a_stranger_s_connection_is_no_way_to_the_address_it_came_from(peer: SipPeer) -> None:
     hop = await peer.node.listen(TCP, PUBLIC)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

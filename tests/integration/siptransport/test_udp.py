@@ -13,7 +13,7 @@ from parley.sip.transaction import RequestReceived, ResponseReceived, Transactio
 from parley.siptransport.limits import TransportLimits
 from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request
-from parley.testkit.sip_peer import MakePeer
+from parley.testkit.sip_peer import MakePeer, SipPeer
 
 ANY = Hop("udp", "127.0.0.1", 0)
 OPTIONS = (
@@ -68,9 +68,8 @@ async def test_request_and_response_cross_the_socket(make_peer: MakePeer) -> Non
 
 
 async def test_the_response_goes_to_the_source_port_when_rport_is_asked_for(
-    make_peer: MakePeer, phone: socket.socket
+    peer: SipPeer, phone: socket.socket
 ) -> None:
-    peer = make_peer()
     there = await peer.node.listen(ANY)
     request = OPTIONS.format(number=1, rport=";rport").encode()
     phone.sendto(request, ("127.0.0.1", there.port))
@@ -83,9 +82,8 @@ async def test_the_response_goes_to_the_source_port_when_rport_is_asked_for(
 
 
 async def test_without_rport_the_response_goes_to_the_port_written(
-    make_peer: MakePeer, phone: socket.socket
+    peer: SipPeer, phone: socket.socket
 ) -> None:
-    peer = make_peer()
     there = await peer.node.listen(ANY)
     port = phone.getsockname()[1]
     text = OPTIONS.format(number=1, rport="").replace("10.9.9.9:5555", f"10.9.9.9:{port}")
@@ -108,9 +106,8 @@ async def test_more_datagrams_than_one_wakeup_takes_are_all_answered(
 
 
 async def test_garbage_is_counted_answered_if_possible_and_never_fatal(
-    make_peer: MakePeer, phone: socket.socket
+    peer: SipPeer, phone: socket.socket
 ) -> None:
-    peer = make_peer()
     there = await peer.node.listen(ANY)
     good = OPTIONS.format(number=1, rport=";rport")
     garbage = [
@@ -134,9 +131,8 @@ async def test_garbage_is_counted_answered_if_possible_and_never_fatal(
 
 
 async def test_a_malformed_ack_or_response_is_never_answered(
-    make_peer: MakePeer, phone: socket.socket
+    peer: SipPeer, phone: socket.socket
 ) -> None:
-    peer = make_peer()
     there = await peer.node.listen(ANY)
     good = OPTIONS.format(number=1, rport=";rport")
     for bad in (
@@ -150,9 +146,8 @@ async def test_a_malformed_ack_or_response_is_never_answered(
 
 
 async def test_each_further_socket_is_a_flow_and_answers_leave_by_it(
-    make_peer: MakePeer, phone: socket.socket
+    peer: SipPeer, phone: socket.socket
 ) -> None:
-    peer = make_peer()
     first, second = await peer.node.listen(ANY), await peer.node.listen(ANY)
     assert first.port != second.port
     request = OPTIONS.format(number=1, rport=";rport").encode()
@@ -177,38 +172,33 @@ async def test_a_name_is_resolved_before_sending(make_peer: MakePeer) -> None:
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "bad..name", "x" * 300])
-async def test_a_name_that_does_not_resolve_fails_the_request(
-    make_peer: MakePeer, host: str
-) -> None:
-    peer = make_peer()
+async def test_a_name_that_does_not_resolve_fails_the_request(peer: SipPeer, host: str) -> None:
     await peer.node.listen(ANY)
     peer.node.send_request(make_request("INFO"), Hop("udp", host, 5060))
     assert (await peer.handler.next(TransactionFailed)).cause == "transport"
 
 
 @pytest.mark.parametrize("hop", [Hop("udp", "127.0.0.1", 0), Hop("udp", "127.0.0.1", 9, 5)])
-async def test_what_cannot_be_sent_fails_at_once(make_peer: MakePeer, hop: Hop) -> None:
-    peer = make_peer()
+async def test_what_cannot_be_sent_fails_at_once(peer: SipPeer, hop: Hop) -> None:
     await peer.node.listen(ANY)
     peer.node.send_request(make_request("INFO"), hop)
     assert (await peer.handler.next(TransactionFailed)).cause == "transport"
 
 
-async def test_without_a_socket_nothing_is_sent(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_without_a_socket_nothing_is_sent(peer: SipPeer) -> None:
     peer.node.send_request(make_request("INFO"), Hop("udp", "127.0.0.1", 9))
     assert (await peer.handler.next(TransactionFailed)).cause == "transport"
 
 
-async def test_a_taken_port_is_an_error_and_leaves_no_socket(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_a_taken_port_is_an_error_and_leaves_no_socket(
+    peer: SipPeer, make_peer: MakePeer
+) -> None:
     hop = await peer.node.listen(ANY)
     with pytest.raises(OSError, match="in use"):
         await make_peer().node.listen(hop)
 
 
-async def test_a_wildcard_needs_an_advertised_host(make_peer: MakePeer) -> None:
-    peer = make_peer()
+async def test_a_wildcard_needs_an_advertised_host(peer: SipPeer) -> None:
     with pytest.raises(ValueError, match="advertised"):
         await peer.node.listen(Hop("udp", "0.0.0.0", 0))
     options = ListenOptions(advertised="198.51.100.7")
