@@ -1,7 +1,8 @@
 """The client side against a relay that does what the test says."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import grpc
@@ -72,36 +73,73 @@ async def relay() -> AsyncIterator[ScriptedRelay]:
     yield relay
 
 
-@pytest.fixture
-async def address(relay: ScriptedRelay) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    add_MediaRelayServicer_to_server(relay, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    yield f"127.0.0.1:{port}"
-    await server.stop(None)
-
-
-async def connected(address: str, timeout_s: float, **more: Any) -> GrpcMediaControl:
-    times = MediaTimes(command_s=timeout_s, lost_after_s=5, **more)
-    control = GrpcMediaControl([address], "cm-1", times=times)
-    await control.start()
-    async with asyncio.timeout(5):
-        await control.wait_all_up()
-    return control
+Serve = Callable[[ScriptedRelay], Awaitable[str]]
 
 
 @pytest.fixture
-async def control(address: str) -> AsyncIterator[GrpcMediaControl]:
-    control = await connected(address, timeout_s=5)
-    yield control
-    await control.aclose()
+async def serve() -> AsyncIterator[Serve]:
+    """Puts relays on ports of their own; returns their addresses."""
+    async with AsyncExitStack() as stack:
+
+        async def start(relay: ScriptedRelay) -> str:
+            server = grpc.aio.server()
+            add_MediaRelayServicer_to_server(relay, server)
+            port = server.add_insecure_port("127.0.0.1:0")
+            await server.start()
+            stack.push_async_callback(server.stop, None)
+            return f"127.0.0.1:{port}"
+
+        yield start
+
+
+@pytest.fixture
+async def address(serve: Serve, relay: ScriptedRelay) -> str:
+    return await serve(relay)
+
+
+Connect = Callable[..., Awaitable[GrpcMediaControl]]
+
+
+@pytest.fixture
+async def connect(address: str) -> AsyncIterator[Connect]:
+    """Connects a call manager to the relay, and to further ones."""
+    async with AsyncExitStack() as stack:
+
+        async def make(*others: str, **times: Any) -> GrpcMediaControl:
+            known = MediaTimes(**{"command_s": 5.0, "lost_after_s": 5.0, **times})
+            control = GrpcMediaControl([address, *others], "cm-1", times=known)
+            stack.push_async_callback(control.aclose)
+            await control.start()
+            async with asyncio.timeout(5):
+                await control.wait_all_up()
+            return control
+
+        yield make
+
+
+@pytest.fixture
+async def control(connect: Connect) -> GrpcMediaControl:
+    return await connect()
 
 
 def ask(
     control: GrpcMediaControl, command: OpenSession | UpdateSession | CloseSession
 ) -> asyncio.Future[Reply]:
     return asyncio.ensure_future(control.execute(command))
+
+
+async def opened(
+    relay: ScriptedRelay,
+    control: GrpcMediaControl,
+    *sessions: str,
+    epoch: int = 1,
+    heartbeat_ms: int = 0,
+) -> None:
+    """Opens sessions."""
+    opening = [ask(control, OpenSession(each, epoch)) for each in sessions]
+    await relay.next_batch()
+    relay.accept(heartbeat_ms)
+    await asyncio.wait_for(asyncio.gather(*opening), 5)
 
 
 async def test_commands_of_one_tick_leave_in_one_batch(
@@ -118,10 +156,7 @@ async def test_commands_of_one_tick_leave_in_one_batch(
 async def test_ends_of_sessions_wait_for_each_other_and_go_with_whatever_leaves(
     relay: ScriptedRelay, control: GrpcMediaControl
 ) -> None:
-    opening = [ask(control, OpenSession(name, 1)) for name in "stu"]
-    await relay.next_batch()
-    relay.accept()
-    await asyncio.wait_for(asyncio.gather(*opening), 3)
+    await opened(relay, control, *"stu")
     ends = [ask(control, CloseSession("s", 1))]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -136,16 +171,15 @@ async def test_ends_of_sessions_wait_for_each_other_and_go_with_whatever_leaves(
 
 
 async def test_a_command_without_an_answer_in_time_fails_and_its_session_is_closed(
-    relay: ScriptedRelay, address: str
+    relay: ScriptedRelay, connect: Connect
 ) -> None:
-    control = await connected(address, timeout_s=0.05)
+    control = await connect(command_s=0.05)
     with pytest.raises(MediaUnavailable, match="in time"):
         await control.execute(OpenSession("s", 4))
     assert await relay.next_batch() == [("open", "s")]
     relay.accept()  # Too late, and harmless.
     assert await relay.next_batch() == [("close", "s")]
     assert relay.last.commands[0].epoch == 4
-    await control.aclose()
 
 
 async def test_a_change_that_is_pending_when_the_stream_dies_fails(
@@ -177,10 +211,7 @@ async def test_an_opening_that_the_stream_dies_over_is_undone_and_asked_for_on_t
 async def test_an_open_session_is_not_undone_by_an_open_that_was_repeated_in_vain(
     relay: ScriptedRelay, control: GrpcMediaControl
 ) -> None:
-    first = ask(control, OpenSession("s", 1))
-    await relay.next_batch()
-    relay.accept()
-    await asyncio.wait_for(first, 3)
+    await opened(relay, control, "s")
     again = ask(control, OpenSession("s", 1))
     await relay.next_batch()
     relay.hang_up()
@@ -199,10 +230,7 @@ async def test_sessions_are_kept_when_the_same_relay_is_back(
 ) -> None:
     events: list[object] = []
     control.on_event(events.append)
-    opened = ask(control, OpenSession("s", 1))
-    await relay.next_batch()
-    relay.accept()
-    await asyncio.wait_for(opened, 3)
+    await opened(relay, control, "s")
     relay.hang_up()
     async with asyncio.timeout(5):
         await control.wait_changed()
@@ -220,54 +248,47 @@ async def test_sessions_are_kept_when_the_same_relay_is_back(
 
 
 async def test_a_relay_that_breaks_its_promise_of_heartbeats_is_dead(
-    relay: ScriptedRelay, address: str
+    relay: ScriptedRelay, connect: Connect, address: str
 ) -> None:
     relay.heartbeat_ms = 10
-    control = await connected(address, 5, silent_after_s=0.3)
+    control = await connect(silent_after_s=0.3)
     lost: asyncio.Queue[MediaEvent] = asyncio.Queue()
     control.on_event(lost.put_nowait)
-    opened = ask(control, OpenSession("s", 3))
-    await relay.next_batch()
-    relay.accept(heartbeat_ms=10)
-    await asyncio.wait_for(opened, 3)
+    await opened(relay, control, "s", epoch=3, heartbeat_ms=10)
     event = await asyncio.wait_for(lost.get(), 3)
     assert isinstance(event, SessionLost)
     assert (event.session_id, event.relay) == ("s", address)
     # It was only frozen: what it still has is closed, under the epoch that it was opened with.
     assert await relay.next_batch() == [("close", "s")]
     assert relay.last.commands[0].epoch == 3
-    await control.aclose()
 
 
 async def test_a_relay_that_promised_nothing_may_be_silent(
-    relay: ScriptedRelay, address: str
+    relay: ScriptedRelay, connect: Connect
 ) -> None:
-    control = await connected(address, 5, silent_after_s=0.02)
-    opened = ask(control, OpenSession("s", 1))
+    control = await connect(silent_after_s=0.02)
+    opening = ask(control, OpenSession("s", 1))
     await relay.next_batch()
     await asyncio.sleep(0.2)
     relay.accept()
-    assert (await asyncio.wait_for(opened, 3)).ok
-    await control.aclose()
+    assert (await asyncio.wait_for(opening, 3)).ok
 
 
-async def test_lost_sessions_are_told_a_batch_at_a_time(relay: ScriptedRelay, address: str) -> None:
+async def test_lost_sessions_are_told_a_batch_at_a_time(
+    relay: ScriptedRelay, connect: Connect
+) -> None:
     relay.heartbeat_ms = 10
-    control = await connected(address, 5, silent_after_s=0.3, batch_pause_s=0.03)
+    control = await connect(silent_after_s=0.3, batch_pause_s=0.03)
     told: list[float] = []
     loop = asyncio.get_running_loop()
     control.on_event(lambda event: told.append(loop.time()))
-    opened = [ask(control, OpenSession(f"s{n}", 1)) for n in range(250)]
-    await relay.next_batch()
-    relay.accept(heartbeat_ms=10)
-    await asyncio.wait_for(asyncio.gather(*opened), 5)
+    await opened(relay, control, *(f"s{n}" for n in range(250)), heartbeat_ms=10)
     async with asyncio.timeout(5):
         while len(told) < 250:  # noqa: ASYNC110 - the callback has no event
             await asyncio.sleep(0.005)
     assert told[99] - told[0] < 0.03
     assert told[100] - told[99] > 0.02
     assert told[200] - told[199] > 0.02
-    await control.aclose()
 
 
 async def test_events_of_a_session_that_was_closed_are_not_told(
@@ -275,10 +296,7 @@ async def test_events_of_a_session_that_was_closed_are_not_told(
 ) -> None:
     events: list[object] = []
     control.on_event(events.append)
-    opened = ask(control, OpenSession("s", 1))
-    await relay.next_batch()
-    relay.accept()
-    await asyncio.wait_for(opened, 3)
+    await opened(relay, control, "s")
     closing = ask(control, CloseSession("s", 1))
     await relay.next_batch()
     late = pb.MediaEvent(session_id="s", timed_out=pb.MediaTimedOut(leg="a"))
@@ -290,37 +308,26 @@ async def test_events_of_a_session_that_was_closed_are_not_told(
 
 @pytest.mark.parametrize("error", [None, pb.REPLY_ERROR_INTERNAL, pb.REPLY_ERROR_PORTS_EXHAUSTED])
 async def test_a_relay_that_dies_or_fails_over_an_opening_is_not_the_last_to_be_asked(
-    relay: ScriptedRelay, address: str, error: pb.ReplyError | None
+    relay: ScriptedRelay, serve: Serve, connect: Connect, error: pb.ReplyError | None
 ) -> None:
     second = ScriptedRelay()
-    server = grpc.aio.server()
-    add_MediaRelayServicer_to_server(second, server)
-    other = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    control = GrpcMediaControl([address, other], "cm-1", times=MediaTimes(command_s=5))
-    await control.start()
-    try:
-        async with asyncio.timeout(5):
-            await control.wait_all_up()
-        opening = ask(control, OpenSession("s", 1))
-        async with asyncio.timeout(5):
-            while relay.batches.empty() and second.batches.empty():  # noqa: ASYNC110 - two queues
-                await asyncio.sleep(0.001)
-        asked, left = (second, relay) if relay.batches.empty() else (relay, second)
-        await asked.next_batch()
-        if error is None:
-            asked.hang_up()
-        else:
-            asked.refuse(error)
-        assert await left.next_batch() == [("open", "s")]
-        left.accept()
-        assert (await asyncio.wait_for(opening, 3)).ok
-        if error is None:
-            # The first one may have opened it before it went: it closes it when it is back.
-            assert await asked.next_batch() == [("close", "s")]
-    finally:
-        await control.aclose()
-        await server.stop(None)
+    control = await connect(await serve(second), lost_after_s=0.3)
+    opening = ask(control, OpenSession("s", 1))
+    async with asyncio.timeout(5):
+        while relay.batches.empty() and second.batches.empty():  # noqa: ASYNC110 - two queues
+            await asyncio.sleep(0.001)
+    asked, left = (second, relay) if relay.batches.empty() else (relay, second)
+    await asked.next_batch()
+    if error is None:
+        asked.hang_up()
+    else:
+        asked.refuse(error)
+    assert await left.next_batch() == [("open", "s")]
+    left.accept()
+    assert (await asyncio.wait_for(opening, 3)).ok
+    if error is None:
+        # The first one may have opened it before it went: it closes it when it is back.
+        assert await asked.next_batch() == [("close", "s")]
 
 
 async def test_without_any_relay_commands_fail_at_once() -> None:
