@@ -185,7 +185,8 @@ async def test_an_invite_is_the_same_call_through_another_edge(
     second = (await manager.handler.find(RequestReceived)).request
     assert second.via.port == _inside(other).port
     assert second.via.branch == first.via.branch
-    assert second.get("x-parley-call") == first.get("x-parley-call")
+    for name in ("x-parley-call", "x-parley-flow"):
+        assert second.get(name) == first.get(name) is not None
 
 
 async def test_a_request_repeated_through_another_edge_is_a_retransmission_to_the_phone(

@@ -11,6 +11,7 @@ from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.callmanager.edges import Edges
 from parley.callmanager.hops import address_of, hop_at
 from parley.sip.hop import Hop
+from parley.sip.message import Request
 from parley.testkit.clock import FakeClock
 
 ONE, TWO, OTHER = (Hop("tcp", "10.0.0.1", port) for port in (1, 2, 9))
@@ -112,6 +113,37 @@ async def test_a_draining_edge_is_the_last_choice(region: Region) -> None:
     await region.announce(OTHER)
     assert region.edges.another(ONE, "call") == OTHER
     assert region.edges.another(OTHER, "call") == TWO
+
+
+def brought_by(flow: Hop) -> Request:
+    """A request by the edge `ONE` over this connection."""
+    request = Request("INVITE", "sip:1002@demo.test")
+    request.add("via", f"SIP/2.0/TCP {ONE.host}:{ONE.port};branch=z9hG4bK1")
+    request.source = flow
+    return request
+
+
+async def test_who_brought_a_request_is_lost_with_its_connection(region: Region) -> None:
+    await region.announce(ONE)
+    flow = ONE._replace(port=50000, flow=7)
+    region.edges.note_closed(flow._replace(flow=6))
+    assert not region.edges.is_lost(brought_by(flow))
+    region.edges.note_closed(flow)
+    assert region.edges.is_lost(brought_by(flow))
+
+
+async def test_who_brought_a_request_is_lost_when_it_drains_or_goes_or_is_not_reached(
+    region: Region,
+) -> None:
+    request = brought_by(ONE._replace(port=50000, flow=7))
+    registration = await region.announce(ONE)
+    region.edges.another(ONE, "call")
+    assert region.edges.is_lost(request)
+    region.clock.advance(2.1)
+    assert not region.edges.is_lost(request)
+    await registration.update(state=InstanceState.DRAINING)
+    await region.leave(registration)
+    assert region.edges.is_lost(request)
 
 
 @pytest.mark.parametrize("address", ["", "tcp", "tcp:host", "tcp::5", "tcp:host:99999", "tcp:h:x"])

@@ -3,12 +3,14 @@
 import pytest
 
 from parley.edgeproxy.border.headers import (
+    assert_call,
     decrement_max_forwards,
     strip_credentials,
     strip_foreign,
     strip_internal,
 )
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.hop import Hop
 from parley.sip.message import Request, parse_message
 
 HEAD = (
@@ -111,3 +113,21 @@ def test_max_forwards_is_added_when_absent_and_ends_at_zero() -> None:
 def test_malformed_max_forwards_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         decrement_max_forwards(_parse(f"Max-Forwards: {text}"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        (Hop("udp", "192.0.2.1", 5060, 3), Hop("udp", "192.0.2.1", 5060, 4), True),
+        (Hop("udp", "192.0.2.1", 5060, 3), Hop("udp", "192.0.2.1", 5061, 3), False),
+        (Hop("udp", "192.0.2.1", 5060, 3), Hop("tcp", "192.0.2.1", 5060, 3), False),
+        (Hop("tcp", "192.0.2.1", 5060, 3), Hop("tcp", "192.0.2.1", 5060, 4), False),
+    ],
+    ids=["another edge's socket", "another port", "another transport", "another connection"],
+)
+def test_a_call_is_told_by_which_flow_its_phone_spoke(one: Hop, other: Hop, is_same: bool) -> None:
+    first, second = _parse(""), _parse("")
+    assert_call(first, "call", one, "tenant", "<sip:1001@demo.test>")
+    assert_call(second, "call", other, "tenant", "<sip:1001@demo.test>")
+
+    assert (first.get("x-parley-flow") == second.get("x-parley-flow")) is is_same

@@ -93,6 +93,11 @@ class CallerLeg(Leg):
             is_unacked = final is not None and self.unacked is transaction
             self._out.respond(transaction, again, until_ack=is_unacked)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the caller has acknowledged our 2xx, so that nobody asks by the INVITE again."""
+        return self.answered_at is not None and self.unacked_request is not self.request
+
     def is_asked_by(self, transaction: Any) -> bool:
         """Whether the INVITE came in this transaction, now or earlier."""
         return transaction is self.transaction or transaction in self._earlier

@@ -14,7 +14,8 @@ from parley.model.ids import CallId
 from parley.sip.message import Message, Request, Response
 
 _MANY_ENDED: Final = 4096
-_MERGED: Final = 482
+MERGED: Final = 482
+"""RFC 3261 8.2.2.2."""
 _AT_ONCE: Final = 100
 _PAUSE_S: Final = 0.005
 _PAUSES: Final = 200
@@ -54,7 +55,7 @@ class Ended(NamedTuple):
         """Of a call with this record and these answers to BYEs."""
         byes = [request_key(answer) for answer in to_byes]
         if record is None or record.answered_at is not None:
-            return cls(byes, _MERGED)
+            return cls(byes, MERGED)
         status = record.termination.sip_status
         # Where it was redirected to is not kept, and a 302 without it says nothing.
         return cls(byes, 480 if status == MOVED else status)

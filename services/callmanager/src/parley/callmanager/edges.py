@@ -13,7 +13,8 @@ from parley.callmanager.hops import hop_at
 from parley.model.rendezvous import choose
 from parley.service.clock import Clock
 from parley.sip.hop import Hop
-from parley.sip.message import Response
+from parley.sip.message import Request, Response
+from parley.sip.transaction import sent_by_hop
 from parley.siptransport.policy import by_via
 
 SERVICE_NAME: Final = "edgeproxy"
@@ -32,6 +33,7 @@ class Edges:
         self._draining: dict[str, Hop] = {}
         self._gone: dict[Hop, None] = {}
         self._suspects: dict[Hop, float] = {}
+        self._closed: dict[Hop, None] = {}
         self._watch: Watch | None = None
 
     def start(self) -> None:
@@ -56,6 +58,19 @@ class Edges:
         """Whether the edge at this hop drains, or is gone: its phones over UDP are others' now."""
         place = hop._replace(flow=0)
         return place in self._draining.values() or place in self._gone
+
+    def note_closed(self, flow: Hop) -> None:
+        """Learns that a connection of an edge is gone."""
+        _put_bounded(self._closed, flow)
+
+    def is_lost(self, request: Request) -> bool:
+        """Whether the edge that brought a request is gone or about to go, or its connection is.
+
+        Raises:
+            RemoteProtocolError: the topmost Via cannot be used.
+        """
+        place = sent_by_hop(request.via)
+        return request.source in self._closed or self.is_leaving(place) or self._is_suspect(place)
 
     def another(self, failed: Hop, key: str) -> Hop | None:
         """Another edge than one that was just not reached; None when there is none."""
@@ -104,8 +119,12 @@ class Edges:
         self._live, self._draining = live, draining
         after = {*live.values(), *draining.values()}
         for hop in before - after:
-            self._gone[hop] = None
+            _put_bounded(self._gone, hop)
         for hop in after:
             self._gone.pop(hop, None)
-        while len(self._gone) > _MANY_GONE:
-            del self._gone[next(iter(self._gone))]
+
+
+def _put_bounded(hops: dict[Hop, None], hop: Hop) -> None:
+    hops[hop] = None
+    if len(hops) > _MANY_GONE:
+        del hops[next(iter(hops))]

@@ -17,10 +17,11 @@ from parley.callmanager.answers import Answers
 from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices
 from parley.callmanager.callee_leg import FLOW_FAILED
-from parley.callmanager.calls import Calls, LegAddress
+from parley.callmanager.calls import MERGED, Calls, LegAddress
 from parley.callmanager.errors import Draining, LoopDetected, TooManyCalls
 from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.peers import PROBE_HEADER, STATE_HEADER, Peers, ProbeUser
+from parley.callmanager.repeated_invites import is_come_again
 from parley.callmanager.routing import Decision, Refuse
 from parley.callmanager.sip_profile import (
     ACCEPT,
@@ -150,7 +151,8 @@ class CallManagerHandler:
             user.post(user.call.receive_server_failure, transaction, cause)
 
     def on_flow_closed(self, flow: Hop) -> None:
-        """An edge's connection is gone; it comes back, and its transactions tell if not."""
+        """An edge's connection is gone: its phones may come again by another one."""
+        self._services.edges.note_closed(flow)
 
     def on_media_event(self, event: MediaEvent) -> None:
         """Takes what a relay says by itself; a session's id is its call's."""
@@ -266,7 +268,12 @@ class CallManagerHandler:
     ) -> bool:
         """Takes an INVITE that came before by another way: the same id is the same call."""
         mailbox = self._calls.get(call_id)
+        edges = self._services.edges
         if mailbox is not None:
+            caller = mailbox.call.parts.caller
+            if caller.is_settled or not is_come_again(caller.request, request, edges):
+                self._answers.give(transaction, request, MERGED)
+                return True
             pending, transaction.user = transaction.user, mailbox
             mailbox.note_asked(transaction)
             mailbox.post(mailbox.call.receive_repeated_invite, transaction, request)
@@ -275,6 +282,9 @@ class CallManagerHandler:
         first = self._admitting.get(call_id)
         if first is None:
             return False
+        if not is_come_again(first.transaction.request, request, edges):
+            self._answers.give(transaction, request, MERGED)
+            return True
         transaction.user = first
         first.copies.append((transaction, request))
         return True
@@ -335,7 +345,7 @@ class CallManagerHandler:
 
     def _not_admitted(self, call_id: CallId, request: Request) -> None:
         for transaction, copy in self._stop_admitting(call_id, request):
-            self._answers.give(transaction, copy, 482)
+            self._answers.give(transaction, copy, MERGED)
 
     def _stop_admitting(
         self, call_id: CallId, request: Request

@@ -26,7 +26,7 @@ from parley.callmanager.outputs import Deadline, Purpose, SentRequest
 from parley.callmanager.parts import CallState
 from parley.callmanager.pass_through import PassThrough
 from parley.callmanager.re_invite import Renegotiation
-from parley.callmanager.sip_profile import PASSED_HEADERS
+from parley.callmanager.sip_profile import FLOW_HEADER, PASSED_HEADERS, SOURCE_HEADER
 from parley.callmanager.snapshot_parts import (
     ChangeSnapshot,
     ExchangeSnapshot,
@@ -50,7 +50,15 @@ _READABLE: Final = (1, VERSION)
 _ANSWERING_HEADERS: Final = frozenset(("via", "from", "to", "call-id", "cseq"))
 """What of a request is needed to answer it."""
 _INVITE_HEADERS: Final = _ANSWERING_HEADERS.union(
-    ("record-route", "contact", "max-forwards", "max-breadth", "privacy", "x-parley-source"),
+    (
+        "record-route",
+        "contact",
+        "max-forwards",
+        "max-breadth",
+        "privacy",
+        SOURCE_HEADER,
+        FLOW_HEADER,
+    ),
     PASSED_HEADERS,
 )
 """What of the caller's INVITE is needed to answer it and to make the INVITEs to phones again."""

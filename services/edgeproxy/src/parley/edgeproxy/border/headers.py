@@ -10,11 +10,13 @@ reaches a phone.
 from functools import lru_cache
 from typing import Final
 
+from parley.sip.hop import Hop
 from parley.sip.message import Message, Request
 
 CALL_HEADER: Final = "x-parley-call"
 TENANT_HEADER: Final = "x-parley-tenant"
 SOURCE_HEADER: Final = "x-parley-source"
+FLOW_HEADER: Final = "x-parley-flow"
 ROUTE_HEADER: Final = "x-parley-route"
 OWNER_HEADER: Final = "x-parley-owner"
 UNREACHABLE_HEADER: Final = "x-parley-unreachable"
@@ -82,20 +84,27 @@ def wants_privacy(message: Message) -> bool:
     return "id" in values
 
 
-def assert_call(request: Request, call_id: str, source: str, tenant: str, identity: str) -> None:
+def assert_call(request: Request, call_id: str, source: Hop, tenant: str, identity: str) -> None:
     """Writes into a new call's INVITE what the call manager may rely on.
 
     Args:
         request: already stripped of what the phone claimed.
         call_id: our id of the call.
-        source: address the phone signals from.
+        source: the phone signals from there.
         tenant: tenant id.
         identity: the caller as a name-addr.
     """
     request.add(CALL_HEADER, call_id)
     request.add(TENANT_HEADER, tenant)
-    request.add(SOURCE_HEADER, source)
+    request.add(SOURCE_HEADER, source.host)
+    request.add(FLOW_HEADER, _flow_text(source))
     request.add(IDENTITY_HEADER, identity)
+
+
+def _flow_text(source: Hop) -> str:
+    """Names a connection, which is one edge's, or a UDP address, which edges may share."""
+    flow = "" if source.transport == "udp" else f":{source.flow}"
+    return f"{source.transport}:{source.host}:{source.port}{flow}"
 
 
 def assert_dialog(request: Request, call_id: str, source: str, route: str | None = None) -> None:

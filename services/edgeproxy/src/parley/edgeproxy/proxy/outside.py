@@ -215,7 +215,7 @@ class OutsideRequests:
             new_from=source,
             unless_known=caller.unless_known,
         )
-        assert_call(outgoing, call_id, source.host, caller.tenant.id, caller.identity)
+        assert_call(outgoing, call_id, source, caller.tenant.id, caller.identity)
         if caller.unless_known is not None:
             outgoing.add(REPEATED_HEADER, "1")
         self._proxy.forward_inward(outgoing, forwarding)
