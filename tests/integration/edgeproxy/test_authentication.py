@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from parley.edgeproxy.app import EdgeProxy
+from parley.edgeproxy.identity.authentication import Answer
 from parley.sip.digest import parse_challenge
-from parley.sip.message import Request, Response
+from parley.sip.hop import Hop
+from parley.sip.message import Request, Response, response_to
 from parley.sip.transaction import RequestReceived
 
 if TYPE_CHECKING:
@@ -216,3 +218,25 @@ async def test_an_algorithm_that_was_not_offered_proves_nothing(world: "World") 
     answer = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
 
     assert (answer.status, _is_stale(answer)) == (401, False)
+
+
+async def test_a_ban_holds_for_a_network_of_ipv6(world: "World") -> None:
+    edge = await world.edge(auth_failures=3)
+    phone = await world.phone(edge, "1001")
+    authenticator = edge._handler._outside._authenticator
+
+    async def status(host: str) -> int:
+        request = phone.request("REGISTER")
+        request.source = Hop("udp", host, 5060)
+        for _ in range(2):
+            answer = await authenticator.authenticate(request, request.from_.uri, is_registrar=True)
+            assert isinstance(answer, Answer)
+            if answer.status == 403:
+                return 403
+            challenged = response_to(request, answer.status, headers=answer.headers)
+            request = phone.authorized(request, challenged, "wrong")
+            request.source = Hop("udp", host, 5060)
+        return 401
+
+    assert [await status(f"2001:db8::{number}") for number in range(4)] == [401, 401, 401, 403]
+    assert await status("2001:db8:0:1::1") == 401

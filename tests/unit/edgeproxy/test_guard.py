@@ -87,3 +87,20 @@ def test_host_name_lies_in_no_network() -> None:
 def test_malformed_network_is_an_error() -> None:
     with pytest.raises(ValueError, match="does not appear"):
         parse_networks(["999.0.0.0/8"])
+
+
+def test_a_network_of_ipv6_shares_a_bucket() -> None:
+    limiter = SourceLimiter(rate=1.0, burst=2.0)
+
+    sent = [limiter.admit(f"2001:db8::{number:x}", 0.0) for number in range(1, 5)]
+
+    assert sent == [True, True, False, False]
+    assert limiter.admit("2001:db8:0:1::1", 0.0)
+
+
+def test_an_exempt_ipv6_address_exempts_nobody_beside_it() -> None:
+    limiter = SourceLimiter(1.0, 1.0, parse_networks(["2001:db8::1/128"]))
+
+    assert all(limiter.admit("2001:db8::1", 0.0) for _ in range(10))
+    assert [limiter.admit("2001:db8::2", 0.0) for _ in range(2)] == [True, False]
+    assert limiter.admit("2001:db8::1", 0.0)

@@ -90,3 +90,13 @@ def test_a_proof_that_came_by_a_connection_vouches_for_it() -> None:
     for source in (flow, Hop("udp", KNOWN, 5060, 1), flow):
         known.note(source)
     assert vouched == [flow, flow]
+
+
+def test_who_proves_himself_makes_his_network_of_ipv6_known() -> None:
+    known = KnownSources(lambda flow: None, ("2001:db8:1::1",), (), FakeClock(), LIFE_S)
+    known.note(Hop("udp", "2001:db8::1", 5060))
+    assert known.knows("2001:db8::2")
+    assert not known.knows("2001:db8:0:1::2")
+    assert not known.knows("2001:db8:1::2")
+    known.note(Hop("udp", "2001:db8::2", 5060))
+    assert len(known._until) == 1

@@ -59,3 +59,15 @@ def test_nothing_is_left_of_who_has_gone() -> None:
     quota.release("1")
     assert not quota._by_host
     assert not quota._strangers_by_host
+
+
+def test_a_network_of_ipv6_is_one_source() -> None:
+    quota = _quota()
+    strangers = [quota.admit(f"s{n}", f"2001:db8::{n}", is_stranger=True) for n in range(3)]
+    assert strangers == [True, True, False]
+    known = [quota.admit(f"k{n}", f"2001:db8::{n}", is_stranger=False) for n in range(3)]
+    assert known == [True, True, False]
+    assert quota.admit("other", "2001:db8:0:1::", is_stranger=True)
+    for guest in ("s0", "s1", "k0", "k1", "other"):
+        quota.release(guest)
+    assert not quota._by_host

@@ -12,11 +12,11 @@ class TransportLimits:
         socket_buffer_bytes: asked of the kernel for each UDP socket and direction.
         datagram_backlog: datagrams kept while the kernel's send buffer is full; then dropped.
         connections: accepted connections of one transport, and as many that it opens.
-        connections_per_source: accepted connections of one IP address.
+        connections_per_source: accepted connections of one source (`parley.service.sources`).
         strangers: accepted connections whose peer, and his address, proved nothing yet; above it
             the one that came first is cut off. Much less than `connections`: the rest is kept for
             the known.
-        strangers_per_source: the same of one address; above it no more are accepted.
+        strangers_per_source: the same of one source; above it no more are accepted.
         connect_timeout_s: for TCP connect and TLS handshake together.
         accept_timeout_s: an accepted connection must bring a whole message or a keep-alive by then;
             a public one must have proved itself.

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from parley.service.sources import source_key
 from parley.siptransport.limits import TransportLimits
 
 G = TypeVar("G", bound=Hashable)
 
 
 class ConnectionQuota(Generic[G]):
-    """Accepted connections by address, strangers in the order they came."""
+    """Accepted connections by source, strangers in the order they came."""
 
     def __init__(self, limits: TransportLimits) -> None:
         self._limits = limits
@@ -35,7 +36,7 @@ class ConnectionQuota(Generic[G]):
 
     def admit(self, guest: G, host: str, *, is_stranger: bool) -> bool:
         """Says whether a connection may stay, and counts it then."""
-        limits = self._limits
+        limits, host = self._limits, source_key(host)
         if len(self._hosts) >= limits.connections:
             return False
         if self._by_host[host] >= limits.connections_per_source:

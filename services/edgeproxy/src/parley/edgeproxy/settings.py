@@ -66,8 +66,9 @@ class EdgeSettings(Settings):
         default_expires_s: what a phone gets that asks for nothing.
         max_expires_s: longest registration given.
         trusted_peers: `ip[:port]=domain`, whose INVITEs need no digest and belong to that tenant.
-        source_rate: requests a second that one address may keep up; 0: no limit. Connections, and
-            datagrams that show that they come from that address, have an allowance of their own.
+        source_rate: requests a second that one address, of IPv6 a /64, may keep up; 0: no limit.
+            Connections, and datagrams that show that they come from that address, have an allowance
+            of their own.
         source_burst: requests that it may send at once.
         unlimited_sources: networks without that limit.
         stranger_rate: datagrams a second that are read of all addresses together from which nobody

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Protocol
 
+from parley.service.sources import source_key
+
 
 class Closable(Protocol):
     """A connection that can be asked to close."""
@@ -34,8 +36,9 @@ class Waiting:
     def __iter__(self) -> Iterator[Closable]:
         return iter(tuple(self._sources))
 
-    def join(self, connection: Closable, source: str) -> None:
+    def join(self, connection: Closable, host: str) -> None:
         """Adds a connection, in the place of another one if need be."""
+        source = source_key(host)
         same_source = self._by_source[source]
         if len(same_source) >= self._maximum_per_source:
             self._give_up(next(iter(same_source)))

@@ -42,6 +42,7 @@ from parley.edgeproxy.limits.guard import FailureLimiter
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.model.tenant import Extension, TenantSnapshot
 from parley.service.clock import Clock
+from parley.service.sources import source_key
 from parley.sip.digest import (
     Credentials,
     NonceCounts,
@@ -104,8 +105,8 @@ class Authenticator:
         secret: shared by all edges, so that one knows the nonces of another.
         nonce_life_s: how long a nonce is taken.
         algorithms: challenges offered, in this order.
-        failures: addresses that failed too often.
-        user_failures: the same per address and user: a phone with a wrong password tries again with
+        failures: sources that failed too often.
+        user_failures: the same per source and user: a phone with a wrong password tries again with
             every challenge, and must not take the others behind its address along.
         has_room: takes a place among the REGISTERs that are let through; False when there is none.
         clock: for nonces and failures.
@@ -156,7 +157,7 @@ class Authenticator:
             BackingUnavailable: the tenant is not in memory and cannot be read.
         """
         source = request.source.host if request.source is not None else ""
-        if self._failures.is_banned(source, self._clock.now()):
+        if self._failures.is_banned(source_key(source), self._clock.now()):
             self._metrics.refused["banned"].inc()
             return Answer(403)
         tenant = await self._tenants.find_for(identity, request.uri)
@@ -192,7 +193,7 @@ class Authenticator:
         is_registrar: bool,
     ) -> Caller | Answer:
         now = self._clock.now()
-        user = f"{source} {credentials.username}@{credentials.realm}"
+        user = f"{source_key(source)} {credentials.username}@{credentials.realm}"
         if self._user_failures.is_banned(user, now):
             self._metrics.refused["banned"].inc()
             return Answer(403)
@@ -212,7 +213,7 @@ class Authenticator:
                 tenant, extension = newer, self._prove(request, newer, credentials)
         if tenant is None or extension is None:
             self._metrics.auth_failures.inc()
-            self._count_failure(source, user, now)
+            self._count_failure(source_key(source), user, now)
             return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
         if is_repeat:
             stale = self._challenge(credentials.realm, source, is_registrar, is_stale=True)

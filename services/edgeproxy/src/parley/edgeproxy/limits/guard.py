@@ -1,4 +1,6 @@
-"""Rate limits per source address: how fast it may send, and how often it may fail to authenticate.
+"""Rate limits per source: how fast it may send, and how often it may fail to authenticate.
+
+What one source is, `parley.service.sources` says.
 
 Both tables are bounded: when one is full its oldest entry makes room, so a flood from forged
 addresses costs memory once and forgives at worst a burst. Addresses of `exempt` networks (the
@@ -10,6 +12,8 @@ shows that it is not has a rate limit of its own, and only such failures count.
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeVar
+
+from parley.service.sources import source_key
 
 _V = TypeVar("_V")
 
@@ -37,7 +41,7 @@ def is_inside(host: str, networks: Iterable[Network]) -> bool:
 
 
 class SourceLimiter:
-    """A token bucket per source address.
+    """A token bucket per source.
 
     Args:
         rate: requests a second that a source may keep up; 0 means no limit.
@@ -57,17 +61,20 @@ class SourceLimiter:
         self._burst = max(burst, 1.0)
         self._exempt = tuple(exempt)
         self._size = size
-        # source -> [tokens, when they were counted], or None for an exempt source
+        # source -> [tokens, when they were counted], or None for an exempt address
         self._buckets: dict[str, list[float] | None] = {}
 
     def admit(self, host: str, now: float) -> bool:
         """Takes one token from the source's bucket; False when it is empty."""
         if not self._rate:
             return True
+        key = source_key(host)
+        if key != host and is_inside(host, self._exempt):
+            return True  # whoever shares its network is not exempt with it
         try:
-            bucket = self._buckets[host]
+            bucket = self._buckets[key]
         except KeyError:
-            self._add(host, now)
+            self._add(key, now)
             return True
         if bucket is None:
             return True
@@ -79,11 +86,11 @@ class SourceLimiter:
         bucket[0] = tokens - 1.0
         return True
 
-    def _add(self, host: str, now: float) -> None:
+    def _add(self, key: str, now: float) -> None:
         if len(self._buckets) >= self._size:
             del self._buckets[next(iter(self._buckets))]
-        is_exempt = is_inside(host, self._exempt)
-        self._buckets[host] = None if is_exempt else [self._burst - 1.0, now]
+        is_exempt = is_inside(key, self._exempt)
+        self._buckets[key] = None if is_exempt else [self._burst - 1.0, now]
 
 
 class FailureLimiter:

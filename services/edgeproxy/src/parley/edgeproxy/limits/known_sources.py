@@ -1,18 +1,19 @@
-"""Addresses from which somebody proved who he is: they keep their share when strangers crowd in.
+"""Sources from which somebody proved who he is: they keep their share when strangers crowd in.
 
-An address proves nothing about a message; a UDP source may be forged. So this decides who is
-served where not all can be, and never what somebody may do.
+A source (`parley.service.sources`) proves nothing about a message; that of a datagram may be
+forged. So this decides who is served where not all can be, and never what somebody may do.
 """
 
 from collections.abc import Callable, Iterable
 
 from parley.edgeproxy.limits.guard import DEFAULT_TABLE_SIZE, Network, is_inside
 from parley.service.clock import Clock
+from parley.service.sources import source_key
 from parley.sip.hop import Hop
 
 
 class KnownSources:
-    """The addresses, bounded in number; the one that was noted first makes room.
+    """The sources, bounded in number; the one that was noted first makes room.
 
     Args:
         vouch: told of each connection whose peer proved himself.
@@ -46,17 +47,17 @@ class KnownSources:
         """Learns that what came from there was sent by whom it says."""
         if source.transport != "udp":
             self._vouch(source)
-        host, until = source.host, self._clock.now() + self._life_s
-        known = self._until.get(host)
+        key, until = source_key(source.host), self._clock.now() + self._life_s
+        known = self._until.get(key)
         if known is not None and known > until - self._life_s / 2:
             return
-        self._until.pop(host, None)
+        self._until.pop(key, None)
         if len(self._until) >= self._size:
             del self._until[next(iter(self._until))]
-        self._until[host] = until
+        self._until[key] = until
 
     def knows(self, host: str) -> bool:
-        """Says whether somebody at this address proved himself lately."""
-        if host in self._always or self._until.get(host, 0.0) > self._clock.now():
+        """Says whether somebody at the source of this address proved himself lately."""
+        if host in self._always or self._until.get(source_key(host), 0.0) > self._clock.now():
             return True
         return is_inside(host, self._networks)
