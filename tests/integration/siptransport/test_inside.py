@@ -18,6 +18,7 @@ from parley.service.tls import TlsFiles, client_context
 from parley.service.tokens import TokenSigner
 from parley.sip.hop import Hop
 from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionFailed
+from parley.siptransport.limits import TransportLimits
 from parley.siptransport.policy import NodePolicy
 from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request
@@ -258,15 +259,44 @@ async def test_greeting_may_come_in_pieces(with_token: Pair) -> None:
     await wire.close(writer)
 
 
-async def test_many_that_say_nothing_do_not_keep_a_service_out(with_token: Pair) -> None:
-    address = (with_token.hop.host, with_token.hop.port)
-    with ExitStack() as silent:
-        for _ in range(300):
-            silent.enter_context(socket.create_connection(address, 5))
+def silent(stack: ExitStack, hop: Hop, count: int) -> list[socket.socket]:
+    """Opens connections that say nothing."""
+    address = (hop.host, hop.port)
+    return [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
 
-        assert await with_token.is_heard(with_token.edge)
 
-        assert with_token.manager.node.counts.strangers >= 300 - 256
+async def test_many_that_say_nothing_do_not_keep_a_service_out(pair: Pair) -> None:
+    with ExitStack() as stack:
+        for _ in range(6):
+            silent(stack, pair.hop, 50)
+            await asyncio.sleep(0)
+        assert await pair.is_heard(pair.edge)
+        assert pair.manager.node.counts.strangers >= 300 - 256
+
+
+async def test_strangers_inside_take_no_place_of_a_phone(make_peer: MakePeer) -> None:
+    inside = Inside(InsideSettings.load(secret=SECRET), "edgeproxy", (), SystemClock())
+    few = TransportLimits(connections=4, connections_per_source=4, strangers=2)
+    edge = make_peer(limits=few, policy=NodePolicy(inside=inside))
+    hop = await edge.node.listen(wire.TCP, ListenOptions(is_inside=True))
+    outside = await edge.node.listen(wire.TCP, ListenOptions(is_public=True))
+    with ExitStack() as stack:
+        silent(stack, hop, 20)
+        for _ in range(2):
+            reader, writer = await wire.connect(outside)
+            stack.callback(writer.close)
+            writer.write(OPTIONS)
+            assert await wire.bounded(reader.readexactly(11)) == b"SIP/2.0 200"
+
+
+async def test_services_keep_their_connections_when_strangers_come(pair: Pair) -> None:
+    assert await pair.is_heard(pair.edge)
+    first = await pair.manager.handler.next(RequestReceived)
+    with ExitStack() as stack:
+        silent(stack, pair.hop, 300)
+        assert await pair.is_heard(pair.edge)
+    second = await pair.manager.handler.next(RequestReceived)
+    assert first.request.source == second.request.source
 
 
 async def test_connection_that_an_edge_opens_never_passes_for_the_inside(

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _GREETING: Final = b"PARLEY/1 "
 _MAX_GREETING_BYTES: Final = len(_GREETING) + MAX_TOKEN_BYTES + 2
-_MAX_WAITING: Final = 256
 _PATIENCE_S: Final = 5.0
 _TELL_S: Final = 1.0
 """Strangers are counted; one in this time is logged too."""
@@ -47,7 +46,6 @@ class Doors:
         self.inside = inside
         self.is_service = is_service
         self._counts = counts
-        self._waiting: dict[Door, None] = {}
         self._told_at = -_TELL_S
 
     def before(self, connection: StreamConnection, address: Peer) -> Door:
@@ -60,16 +58,6 @@ class Doors:
         host, port = address
         return Door(self, connection, host_port(host.lower(), port))
 
-    def wait(self, door: Door) -> None:
-        """Keeps a door whose peer has to speak; the one that waited longest makes room."""
-        if len(self._waiting) >= _MAX_WAITING:
-            next(iter(self._waiting)).refuse("too many wait")
-        self._waiting[door] = None
-
-    def forget(self, door: Door) -> None:
-        """Lets a door go."""
-        self._waiting.pop(door, None)
-
     def refused(self, peer: object, reason: str) -> None:
         """Notes a stranger."""
         self._counts.strangers += 1
@@ -77,11 +65,6 @@ class Doors:
         if now - self._told_at >= _TELL_S:
             self._told_at = now
             _logger.warning("inside connection refused", peer=peer, reason=reason)
-
-    def close(self) -> None:
-        """Refuses all that wait."""
-        for door in list(self._waiting):
-            door.abort()
 
 
 def doors_for(transport: str, policy: NodePolicy, counts: NodeCounts) -> Doors | None:
@@ -128,7 +111,6 @@ class Door(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(
                 _PATIENCE_S, self.refuse, "it said nothing"
             )
-            self._doors.wait(self)
 
     def data_received(self, data: bytes) -> None:
         """Reads the greeting."""
@@ -183,7 +165,6 @@ class Door(asyncio.Protocol):
             self.settled.set_result(None)
 
     def _leave(self) -> None:
-        self._doors.forget(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,6 +1,6 @@
 """What a node allows its peers and itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +11,16 @@ class TransportLimits:
         datagrams_per_wakeup: how many datagrams are read before other work gets its turn.
         socket_buffer_bytes: asked of the kernel for each UDP socket and direction.
         datagram_backlog: datagrams kept while the kernel's send buffer is full; then dropped.
-        connections: accepted connections of one transport, and as many that it opens.
+        connections: accepted connections of one transport, but of services, and as many that it
+            opens.
         connections_per_source: accepted connections of one source (`parley.service.sources`).
         strangers: accepted connections whose peer, and his address, proved nothing yet; above it
             the one that came first is cut off. Much less than `connections`: the rest is kept for
             the known.
         strangers_per_source: the same of one source; above it no more are accepted.
+        services: accepted connections of one transport's inside listeners.
+        unproved_services: those of them that have not proved yet to be a service's; above it the
+            one that came first is cut off. Much less than `services`.
         connect_timeout_s: for TCP connect and TLS handshake together.
         accept_timeout_s: an accepted connection must bring a whole message or a keep-alive by then;
             a public one must have proved itself.
@@ -34,6 +38,8 @@ class TransportLimits:
     connections_per_source: int = 4096
     strangers: int = 2048
     strangers_per_source: int = 64
+    services: int = 4096
+    unproved_services: int = 256
     connect_timeout_s: float = 5.0
     accept_timeout_s: float = 30.0
     message_timeout_s: float = 30.0
@@ -41,6 +47,16 @@ class TransportLimits:
     write_buffer_bytes: int = 1024 * 1024
     stranger_write_buffer_bytes: int = 64 * 1024
     connect_backlog: int = 256
+
+    def of_services(self) -> "TransportLimits":
+        """The bounds that hold for the connections of services, whatever source they share."""
+        return replace(
+            self,
+            connections=self.services,
+            connections_per_source=self.services,
+            strangers=self.unproved_services,
+            strangers_per_source=self.services,
+        )
 
 
 DEFAULT_LIMITS = TransportLimits()

@@ -59,6 +59,8 @@ class StreamTransport:
         self._by_flow: dict[int, StreamConnection] = {}
         self._by_peer: dict[Peer, StreamConnection] = {}
         self._quota: ConnectionQuota[StreamConnection] = ConnectionQuota(limits)
+        # Of its own: a stranger's hand at the inside takes no place from the phones.
+        self._services: ConnectionQuota[StreamConnection] = ConnectionQuota(limits.of_services())
         self._opening: dict[Peer, list[tuple[Request | Response, Hop]]] = {}
         self._tasks = TaskOwner()
         self._is_closed = False
@@ -153,8 +155,6 @@ class StreamTransport:
     async def aclose(self) -> None:
         """Closes listeners and connections; what was written is flushed for a moment."""
         self._is_closed = True
-        if self._doors is not None:
-            self._doors.close()
         for acceptor in self._acceptors.values():
             acceptor.close()
         self._acceptors.clear()
@@ -175,6 +175,7 @@ class StreamTransport:
         """Makes a connection findable and returns its flow; 0 when it comes too late."""
         if self._is_closed:
             return 0
+        self._services.vouch(connection)  # its door is open
         flow = next(self._flows)
         self._by_flow[flow] = connection
         self._dialled += not connection.is_accepted
@@ -194,7 +195,7 @@ class StreamTransport:
         if self._by_peer.get(target) is connection:
             del self._by_peer[target]
             alias = Hop(self.name, *target)
-        self._quota.release(connection)
+        self._release(connection)
         if not self._is_closed:
             self.sink.flow_closed(flow, alias)
             self.sink.flush()
@@ -203,19 +204,22 @@ class StreamTransport:
 
     def _take(self, listener: Hop, options: ListenOptions, sock: socket.socket, peer: Peer) -> None:
         connection = StreamConnection(self, listener, None, is_public=options.is_public)
+        doors, door = self._doors if options.is_inside else None, None
+        quota = self._quota if doors is None else self._services
         is_stranger = options.is_public and not self.sink.is_known(peer[0])
-        if not self._quota.admit(connection, peer[0], is_stranger=is_stranger):
+        if not quota.admit(connection, peer[0], is_stranger=is_stranger or doors is not None):
             sock.close()
             return
-        surplus = self._quota.surplus()
+        surplus = quota.surplus()
         if surplus is not None:
-            self._quota.release(surplus)
+            quota.release(surplus)
             surplus.abort()
-        door = None
-        if options.is_inside and self._doors is not None:
+        if doors is not None:
+            if surplus is not None:
+                doors.refused(peer, "it came when many waited, and the first of them had to go")
             # The port is known by now, also where 0 was asked for.
             dialled = (listener.host, int(sock.getsockname()[1]))
-            door = self._doors.before(connection, dialled)
+            door = doors.before(connection, dialled)
         welcome = self._welcome(connection, door, sock, options.tls)
         connection.welcome(self._tasks.spawn(welcome, name=f"sip-accept-{self.name}"))
 
@@ -239,9 +243,15 @@ class StreamTransport:
         except (OSError, ValueError):
             pass  # no TLS, too slow, gone: nobody waits for it
         finally:
+            if door is not None and not door.is_open:
+                door.abort()
             if not connection.flow.flow:
-                self._quota.release(connection)
+                self._release(connection)
                 sock.close()
+
+    def _release(self, connection: StreamConnection) -> None:
+        for quota in (self._quota, self._services):
+            quota.release(connection)
 
     # --- outgoing connections --------------------------------------------------------------
 

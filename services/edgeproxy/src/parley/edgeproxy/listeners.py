@@ -15,7 +15,7 @@ from parley.service.errors import PortInUse, StartError
 from parley.service.inside import Inside
 from parley.service.tls import TlsFiles, server_context
 from parley.sip.hop import Hop
-from parley.siptransport.limits import TransportLimits
+from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.node import SipNode
 from parley.siptransport.transport import ListenOptions
 
@@ -78,18 +78,22 @@ def transport_limits(settings: EdgeSettings) -> TransportLimits:
     """Lifts the limit of open files, and returns the bounds of connections.
 
     They are those of the settings within what the system gives us: TCP and TLS together get half
-    of our descriptors, strangers at most half of that.
+    of our descriptors, strangers at most half of that, and the inside a sixteenth, of which half
+    is kept for those that have proved to be services.
     """
     _, descriptors = getrlimit(RLIMIT_NOFILE)
-    connections = settings.max_connections
+    connections, services = settings.max_connections, DEFAULT_LIMITS.services
     if descriptors != RLIM_INFINITY:
         setrlimit(RLIMIT_NOFILE, (descriptors, descriptors))
         connections = max(2, min(connections, descriptors // 4))
+        services = max(2, min(services, descriptors // 16))
     return TransportLimits(
         connections=connections,
         connections_per_source=settings.max_source_connections,
         strangers=min(settings.max_strangers, connections // 2),
         strangers_per_source=settings.max_source_strangers,
+        services=services,
+        unproved_services=min(DEFAULT_LIMITS.unproved_services, services // 2),
         accept_timeout_s=settings.stranger_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,
     )
