@@ -1,8 +1,9 @@
 """A relay carries out what call managers command, and what nobody else does."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tests.cluster.authority import Authority
 
 from parley.backing.media.grpc import GrpcMediaControl
 from parley.backing.media.times import MediaTimes
-from parley.mediarelay.app import GrpcFront, RelayService
+from parley.backing.media.trust import Dialler
+from parley.mediarelay.app import MAX_CONNECTIONS, GrpcFront, RelayService
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.model.media import CloseSession, LegSpec, OpenSession
 from parley.rpc.media.v1 import media_pb2 as pb
@@ -66,15 +68,18 @@ class World:
         self._stack.push_async_callback(control.aclose)
         return control
 
-    async def refusal(self, channel: grpc.aio.Channel, token: str = "") -> grpc.StatusCode:
+    async def refusal(
+        self, channel: grpc.aio.Channel, token: str = "", instance: str = "stranger"
+    ) -> grpc.StatusCode:
         """How a stream ends that a stranger opens to command a session."""
         metadata = (("parley-token", token),) if token else ()
-        batch = pb.CommandBatch(instance_id="stranger")
+        batch = pb.CommandBatch(instance_id=instance)
         async with asyncio.timeout(8), channel:
             call = MediaRelayStub(channel).Control(metadata=metadata)
             try:
                 await call.write(batch)
-                await call.read()
+                while await call.read() is not grpc.aio.EOF:
+                    pass
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 pass
             code: grpc.StatusCode = await call.code()
@@ -180,18 +185,84 @@ async def test_call_manager_obeys_no_relay_of_another_role(
             await again.wait_all_up()
 
 
-@pytest.mark.parametrize("who", ["nobody", "another secret", "another role", "for an edge"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        "nobody",
+        "another secret",
+        "another role",
+        "for an edge",
+        "for another relay",
+        "for any relay",
+    ],
+)
 async def test_who_shows_no_fitting_token_commands_nothing(who: str, with_token: World) -> None:
     secret = b"another secret of somebody" if who == "another secret" else SECRET.encode()
     role = "edgeproxy" if who == "another role" else "callmanager"
     signer = TokenSigner((secret,), role, SystemClock())
-    purpose = "127.0.0.1:5070" if who == "for an edge" else "mediarelay"
+    address = with_token.front.address
+    purposes = {
+        "for an edge": address,
+        "for another relay": "mediarelay 127.0.0.1:7100",
+        "for any relay": "mediarelay",
+    }
+    purpose = purposes.get(who, f"mediarelay {address}")
     token = "" if who == "nobody" else signer.sign(purpose)
 
     code = await with_token.refusal(grpc.aio.insecure_channel(with_token.front.address), token)
 
     assert code is grpc.StatusCode.UNAUTHENTICATED
     assert with_token.front.streams == 0
+
+
+async def test_token_that_was_overheard_serves_nobody_again(with_token: World) -> None:
+    inside = Inside(InsideSettings.load(secret=SECRET), "callmanager", (), SystemClock())
+    [(_, token)] = Dialler(inside).metadata(with_token.front.address)
+    # Without an instance id the relay ends the stream of a call manager in order.
+    channels = [grpc.aio.insecure_channel(with_token.front.address) for _ in range(2)]
+    codes = [await with_token.refusal(channel, token, instance="") for channel in channels]
+
+    assert codes == [grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED]
+
+
+async def test_strangers_are_few_and_gone_soon(with_token: World) -> None:
+    control = await with_token.control()
+    await up(control)
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    loop = asyncio.get_running_loop()
+    with ExitStack() as sockets:
+        ends = []
+        for number in range(MAX_CONNECTIONS + 20):
+            sock = sockets.enter_context(socket.socket())
+            sock.setblocking(False)
+            await loop.sock_connect(sock, ("127.0.0.1", with_token.front.port))
+            await loop.sock_sendall(sock, preface if number % 2 else b"")
+            ends.append(asyncio.ensure_future(_end_of(sock)))
+        assert (await control.execute(CloseSession("s1", 1))).ok
+        async with asyncio.timeout(20):
+            await asyncio.gather(*ends)
+    await up(await with_token.control())
+    assert with_token.front.streams == 2
+
+
+async def _end_of(sock: socket.socket) -> None:
+    """Reads until the relay ends the connection."""
+    with suppress(ConnectionError):
+        while await asyncio.get_running_loop().sock_recv(sock, 1000):
+            pass
+
+
+async def test_relay_that_has_no_name_for_tokens_does_not_start() -> None:
+    inside = InsideSettings.load(secret=SECRET, plain=True)
+    settings = MediaRelaySettings.load(
+        rtp_ports=PORTS, grpc_port=0, grpc_host="0.0.0.0", inside=inside
+    )
+    core = RelayService(MediaRelaySettings.load(rtp_ports=PORTS), Registry())
+    try:
+        with pytest.raises(StartError, match="PARLEY_MEDIARELAY_GRPC_ADVERTISED_HOST"):
+            await GrpcFront(core.relay, settings, SystemClock()).start()
+    finally:
+        await core.aclose()
 
 
 async def test_stream_lives_on_when_certificates_are_replaced(

@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from parley.backing.factory import Backing
-from parley.backing.media.trust import ROLE, listen
+from parley.backing.media.trust import ROLE, is_proved, listen
 from parley.mediaengine import Engine, EngineError
 from parley.mediarelay.announcer import Announcer
 from parley.mediarelay.grpc_api import MediaRelayApi
@@ -33,6 +33,9 @@ from parley.service.metrics import Registry
 
 CALLMANAGERS: Final = frozenset(("callmanager",))
 """Who commands a relay."""
+MAX_CONNECTIONS: Final = 512
+"""Call managers, and strangers for the moment until they are found out."""
+_WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - refused
 _STOP_GRACE_S = 0.5
 _SHOWN = 10
 _WHAT = "The media relay's gRPC server"
@@ -46,6 +49,11 @@ _GRPC_OPTIONS = (
     # Pings that pile up while a machine is busy must not cost the connection.
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.http2.max_pings_without_data", 0),
+    # Whoever is no call manager has no stream, and leaves its place within seconds.
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.max_concurrent_streams", 16),
+    ("grpc.server_handshake_timeout_ms", 3000),
+    ("grpc.max_connection_idle_ms", 3000),
 )
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -160,7 +168,7 @@ class GrpcFront:
             relay,
             clock,
             self.instance_id,
-            self._inside,
+            lambda context: is_proved(context, self._inside, self.address),
             orphan_timeout_s=settings.orphan_timeout_s,
             heartbeat_s=settings.heartbeat_s,
         )
@@ -173,6 +181,11 @@ class GrpcFront:
             StartError: the port cannot be had, or others than this machine could command it.
         """
         self._inside.check_hosts("The media relay", self.host)
+        if self._inside.needs_token and self._advertised_host in _WILDCARDS:
+            raise StartError(
+                "The media relay takes tokens for the address that call managers dial: set "
+                "PARLEY_MEDIARELAY_GRPC_ADVERTISED_HOST."
+            )
         server = grpc.aio.server(options=_GRPC_OPTIONS)
         add_MediaRelayServicer_to_server(self._api, server)
         try:

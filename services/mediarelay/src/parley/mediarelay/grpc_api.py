@@ -1,14 +1,13 @@
 """The gRPC front: one long-lived stream per call manager, whatever is ready in one message."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
 import structlog
 
 from parley.backing.media.convert import command_from_pb, event_to_pb, reply_to_pb
-from parley.backing.media.trust import is_proved
 from parley.mediarelay.owners import Owners
 from parley.mediarelay.relay import Relay
 from parley.model.ids import InstanceId
@@ -24,12 +23,13 @@ from parley.model.media import (
 from parley.rpc.media.v1 import media_pb2 as pb
 from parley.rpc.media.v1.media_pb2_grpc import MediaRelayServicer
 from parley.service.clock import Clock
-from parley.service.inside import Inside
 from parley.service.tasks import TaskOwner
 
 _logger = structlog.stdlib.get_logger(__name__)
 
 _MAX_UNREAD_REPLIES = 10_000
+_TELL_S = 1.0
+"""At most one stranger in this time is logged."""
 
 
 class MediaRelayApi(MediaRelayServicer):
@@ -40,7 +40,7 @@ class MediaRelayApi(MediaRelayServicer):
         relay: Relay,
         clock: Clock,
         instance_id: InstanceId,
-        inside: Inside,
+        is_proved: Callable[[Any], bool],
         *,
         orphan_timeout_s: float,
         heartbeat_s: float,
@@ -51,7 +51,7 @@ class MediaRelayApi(MediaRelayServicer):
             relay: belongs to someone else.
             clock: for how long call managers are away.
             instance_id: of this run; another one than before means that the sessions are gone.
-            inside: knows call managers from strangers.
+            is_proved: says of a stream's context whether a call manager opened it.
             orphan_timeout_s: sessions of a call manager that is away, and silent, for longer
                 are closed.
             heartbeat_s: every stream says something at least this often.
@@ -59,7 +59,8 @@ class MediaRelayApi(MediaRelayServicer):
         self.instance_id = instance_id
         self._relay = relay
         self._clock = clock
-        self._inside = inside
+        self._is_proved = is_proved
+        self._told_at = -_TELL_S
         self._orphan_timeout_s = orphan_timeout_s
         self._heartbeat_s = heartbeat_s
         self._heartbeat_ms = max(1, round(heartbeat_s * 1000))
@@ -86,8 +87,11 @@ class MediaRelayApi(MediaRelayServicer):
         self, request_iterator: AsyncIterator[pb.CommandBatch], context: Any
     ) -> AsyncIterator[pb.ReplyBatch]:
         """Serves one stream until either side ends it; a stranger's is refused at once."""
-        if not is_proved(context, self._inside):
-            _logger.warning("control stream of a stranger refused", peer=context.peer())
+        if not self._is_proved(context):
+            now = self._clock.now()
+            if now - self._told_at >= _TELL_S:
+                self._told_at = now
+                _logger.warning("control stream of a stranger refused", peer=context.peer())
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a call manager")
         stream = _Stream()
         reader = self._tasks.spawn(self._read(stream, request_iterator), name="control stream")

@@ -38,7 +38,7 @@ class MediaRelaySettings(Settings):
         quarantine_s: how long a port pair is not used again after a call.
         dscp: DiffServ code point of the packets sent, 0 for none.
         grpc_host: this machine's address for call managers; not to be reached from outside.
-        grpc_advertised_host: what call managers are told when that is not `grpc_host`.
+        grpc_advertised_host: what call managers are told, or dial, when that is not `grpc_host`.
         grpc_port: where call managers connect; 0 picks one.
         health_host: address of the health port; not to be reached from outside.
         health_port: `/healthz`, `/readyz`, `/metrics`; 0 picks one.

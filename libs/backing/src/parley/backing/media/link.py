@@ -191,7 +191,7 @@ class RelayLink:
         is_dead = was_up = False
         async with self._dialler.open(self.address) as channel:
             call: _Call = MediaRelayStub(channel).Control(
-                wait_for_ready=False, metadata=self._dialler.metadata()
+                wait_for_ready=False, metadata=self._dialler.metadata(self.address)
             )
             try:
                 async with asyncio.TaskGroup() as tasks:

@@ -2,7 +2,7 @@
 
 With inside TLS both show certificates: channels are made anew for each stream, and the server asks
 for the files at each handshake, so replaced certificates need no restart. Without, a token in the
-stream's metadata proves the call manager (`parley.service.inside`).
+stream's metadata proves the call manager to the relay that it dialled (`parley.service.inside`).
 """
 
 from typing import Any, Final
@@ -45,9 +45,9 @@ class Dialler:
         name = ("grpc.ssl_target_name_override", inside.name_of(ROLE))
         return grpc.aio.secure_channel(address, credentials, options=(*_OPTIONS, name))
 
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Returns what a stream begins with."""
-        token = "" if self._inside is None else self._inside.token(ROLE)
+    def metadata(self, address: str) -> tuple[tuple[str, str], ...]:
+        """Returns what a stream to a relay at `host:port` begins with."""
+        token = "" if self._inside is None else self._inside.token(_purpose(address))
         return ((_TOKEN_KEY, token),) if token else ()
 
 
@@ -77,13 +77,17 @@ def listen(server: grpc.aio.Server, address: str, inside: Inside) -> int:
     return int(server.add_secure_port(address, credentials))
 
 
-def is_proved(context: Any, inside: Inside) -> bool:
-    """Says whether a stream's other end is one of the peers."""
+def is_proved(context: Any, inside: Inside, address: str) -> bool:
+    """Says whether a stream's other end is one of the peers, who dialled us at `address`."""
     if inside.is_tls:
         names = context.auth_context().get(_NAMES_KEY, ())
         return inside.has_peer_name({name.decode("ascii", "replace").lower() for name in names})
     given = dict(context.invocation_metadata() or ()).get(_TOKEN_KEY, "")
-    return isinstance(given, str) and inside.takes_token(given, ROLE)
+    return isinstance(given, str) and inside.takes_token(given, _purpose(address))
+
+
+def _purpose(address: str) -> str:
+    return f"{ROLE} {address.lower()}"
 
 
 def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
