@@ -1,6 +1,7 @@
 """What a client may cost the gateway, and other clients."""
 
 import socket
+from contextlib import ExitStack
 
 from tests.integration.wsigateway.conftest import Open, ask, close_code, next_message
 from websockets.asyncio.client import connect
@@ -74,6 +75,17 @@ async def test_one_tenant_does_not_take_the_places_of_others(open_stream: Open) 
     await settled(lambda: stream.registry.value("parley_wsigateway_connections") == 0)
     async with stream.client("acme"):
         pass
+
+
+async def test_requests_that_never_end_make_room_for_each_other(open_stream: Open) -> None:
+    stream = await open_stream(max_waiting_per_source=2)
+    place = ("127.0.0.1", stream.gateway.server.port)
+    with ExitStack() as stack:
+        begun = [stack.enter_context(socket.create_connection(place)) for _ in range(6)]
+        for sock in begun:
+            sock.sendall(b"GET /v1/events HTTP/1.1\r\n")
+        async with stream.client("acme"):
+            assert stream.gateway.server.connections <= 2
 
 
 async def test_whoever_opens_sockets_and_says_nothing_closes_his_own(open_stream: Open) -> None:

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from parley.service.http import HttpServer
-from parley.service.http_connections import HttpLimits
+from parley.service.http_connections import HttpLimits, vouch
 from parley.testkit.contracts.arms import settled
 
 _HOST = "127.0.0.1"
@@ -19,6 +19,7 @@ _WAIT_S = 10.0
 _FAR_S = 60.0
 
 Serve = Callable[..., Awaitable[HttpServer]]
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -33,6 +34,8 @@ async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         return
     while (await receive()).get("more_body"):
         pass
+    if scope["path"] == "/known":
+        vouch(scope)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     size = int(scope["query_string"] or b"0")
     if scope["path"] != "/at-once":
@@ -76,6 +79,40 @@ async def _answer(server: HttpServer, text: bytes) -> bytes:
         return b""
     finally:
         await _closed(writer)
+
+
+async def _connected(server: HttpServer, host: str) -> Client:
+    """Connects from an address of this machine."""
+    async with asyncio.timeout(_WAIT_S):
+        return await asyncio.open_connection(_HOST, server.port, limit=1024, local_addr=(host, 0))
+
+
+async def _unread(server: HttpServer, host: str) -> Client:
+    """Asks for more than the kernel keeps and reads the beginning only."""
+    reader, writer = await _connected(server, host)
+    writer.write(b"GET /?50000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert await asyncio.wait_for(reader.readexactly(12), _WAIT_S) == b"HTTP/1.1 200"
+    return reader, writer
+
+
+async def _served(server: HttpServer, host: str, path: bytes = b"/") -> Client:
+    """Asks from an address and keeps the connection."""
+    reader, writer = await _connected(server, host)
+    await _ask(reader, writer, path)
+    return reader, writer
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: bytes) -> None:
+    writer.write(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+    assert b"200" in await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), _WAIT_S)
+
+
+async def _is_cut(client: Client) -> bool:
+    """Reads to the end of a connection, which must come."""
+    with suppress(ConnectionError):
+        while await asyncio.wait_for(client[0].read(1 << 20), _WAIT_S):
+            pass
+    return True
 
 
 async def _closed(writer: asyncio.StreamWriter) -> None:
@@ -140,6 +177,58 @@ async def test_silent_sockets_keep_nobody_out(serve: Serve) -> None:
     assert answer.startswith(b"HTTP/1.1 200")
     assert oldest == b""
     for _, writer in silent:
+        await _closed(writer)
+
+
+@pytest.mark.parametrize("begin", [_connected, _unread, _served])
+async def test_connections_of_one_source_make_room_for_each_other(
+    serve: Serve, begin: Callable[[HttpServer, str], Awaitable[Client]]
+) -> None:
+    server = await serve(max_strangers_per_source=2, head_timeout_s=_FAR_S)
+    other = await begin(server, "127.0.0.2")
+    clients = [await begin(server, _HOST) for _ in range(2)]
+    await settled(lambda: server.connections == 3)
+
+    clients.append(await _served(server, _HOST))
+
+    assert await _is_cut(clients[0])
+    assert server.connections == 3
+    for _, writer in (other, *clients):
+        await _closed(writer)
+
+
+async def test_clients_that_do_not_read_keep_nobody_out(serve: Serve) -> None:
+    server = await serve(max_connections=3, request_timeout_s=_FAR_S)
+    unread = [await _unread(server, f"127.0.0.{number}") for number in range(2, 5)]
+
+    newcomer = await _served(server, _HOST)
+
+    assert await _is_cut(unread[0])
+    for _, writer in (newcomer, *unread):
+        await _closed(writer)
+
+
+async def test_who_proved_himself_makes_room_for_no_stranger(serve: Serve) -> None:
+    server = await serve(max_connections=4, max_strangers_per_source=2, head_timeout_s=_FAR_S)
+    known = [await _served(server, _HOST, b"/known") for _ in range(3)]
+    strangers = [await _connected(server, _HOST) for _ in range(5)]
+
+    for client in known:
+        await _ask(*client, b"/")
+    for client in strangers[:4]:
+        assert await _is_cut(client)
+    for _, writer in (*known, *strangers):
+        await _closed(writer)
+
+
+async def test_the_known_make_room_for_a_newcomer_when_they_are_alone(serve: Serve) -> None:
+    server = await serve(max_connections=2)
+    known = [await _served(server, _HOST, b"/known") for _ in range(2)]
+
+    newcomer = await _served(server, _HOST)
+
+    assert await _is_cut(known[0])
+    for _, writer in (newcomer, *known):
         await _closed(writer)
 
 

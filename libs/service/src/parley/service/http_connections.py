@@ -3,11 +3,17 @@
 uvicorn bounds a request's head and nothing else: a socket that never speaks, a body that trickles
 in and a reader who does not read would be kept for ever. Here a connection has a deadline for its
 request's head and for the whole request, and their number has a bound. At the bound the connection
-whose request has been incomplete longest makes room, so that silent sockets keep nobody out.
+whose request has been incomplete longest makes room, so that silent sockets keep nobody out, else
+one that does not read its response.
+
+An application may say that a client proved who it is (`vouch`). All others are strangers: they have
+a bound per source as well, and make room before the known do.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, cast
 
 import uvicorn
 from msgspec import Struct
@@ -16,9 +22,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 from websockets.frames import Frame
 
+from parley.service.sources import source_key
+
 _MAX_FRAGMENTS = 64
 _MESSAGE_TOO_BIG = 1009
 _LAST_WORDS_S = 1.0
+_VOUCH = "parley.vouch"
 
 
 class HttpLimits(Struct, frozen=True, kw_only=True):
@@ -26,6 +35,8 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
 
     Attributes:
         max_connections: open HTTP connections; those that became WebSockets do not count.
+        max_strangers_per_source: those of one source (`parley.service.sources`) on which nobody has
+            proved who he is.
         max_head_bytes: request line and headers.
         head_timeout_s: time for a connection to say what it wants.
         request_timeout_s: time from the request's head to the last byte of its response.
@@ -33,6 +44,7 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
     """
 
     max_connections: int = 1000
+    max_strangers_per_source: int = 200
     max_head_bytes: int = 16 * 1024
     head_timeout_s: float = 10.0
     request_timeout_s: float = 30.0
@@ -49,7 +61,7 @@ class LimitedConfig(uvicorn.Config):
 
     def __init__(self, app: Any, limits: HttpLimits, **options: Any) -> None:
         self.limits = limits
-        self.open_connections = OpenConnections(limits.max_connections)
+        self.open_connections = OpenConnections(limits)
         size = limits.max_message_bytes
         super().__init__(
             app,
@@ -70,45 +82,95 @@ class LimitedConfig(uvicorn.Config):
 class OpenConnections:
     """The open connections of one server, the longest waiting first."""
 
-    def __init__(self, maximum: int) -> None:
-        self._maximum = maximum
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
         self._receiving: dict[LimitedHttp, None] = {}
-        self._answering: set[LimitedHttp] = set()
+        self._answering: dict[LimitedHttp, None] = {}
+        self._known_receiving: dict[LimitedHttp, None] = {}
+        self._strangers: dict[str, dict[LimitedHttp, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._receiving) + len(self._answering)
+        return len(self._receiving) + len(self._answering) + len(self._known_receiving)
 
     def admit(self, connection: "LimitedHttp") -> bool:
-        """Adds a connection whose request is to come; False when there is no room."""
-        if len(self) >= self._maximum:
-            oldest = next(iter(self._receiving), None)
-            if oldest is None:
+        """Adds a stranger's connection whose request is to come; False when there is no room."""
+        limits, source = self._limits, connection.source
+        same = self._strangers.get(source, {})
+        if len(same) >= limits.max_strangers_per_source:
+            idle = (each for each in same if each in self._receiving)
+            if not _cut_first(chain(idle, _unread(same))):
                 return False
-            self.forget(oldest)
-            oldest.transport.abort()
+        if len(self) >= limits.max_connections:
+            strangers = (each for each in self._answering if not each.is_known)
+            if not _cut_first(chain(self._receiving, _unread(strangers), self._known_receiving)):
+                return False
         self._receiving[connection] = None
+        self._strangers.setdefault(source, {})[connection] = None
         return True
 
-    def answering(self, connection: "LimitedHttp") -> None:
-        """Notes that the request of a connection is complete: it makes room for nobody."""
+    def vouch(self, connection: "LimitedHttp") -> None:
+        """Notes that the client of a connection is no stranger any more."""
         if connection in self._receiving:
             del self._receiving[connection]
-            self._answering.add(connection)
+            self._known_receiving[connection] = None
+        self._forget_stranger(connection)
+
+    def answering(self, connection: "LimitedHttp") -> None:
+        """Notes that the request of a connection is complete: it makes room if it does not read."""
+        for waiting in (self._receiving, self._known_receiving):
+            if connection in waiting:
+                del waiting[connection]
+                self._answering[connection] = None
 
     def receiving(self, connection: "LimitedHttp") -> None:
         """Notes that a connection waits for its next request."""
         if connection in self._answering:
-            self._answering.discard(connection)
-            self._receiving[connection] = None
+            del self._answering[connection]
+            waiting = self._known_receiving if connection.is_known else self._receiving
+            waiting[connection] = None
 
     def forget(self, connection: "LimitedHttp") -> None:
         """Removes a connection."""
-        self._receiving.pop(connection, None)
-        self._answering.discard(connection)
+        for state in (self._receiving, self._answering, self._known_receiving):
+            state.pop(connection, None)
+        self._forget_stranger(connection)
+
+    def _forget_stranger(self, connection: "LimitedHttp") -> None:
+        same = self._strangers.get(connection.source)
+        if same is not None and connection in same:
+            del same[connection]
+            if not same:
+                del self._strangers[connection.source]
+
+
+def _unread(connections: Iterable["LimitedHttp"]) -> Iterator["LimitedHttp"]:
+    return (each for each in connections if each.is_unread)
+
+
+def _cut_first(connections: Iterator["LimitedHttp"]) -> bool:
+    leaving = next(connections, None)
+    if leaving is not None:
+        leaving.cut()
+    return leaving is not None
+
+
+def vouch(scope: Mapping[str, Any]) -> None:
+    """Notes that the client of a request has proved who it is; no error at another server.
+
+    Args:
+        scope: of the request, as ASGI gives it.
+    """
+    if _VOUCH in scope:
+        scope[_VOUCH]()
 
 
 class LimitedHttp(H11Protocol):
-    """An HTTP connection with deadlines."""
+    """An HTTP connection with deadlines.
+
+    Attributes:
+        source: where it came from, as bounds count it.
+        is_known: its client has proved who it is.
+    """
 
     config: LimitedConfig
 
@@ -125,10 +187,28 @@ class LimitedHttp(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._begun: object = None
         self._is_upgraded = False
+        self.is_known = False
+        self.source = ""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its client does not take what was written."""
+        return self.flow.write_paused
+
+    def cut(self) -> None:
+        """Ends the connection at once."""
+        self._open.forget(self)
+        self.transport.abort()
+
+    def vouch(self) -> None:
+        """Learns that its client is no stranger any more."""
+        self.is_known = True
+        self._open.vouch(self)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Waits for the request's head, if there is room for one more."""
         super().connection_made(transport)
+        self.source = "" if self.client is None else source_key(self.client[0])
         if self._open.admit(self):
             self._arm(self._limits.head_timeout_s)
         else:
@@ -159,6 +239,8 @@ class LimitedHttp(H11Protocol):
             return
         if cycle is not self._begun:
             self._begun = cycle
+            # The application runs in the next turn of the loop.
+            cast("dict[str, Any]", cycle.scope)[_VOUCH] = self.vouch
             self._arm(self._limits.request_timeout_s)
         if not cycle.more_body:
             self._open.answering(self)

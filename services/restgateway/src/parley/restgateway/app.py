@@ -56,6 +56,7 @@ class RestGateway:
             name="The REST API",
             limits=HttpLimits(
                 max_connections=settings.max_connections,
+                max_strangers_per_source=settings.max_source_strangers,
                 request_timeout_s=settings.request_timeout_s,
             ),
             lame_duck_s=settings.lame_duck_s,

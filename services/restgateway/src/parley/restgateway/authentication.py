@@ -10,6 +10,7 @@ from parley.model.errors import Forbidden
 from parley.model.ids import TenantId
 from parley.restgateway.errors import Unauthenticated, tenant_not_found
 from parley.restgateway.store import Store
+from parley.service.http_connections import vouch
 
 _bearer = HTTPBearer(auto_error=False, description="An API token of the platform or of a tenant.")
 
@@ -39,6 +40,7 @@ async def authenticate(
     if token is None:
         raise Unauthenticated("the token is unknown or has expired")
     request.scope["request_info"].token_id = token.id
+    vouch(request.scope)
     return token
 
 

@@ -20,6 +20,8 @@ class RestGatewaySettings(Settings):
         log_level: debug, info, warning, error or critical.
         max_body_bytes: largest request body.
         max_connections: open connections; further ones take the place of those that wait.
+        max_source_strangers: of those, the ones from one address, of IPv6 a /64, on which no valid
+            token was shown yet. A proxy before the API is one address.
         request_timeout_s: seconds that a request may take, its response included.
         cors_origins: origins of web pages that may use the API, https://console.example for one,
             or * for any; none unless given.
@@ -38,6 +40,7 @@ class RestGatewaySettings(Settings):
     log_level: LogLevel = "info"
     max_body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     max_connections: int = Field(default=1000, ge=1)
+    max_source_strangers: int = Field(default=200, ge=1)
     request_timeout_s: float = Field(default=30.0, gt=0)
     cors_origins: CommaList = ()
     events_url: str | None = None

@@ -47,6 +47,7 @@ class WsiGateway:
             # Of those that have not become WebSockets yet.
             limits=HttpLimits(
                 max_connections=settings.max_connections,
+                max_strangers_per_source=settings.max_waiting_per_source,
                 head_timeout_s=settings.auth_timeout_s,
                 request_timeout_s=settings.auth_timeout_s,
                 max_message_bytes=settings.max_message_bytes,

@@ -24,7 +24,8 @@ class WsiGatewaySettings(Settings):
         max_connections_per_tenant: the same by tokens of one tenant.
         max_waiting: connections that have not authenticated yet; the longest waiting is closed
             for a new one.
-        max_waiting_per_source: the same of one IP address, of IPv6 a /64.
+        max_waiting_per_source: the same of one IP address, of IPv6 a /64; and connections that
+            are no WebSockets yet.
         queue_events: events that may wait for a slow client before it is disconnected.
         auth_timeout_s: seconds within which a client must have shown its token.
         recheck_s: how often an open connection's token is verified again.
