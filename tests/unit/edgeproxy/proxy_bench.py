@@ -123,7 +123,9 @@ class Bench:
             self.clock,
             self.metrics,
         )
+        self.known: set[str] = set()
         self.stray_cancels = StrayCancels(
+            knows=self.known.__contains__,
             sender=self.node,
             proxy=self.proxy,
             callmanagers=self.callmanagers,

@@ -231,17 +231,44 @@ async def test_one_source_may_begin_few_searches(bench: Bench) -> None:
     assert len(bench.node.requests) == SOURCE_BURST + 1
 
 
-async def test_few_searches_run_at_once(bench: Bench) -> None:
-    for number in range(MAX_SEARCHES + 1):
-        _take(bench, _cancel(f"10.0.{number // 256}.{number % 256}"))
+def _host(number: int) -> str:
+    return f"10.0.{number // 256}.{number % 256}"
 
+
+async def test_few_searches_run_at_once_and_half_of_them_for_known_sources(bench: Bench) -> None:
+    for number in range(MAX_SEARCHES // 2 + 1):
+        _take(bench, _cancel(_host(number)))
     assert bench.statuses == [481]
+    assert len(bench.stray_cancels) == MAX_SEARCHES // 2
+
+    bench.known.update(_host(number) for number in range(MAX_SEARCHES // 2 + 1))
+    for number in range(MAX_SEARCHES // 2 + 1):
+        _take(bench, _cancel(_host(number)))
+    assert bench.statuses == [481, 481]
     assert len(bench.stray_cancels) == MAX_SEARCHES
 
 
-async def test_all_sources_together_begin_few_searches(bench: Bench) -> None:
-    for number in range(int(SEARCH_BURST) + 1):
-        _take(bench, _cancel(f"10.0.{number // 256}.{number % 256}"))
+async def test_all_sources_together_begin_few_searches_half_of_them_the_known(
+    bench: Bench,
+) -> None:
+    half = int(SEARCH_BURST) // 2
+    bench.known.update(_host(number) for number in range(half, 2 * half + 1))
+    for number in range(half):
+        _take(bench, _cancel(_host(number)))
         _answer(bench, 200)
+    _take(bench, _cancel(_host(0)))
+    assert bench.statuses == [200] * half + [481]
 
-    assert bench.statuses == [200] * int(SEARCH_BURST) + [481]
+    for number in range(half, 2 * half):
+        _take(bench, _cancel(_host(number)))
+        _answer(bench, 200)
+    _take(bench, _cancel(_host(2 * half)))
+    assert bench.statuses[half + 1 :] == [200] * half + [481]
+
+
+async def test_the_known_have_all_searches_while_no_stranger_wants_one(bench: Bench) -> None:
+    bench.known.update(_host(number) for number in range(int(SEARCH_BURST)))
+    for number in range(int(SEARCH_BURST)):
+        _take(bench, _cancel(_host(number)))
+        _answer(bench, 200)
+    assert bench.statuses == [200] * int(SEARCH_BURST)

@@ -199,12 +199,8 @@ class EdgeProxy:
         registrations: Registrations,
         events: RegistrationEvents,
     ) -> None:
-        settings, clock, metrics, addresses = (
-            self._settings,
-            self._clock,
-            self._metrics,
-            self.addresses,
-        )
+        settings, clock = self._settings, self._clock
+        metrics, addresses = self._metrics, self.addresses
         secret = _secret(settings)
         routes = Routes(TokenCodec(secret), addresses)
         derivation, hidden_vias = Derivation(secret), HiddenVias(secret)
@@ -284,6 +280,7 @@ class EdgeProxy:
             metrics,
         )
         self._stray_cancels = StrayCancels(
+            knows=known.knows,
             sender=self.node,
             proxy=proxy,
             callmanagers=self._callmanagers,

@@ -7,10 +7,11 @@ of them did not answer, once more a moment later, for a call whose owner died is
 
 A proxy that knows nothing of the request passes its CANCEL on (16.10). Here it does so within
 bounds: nobody but call managers is sent anything, few searches run at once, few begin in a second
-and fewer for one source, and nothing is kept of one that is over. A CANCEL beyond the bounds is
-told 481.
+and fewer for one source, and nothing is kept of one that is over. Half of all that is kept for
+sources from which somebody proved himself lately. A CANCEL beyond the bounds is told 481.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,7 +35,7 @@ PATIENCE_S: Final = 4.0
 """After that no round begins; a phone waits for its answer, and repeats the CANCEL, for 32 s."""
 ROUND_PAUSE_S: Final = 1.0
 SEARCH_RATE: Final = 100.0
-"""Searches a second, for all phones together."""
+"""Searches a second, for all phones together, half of it for known sources."""
 SEARCH_BURST: Final = 1000.0
 """How many more at once: an edge that dies leaves many calls ringing."""
 SOURCE_RATE: Final = 10.0
@@ -86,9 +87,11 @@ class StrayCancels:
         callmanagers: CallManagers,
         derivation: Derivation,
         routes: Routes,
+        knows: Callable[[str], bool],
         clock: Clock,
         metrics: EdgeMetrics,
     ) -> None:
+        self._knows = knows
         self._sender = sender
         self._proxy = proxy
         self._callmanagers = callmanagers
@@ -97,7 +100,9 @@ class StrayCancels:
         self._clock = clock
         self._metrics = metrics
         self._sources = SourceLimiter(SOURCE_RATE, SOURCE_BURST)
-        self._bucket = Avalanche(SEARCH_RATE, SEARCH_BURST)
+        self._for_known, self._for_all = (
+            Avalanche(SEARCH_RATE / 2, SEARCH_BURST / 2) for _ in range(2)
+        )
         self._searches: dict[Search, None] = {}
 
     def __len__(self) -> int:
@@ -155,11 +160,13 @@ class StrayCancels:
 
     def _has_room(self, request: Request, now: float) -> bool:
         source = request.source
+        if source is None:
+            return False
+        is_known = self._knows(source.host)
         return (
-            source is not None
-            and len(self._searches) < MAX_SEARCHES
+            len(self._searches) < (MAX_SEARCHES if is_known else MAX_SEARCHES // 2)
             and self._sources.admit(source.host, now)
-            and self._bucket.admit(now)
+            and ((is_known and self._for_known.admit(now)) or self._for_all.admit(now))
         )
 
     def _begin_round(self, search: Search, now: float) -> None:
