@@ -176,3 +176,20 @@ async def test_a_stranger_s_connection_is_no_way_to_the_address_it_came_from(pee
         await peer.handler.next(TransactionFailed)
         with pytest.raises(BlockingIOError):
             sock.recv(1)
+
+
+@pytest.mark.parametrize("options", [PUBLIC, ListenOptions()], ids=["public", "trusted"])
+async def test_a_strangers_connection_is_nobodys_way_to_his_address(
+    make_peer: MakePeer, options: ListenOptions
+) -> None:
+    peer = make_peer()
+    hop = await peer.node.listen(TCP, options)
+    reader, writer = await connect(hop)
+    writer.write(OPTIONS % 1)
+    await bounded(reader.readuntil(b"\r\n\r\n"))
+    received = await peer.handler.next(RequestReceived)
+    await close(writer)
+    flow = await peer.handler.next(Hop)
+
+    assert flow == received.request.source
+    assert peer.handler.closed_ways == [flow if options.is_public else flow._replace(flow=0)]

@@ -309,10 +309,20 @@ async def test_a_closed_connection_makes_the_next_request_avoid_the_call_manager
     bench: Bench,
 ) -> None:
     hop = bench.follow_up("cm1").hop
-    bench.proxy.on_inside_closed(hop._replace(flow=7))
+    bench.proxy.on_closed(hop)
 
     bench.follow_up("cm1")
     assert bench.node.requests[-1].hop.host == _successor("cm2", "cm3")
+
+
+async def test_a_strangers_connection_from_its_address_says_nothing_of_a_call_manager(
+    bench: Bench,
+) -> None:
+    hop = bench.follow_up("cm1").hop
+    bench.proxy.on_closed(hop._replace(flow=7))
+
+    bench.follow_up("cm1")
+    assert bench.node.requests[-1].hop == hop
 
 
 async def test_a_branch_that_is_still_in_use_is_replaced(bench: Bench) -> None:

@@ -51,8 +51,14 @@ class SipHandler(Protocol):
         """A client transaction without final response, or a server one that came to nothing."""
         ...
 
-    def on_flow_closed(self, flow: Hop) -> None:
-        """A connection is gone; requests that waited for answers on it have failed already."""
+    def on_flow_closed(self, flow: Hop, way: Hop) -> None:
+        """A connection is gone; requests that waited for answers on it have failed already.
+
+        Args:
+            flow: the connection.
+            way: the hop without flow that led to it; the connection itself where none did, as with
+                those that strangers open.
+        """
         ...
 
 

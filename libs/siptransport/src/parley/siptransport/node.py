@@ -313,7 +313,7 @@ class SipNode:
         self.layer.flow_closed(alias, now)
         self._pump()  # the failures first: after this event nothing more comes of the flow
         if not self._is_closed:
-            self._guard(self._handler.on_flow_closed, flow)
+            self._guard(self._handler.on_flow_closed, flow, alias)
 
     def flush(self) -> None:
         """Handles what the reports caused and arms the timer."""
@@ -365,9 +365,9 @@ class SipNode:
                 response = stateless_response(event.request, 500)
                 self.layer.send_statelessly(event.transaction, response)
 
-    def _guard(self, callback: Callable[[Hop], None], flow: Hop) -> None:
+    def _guard(self, callback: Callable[[Hop, Hop], None], flow: Hop, way: Hop) -> None:
         try:
-            callback(flow)
+            callback(flow, way)
         except Exception:  # handler root
             self.counts.handler_errors += 1
             _logger.exception("sip handler raised", event_type="flow closed")

@@ -29,11 +29,13 @@ class RecordingHandler:
 
     Attributes:
         events: what came, oldest first; a closed flow is its `Hop`.
+        closed_ways: the hops that led to the closed flows.
         answer: called with each new request, for instance to respond.
     """
 
     def __init__(self, answer: Callable[[ServerTransaction, Request], None] | None = None) -> None:
         self.events: asyncio.Queue[object] = asyncio.Queue()
+        self.closed_ways: list[Hop] = []
         self.answer = answer
 
     async def next(self, kind: type[E]) -> E:
@@ -79,6 +81,7 @@ class RecordingHandler:
         """Remembers."""
         self.events.put_nowait(TransactionFailed(transaction, cause))
 
-    def on_flow_closed(self, flow: Hop) -> None:
+    def on_flow_closed(self, flow: Hop, way: Hop) -> None:
         """Remembers."""
+        self.closed_ways.append(way)
         self.events.put_nowait(flow)

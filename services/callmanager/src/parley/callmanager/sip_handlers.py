@@ -150,7 +150,7 @@ class CallManagerHandler:
         elif isinstance(user, Mailbox):
             user.post(user.call.receive_server_failure, transaction, cause)
 
-    def on_flow_closed(self, flow: Hop) -> None:
+    def on_flow_closed(self, flow: Hop, way: Hop) -> None:
         """An edge's connection is gone: its phones may come again by another one."""
         self._services.edges.note_closed(flow)
 

@@ -201,10 +201,10 @@ class EdgeHandler:
         elif isinstance(transaction, ClientTransaction):
             self._proxy.on_failure(transaction, cause)
 
-    def on_flow_closed(self, flow: Hop) -> None:
+    def on_flow_closed(self, flow: Hop, way: Hop) -> None:
         """Learns that a connection is gone, and what was bound to it or under way there."""
         self._connections.on_closed(flow)
-        self._proxy.on_inside_closed(flow)
+        self._proxy.on_closed(way)
 
     def _is_inside(self, message: Message) -> bool:
         return self._addresses.is_inside(message.listener)

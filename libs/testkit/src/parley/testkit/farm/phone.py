@@ -317,6 +317,6 @@ class FarmPhone:
             status = 408 if cause == "timeout" else 503
             waiting.set_result(response_to(transaction.request, status))
 
-    def on_flow_closed(self, flow: Hop) -> None:
+    def on_flow_closed(self, flow: Hop, way: Hop) -> None:
         """The edge's connection is gone."""
         self.flows_lost += 1

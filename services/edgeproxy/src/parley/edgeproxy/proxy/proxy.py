@@ -222,9 +222,12 @@ class Proxy:
             if client is not None and forwarding.tried[-1] in instances:
                 self._leave(forwarding, client, now)
 
-    def on_inside_closed(self, flow: Hop) -> None:
-        """Learns that a connection to a call manager is gone: it most probably is, too."""
-        instance = self._callmanagers.instance_at(flow.host, flow.port)
+    def on_closed(self, way: Hop) -> None:
+        """Learns that what led to a hop is gone: a call manager there most probably is, too.
+
+        With a flow it is a connection that led nowhere but to a phone, whatever its address.
+        """
+        instance = "" if way.flow else self._callmanagers.instance_at(way.host, way.port)
         if instance:
             self._callmanagers.mark_unreachable(instance, self._clock.now())
 
