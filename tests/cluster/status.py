@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Final, Protocol, TypeVar
 
-import msgspec
 from msgspec import Struct
 from tests.cluster.control import Control, ProcessEntry
 from tests.cluster.guard import birth
@@ -21,9 +20,8 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, OWNERS_KEY, lease_key, owned_key
-from parley.model.load import Load
-from parley.model.relay_load import RELAY_LOAD_KEY, RelayLoad
+from parley.backing.state.keys import OWNERS_KEY, lease_key, owned_key
+from parley.backing.state.loads import callmanager_loads, relay_loads
 from parley.service.clock import Clock, SystemClock
 from parley.service.errors import StartError
 from parley.service.metrics import Registry
@@ -147,14 +145,13 @@ async def call_managers(state: State, clock: Clock) -> list[CallManagerStatus]:
     Raises:
         BackingUnavailable: shared state does not answer.
     """
-    reports = await state.hash_get_all(CALLMANAGER_LOADS_KEY)
+    reports = await callmanager_loads(state).read()
     owners = [member for member, _ in await state.set_range(OWNERS_KEY)]
     names = sorted({*reports, *owners})
     leases = await state.get_many([lease_key(name) for name in names])
     found = []
     for name, lease in zip(names, leases, strict=True):
-        report = reports.get(name)
-        load = None if report is None else msgspec.json.decode(report, type=Load)
+        load = reports.get(name)
         found.append(
             CallManagerStatus(
                 instance=name,
@@ -175,8 +172,7 @@ async def media_relays(state: State, clock: Clock) -> list[RelayStatus]:
     Raises:
         BackingUnavailable: shared state does not answer.
     """
-    reports = await state.hash_get_all(RELAY_LOAD_KEY)
-    loads = [msgspec.json.decode(value, type=RelayLoad) for _, value in sorted(reports.items())]
+    reports = await relay_loads(state).read()
     return [
         RelayStatus(
             instance=load.instance,
@@ -187,7 +183,7 @@ async def media_relays(state: State, clock: Clock) -> list[RelayStatus]:
             age_s=round(clock.wall_s() - load.at, 1),
             is_draining=load.draining,
         )
-        for load in loads
+        for _, load in sorted(reports.items())
     ]
 
 

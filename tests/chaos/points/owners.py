@@ -5,21 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import msgspec
 from tests.chaos.ground import Ground
 
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
-from parley.model.load import Load
+from parley.backing.state.loads import callmanager_loads
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry
 from parley.testkit.farm.call import FarmCall
 
 _PREFIX: Final = "PARLEY_BACKING_"
-_LOADS: Final = "load:{callmanager}"
 _CALL_ID: Final = re.compile(r"sips?:([^@]+)@")
-_decode_load = msgspec.json.Decoder(Load).decode
 
 
 class Owners:
@@ -39,11 +36,8 @@ class Owners:
         return "" if owned is None or owned.has_ended else await self._process(owned.owner)
 
     async def _process(self, instance: str) -> str:
-        reports = await self._state.hash_get_all(_LOADS)
-        for load in map(_decode_load, reports.values()):
-            if load.instance == instance:
-                return self._name(load.address[2])
-        return ""
+        load = (await callmanager_loads(self._state).read()).get(instance)
+        return "" if load is None else self._name(load.address[2])
 
     def _name(self, port: int) -> str:
         for entry in self._ground.processes("callmanager"):

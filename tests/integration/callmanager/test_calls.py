@@ -3,14 +3,13 @@
 import asyncio
 from typing import Any
 
-import msgspec
 import pytest
 
 from parley.backing.errors import BackingUnavailable
+from parley.backing.state.loads import callmanager_loads
 from parley.model.call import CallResult, EndedBy
 from parley.model.ids import CallId
 from parley.model.live_call import decode_live_call
-from parley.model.load import Load
 from parley.model.media import MediaTimedOut
 from parley.sip.transaction import AckReceived, CancelReceived, ResponseReceived
 
@@ -219,8 +218,8 @@ async def test_a_draining_instance_takes_no_calls_and_hangs_up_at_the_end(world:
     refused = await eve.response()
     assert refused.status == 503
     assert refused.has("retry-after")
-    loads = await world.backing.state.hash_get_all("load:{callmanager}")
-    assert msgspec.json.decode(loads[manager.instance], type=Load).draining
+    loads = await callmanager_loads(world.backing.state).read()
+    assert loads[manager.instance].draining
     for phone in (ann, bob):
         assert (await phone.request()).method == "BYE"
         phone.respond(200)

@@ -13,7 +13,8 @@ from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
 from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, binding_key
+from parley.backing.state.keys import binding_key
+from parley.backing.state.loads import callmanager_loads
 from parley.edgeproxy.app import EdgeProxy, create_app
 from parley.edgeproxy.settings import EdgeSettings
 from parley.model.events import Event, decode_event
@@ -139,9 +140,7 @@ class CallManager:
             at=self._world.clock.wall_s(),
             draining=is_draining,
         )
-        await self._world.backing.state.hash_put(
-            CALLMANAGER_LOADS_KEY, self.name, msgspec.json.encode(load)
-        )
+        await callmanager_loads(self._world.backing.state).publish(load)
 
     def answer(
         self, transaction: ServerTransaction, status: int, tag: str = "cm-tag", body: bytes = b""

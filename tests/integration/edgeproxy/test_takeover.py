@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from parley.backing.discovery.base import InstanceState
+from parley.backing.state.loads import callmanager_loads
 from parley.edgeproxy.app import EdgeProxy
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
@@ -162,7 +163,7 @@ async def test_a_response_reaches_the_successor_of_who_asked(
     first.node.send_request(await _invite(first, phone), _inside(edge), branch=BRANCH)
     ringing = await phone.handler.find(RequestReceived)
     await first.node.aclose()
-    await world.backing.state.hash_delete("load:{callmanager}", "cm1")
+    await callmanager_loads(world.backing.state).withdraw("cm1")
 
     phone.node.respond(ringing.transaction, response_to(ringing.request, 486, to_tag="p"))
     stray = await second.handler.find(StrayResponse)

@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-import msgspec
 import pytest
 
 from parley.backing.discovery.base import Instance, InstanceState
@@ -9,8 +8,9 @@ from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
 from parley.backing.media.relay_view import DEFAULT_CAPACITY, RelayView
 from parley.backing.state.embedded import EmbeddedState
+from parley.backing.state.loads import relay_loads
 from parley.model.ids import InstanceId
-from parley.model.relay_load import RELAY_LOAD_KEY, RELAY_SERVICE, RelayLoad
+from parley.model.relay_load import RELAY_SERVICE, RelayLoad
 from parley.testkit.clock import FakeClock
 
 ADDRESS = "10.0.0.1:7100"
@@ -67,7 +67,7 @@ async def report(state: Away, name: str, at: float, **more: object) -> None:
         at=at,
         **more,  # type: ignore[arg-type]  # fields of the report
     )
-    await state.hash_put(RELAY_LOAD_KEY, name, msgspec.json.encode(load))
+    await relay_loads(state).publish(load)
 
 
 async def test_relays_come_and_go_with_their_registrations(
@@ -91,7 +91,7 @@ async def test_reports_tell_how_full_a_relay_is(view: RelayView, state: Away) ->
     assert (view.sessions(ADDRESS), view.capacity(ADDRESS)) == (0, DEFAULT_CAPACITY)
     await report(state, "old", 1.0, draining=True)
     await report(state, "r1", 2.0, zone="z9")
-    await state.hash_put(RELAY_LOAD_KEY, "broken", b"{")
+    await state.hash_put("load:{mediarelay}", "broken", b"{")
     await view.refresh()
     assert (view.sessions(ADDRESS), view.capacity(ADDRESS)) == (7, 100)
     assert view.zone(ADDRESS) == "z9"

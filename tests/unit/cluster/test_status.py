@@ -2,7 +2,6 @@
 
 import io
 
-import msgspec
 from rich.console import Console
 from tests.cluster.status import (
     ClusterStatus,
@@ -15,10 +14,11 @@ from tests.cluster.status import (
 from tests.cluster.status_tables import tables
 
 from parley.backing.state.embedded import EmbeddedState
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, OWNERS_KEY
+from parley.backing.state.keys import OWNERS_KEY
+from parley.backing.state.loads import callmanager_loads, relay_loads
 from parley.model.ids import InstanceId
 from parley.model.load import Load
-from parley.model.relay_load import RELAY_LOAD_KEY, RelayLoad
+from parley.model.relay_load import RelayLoad
 from parley.testkit.clock import FakeClock
 
 
@@ -33,7 +33,7 @@ async def test_a_dead_call_manager_still_shows_the_calls_that_it_owned() -> None
         cpu=0.25,
         at=clock.wall_s() - 2.0,
     )
-    await state.hash_put(CALLMANAGER_LOADS_KEY, "one", msgspec.json.encode(load))
+    await callmanager_loads(state).publish(load)
     await state.put("lease:{one}", b"1")
     for name in ("one", "two"):
         await state.set_add(OWNERS_KEY, name, 1.0)
@@ -57,7 +57,7 @@ async def test_relays_report_their_sessions() -> None:
         zone="zone-a",
         at=clock.wall_s(),
     )
-    await state.hash_put(RELAY_LOAD_KEY, "relay", msgspec.json.encode(load))
+    await relay_loads(state).publish(load)
     [relay] = await media_relays(state, clock)
     assert (relay.sessions, relay.capacity, relay.zone) == (3, 10, "zone-a")
     await state.aclose()

@@ -2,11 +2,9 @@
 
 from typing import cast
 
-import msgspec
-
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.state.embedded import EmbeddedState
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
+from parley.backing.state.loads import callmanager_loads
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.proxy.callmanagers import CallManagers
 from parley.edgeproxy.proxy.forwarding import Forwarding
@@ -145,7 +143,7 @@ class Bench:
                 cpu=0.0,
                 at=self.clock.wall_s(),
             )
-            await self.state.hash_put(CALLMANAGER_LOADS_KEY, name, msgspec.json.encode(load))
+            await callmanager_loads(self.state).publish(load)
         await self.callmanagers.refresh(self.clock.now(), self.clock.wall_s())
 
     def server(self, method: str = "INVITE") -> ServerTransaction:

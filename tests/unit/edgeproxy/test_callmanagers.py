@@ -2,14 +2,13 @@
 
 from collections import Counter
 
-import msgspec
 import pytest
 
 from parley.backing.discovery.base import Instance, InstanceState, Registration
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.embedded import EmbeddedState
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
+from parley.backing.state.loads import callmanager_loads
 from parley.edgeproxy.proxy.callmanagers import REPORT_LIFE_S, CallManagers
 from parley.model.ids import InstanceId
 from parley.model.load import Load
@@ -36,7 +35,7 @@ class Fleet:
             at=self.clock.wall_s(),
             draining=draining,
         )
-        await self.state.hash_put(CALLMANAGER_LOADS_KEY, name, msgspec.json.encode(load))
+        await callmanager_loads(self.state).publish(load)
 
     async def refresh(self) -> None:
         await self.view.refresh(self.clock.now(), self.clock.wall_s())
@@ -171,7 +170,7 @@ async def test_instance_is_found_by_its_address(fleet: Fleet) -> None:
 
 
 async def test_unreadable_report_is_skipped(fleet: Fleet) -> None:
-    await fleet.state.hash_put(CALLMANAGER_LOADS_KEY, "bad", b"{not json")
+    await fleet.state.hash_put("load:{callmanager}", "bad", b"{not json")
     await fleet.report("cm1")
 
     await fleet.refresh()
@@ -300,7 +299,7 @@ async def test_after_an_outage_everybody_gets_time_to_report_again(zoned: ZonedF
     zoned.away.is_away = False
     await zoned.refresh()
     assert zoned.choose("c") == "near"
-    await zoned.state.delete(CALLMANAGER_LOADS_KEY)
+    await zoned.state.delete("load:{callmanager}")
     zoned.clock.advance(REPORT_LIFE_S / 2)
     await zoned.refresh()
     assert zoned.choose("c") == "near"

@@ -8,9 +8,10 @@ from parley.backing.discovery.base import Instance, InstanceState
 from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.embedded import EmbeddedState
+from parley.backing.state.loads import relay_loads
 from parley.mediarelay.announcer import LEFT_BEHIND_S, Announcer
 from parley.model.ids import InstanceId
-from parley.model.relay_load import RELAY_LOAD_KEY, RELAY_SERVICE, RelayLoad
+from parley.model.relay_load import RELAY_SERVICE, RelayLoad
 from parley.testkit.clock import FakeClock
 
 
@@ -54,8 +55,7 @@ class Bench:
         )
 
     async def reports(self) -> dict[str, RelayLoad]:
-        found = await self.state.hash_get_all(RELAY_LOAD_KEY)
-        return {name: msgspec.json.decode(data, type=RelayLoad) for name, data in found.items()}
+        return await relay_loads(self.state).read()
 
     def states(self) -> list[InstanceState]:
         return [one.state for one in self.discovery.instances(RELAY_SERVICE)]
@@ -115,11 +115,11 @@ async def test_state_that_comes_late_delays_nothing(bench: Bench) -> None:
 
 async def test_what_a_killed_relay_left_behind_is_removed(bench: Bench) -> None:
     await bench.state.start()
-    stale = msgspec.structs.replace(bench.report(), at=bench.clock.wall_s() - LEFT_BEHIND_S - 1)
-    await bench.state.hash_put(RELAY_LOAD_KEY, "dead", msgspec.json.encode(stale))
-    await bench.state.hash_put(RELAY_LOAD_KEY, "broken", b"?")
-    fresh = msgspec.structs.replace(bench.report(), at=bench.clock.wall_s() - 1)
-    await bench.state.hash_put(RELAY_LOAD_KEY, "alive", msgspec.json.encode(fresh))
+    for name, age_s in (("dead", LEFT_BEHIND_S + 1), ("alive", 1)):
+        made_s = bench.clock.wall_s() - age_s
+        left = msgspec.structs.replace(bench.report(), instance=InstanceId(name), at=made_s)
+        await relay_loads(bench.state).publish(left)
+    await bench.state.hash_put("load:{mediarelay}", "broken", b"?")
     bench.state.is_open = True
     await bench.announcer.start()
     await until(lambda: _fields(bench, {"alive", "relay-1"}))
@@ -148,4 +148,4 @@ async def test_only_another_relay_that_is_ready_can_take_sessions(bench: Bench) 
 
 
 async def _fields(bench: Bench, names: set[str]) -> bool:
-    return set(await bench.state.hash_get_all(RELAY_LOAD_KEY)) == names
+    return set(await bench.state.hash_get_all("load:{mediarelay}")) == names

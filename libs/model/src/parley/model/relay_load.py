@@ -8,8 +8,6 @@ from parley.model.ids import InstanceId
 
 RELAY_SERVICE: Final = "mediarelay"
 """Relays' name in discovery; the address of an instance is its gRPC `host:port`."""
-RELAY_LOAD_KEY: Final = "load:{mediarelay}"
-"""The hash of reports, by instance."""
 
 
 class RelayLoad(Struct, frozen=True, kw_only=True):

@@ -4,12 +4,11 @@ import asyncio
 import time
 from typing import Final
 
-import msgspec
 import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
+from parley.backing.state.loads import callmanager_loads
 from parley.callmanager.calls import Calls
 from parley.model.ids import InstanceId
 from parley.model.load import Load
@@ -19,7 +18,6 @@ from parley.sip.hop import Hop
 TIMEOUT_S: Final = 2.0
 
 _logger = structlog.stdlib.get_logger(__name__)
-_encode = msgspec.json.Encoder().encode
 
 
 class LoadReporter:
@@ -28,7 +26,7 @@ class LoadReporter:
     def __init__(
         self, state: State, calls: Calls, clock: Clock, instance: InstanceId, interval_s: float
     ) -> None:
-        self._state = state
+        self._loads = callmanager_loads(state)
         self._calls = calls
         self._clock = clock
         self._instance = instance
@@ -74,7 +72,7 @@ class LoadReporter:
             draining=self.is_draining,
         )
         async with asyncio.timeout(TIMEOUT_S):
-            await self._state.hash_put(CALLMANAGER_LOADS_KEY, self._instance, _encode(load))
+            await self._loads.publish(load)
 
     async def aclose(self) -> None:
         """Takes the report back."""
@@ -83,7 +81,7 @@ class LoadReporter:
         self._hop = None
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._state.hash_delete(CALLMANAGER_LOADS_KEY, self._instance)
+                await self._loads.withdraw(self._instance)
         except (BackingError, TimeoutError) as error:
             _logger.warning("load report stays until it is stale", reason=repr(error))
 

@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
 import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY, OWNERS_KEY, lease_key, owned_key
+from parley.backing.state.keys import OWNERS_KEY, lease_key, owned_key
+from parley.backing.state.loads import callmanager_loads
 from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.ownership import Answer, census, is_cold, share
 from parley.callmanager.peers import Peers
@@ -26,7 +26,6 @@ from parley.callmanager.restorer import NEVER
 from parley.callmanager.store import CallStore
 from parley.callmanager.takeover import Takeovers
 from parley.model.ids import CallId, InstanceId
-from parley.model.load import Load
 from parley.service.clock import Clock
 
 INTERVAL_S: Final = 0.3
@@ -40,7 +39,6 @@ CHECK_S: Final = 10.0
 TIMEOUT_S: Final = 1.0
 
 _logger = structlog.stdlib.get_logger(__name__)
-_decode_load = msgspec.json.Decoder(Load).decode
 
 
 class Sweeper:
@@ -58,6 +56,7 @@ class Sweeper:
         interval_s: float = INTERVAL_S,
     ) -> None:
         self._state = state
+        self._loads = callmanager_loads(state)
         self._keeper = keeper
         self._peers = peers
         self._store = store
@@ -154,7 +153,7 @@ class Sweeper:
         if not index:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._state.set_remove(OWNERS_KEY, dead)
-                await self._state.hash_delete(CALLMANAGER_LOADS_KEY, dead)
+                await self._loads.withdraw(dead)
             return
         last_seen_s = await self._last_seen(dead)
         starts = dict(index)
@@ -206,16 +205,9 @@ class Sweeper:
         if dead in self._seen:
             return NEVER
         async with asyncio.timeout(TIMEOUT_S):
-            fields = await self._state.hash_get_all(CALLMANAGER_LOADS_KEY)
+            report = (await self._loads.read()).get(dead)
         wall_s = self._clock.wall_s()
-        last_s = _reported_at(fields.get(dead), wall_s)
+        last_s = wall_s if report is None else report.at
         silent_s = wall_s - last_s
         was_alone = not self._seen
         return last_s if is_cold(was_seen=False, was_alone=was_alone, silent_s=silent_s) else NEVER
-
-
-def _reported_at(data: bytes | None, unknown_s: float) -> float:
-    try:
-        return unknown_s if data is None else _decode_load(data).at
-    except msgspec.MsgspecError:
-        return unknown_s

@@ -11,13 +11,13 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import Final
 
-import msgspec
 import structlog
 
 from parley.backing.discovery.base import Discovery, Instance, InstanceState, Registration
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.model.relay_load import RELAY_LOAD_KEY, RELAY_SERVICE, RelayLoad
+from parley.backing.state.loads import relay_loads
+from parley.model.relay_load import RELAY_SERVICE, RelayLoad
 from parley.service.clock import Clock
 from parley.service.errors import StartError
 from parley.service.tasks import TaskOwner
@@ -32,8 +32,6 @@ _VERSION: Final = version("parley-mediarelay")
 
 _AWAY = (BackingError, TimeoutError, StartError, OSError)
 _logger = structlog.stdlib.get_logger(__name__)
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(RelayLoad).decode
 
 
 class Announcer:
@@ -61,6 +59,7 @@ class Announcer:
         """
         self._discovery = discovery
         self._state = state
+        self._loads = relay_loads(state)
         self._clock = clock
         self._report = report
         self._interval_s = interval_s
@@ -95,7 +94,7 @@ class Announcer:
         with suppress(*_AWAY):
             async with asyncio.timeout(REPORT_TIMEOUT_S):
                 if has_state:
-                    await self._state.hash_delete(RELAY_LOAD_KEY, self._report().instance)
+                    await self._loads.withdraw(self._report().instance)
         for port in (self._discovery, self._state):
             with suppress(*_AWAY):
                 async with asyncio.timeout(REPORT_TIMEOUT_S):
@@ -172,24 +171,9 @@ class Announcer:
             await self._state.start()
         self._has_state = True
         async with asyncio.timeout(REPORT_TIMEOUT_S):
-            await self._sweep()
-
-    async def _sweep(self) -> None:
-        """Removes the reports that relays left behind when they were killed."""
-        reports = await self._state.hash_get_all(RELAY_LOAD_KEY)
-        oldest = self._clock.wall_s() - LEFT_BEHIND_S
-        stale = [name for name, data in reports.items() if _reported_at(data) < oldest]
-        if stale:
-            await self._state.hash_delete(RELAY_LOAD_KEY, *stale)
+            # What relays left behind when they were killed.
+            await self._loads.remove_older(self._clock.wall_s() - LEFT_BEHIND_S)
 
     async def _publish(self) -> None:
         if self._has_state:
-            load = self._report()
-            await self._state.hash_put(RELAY_LOAD_KEY, load.instance, _encode(load))
-
-
-def _reported_at(data: bytes) -> float:
-    try:
-        return _decode(data).at
-    except msgspec.MsgspecError:
-        return 0.0
+            await self._loads.publish(self._report())

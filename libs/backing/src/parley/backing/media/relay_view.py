@@ -8,20 +8,19 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Final
 
-import msgspec
 import structlog
 
 from parley.backing.discovery.base import Discovery, Instance, InstanceState, Watch
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.model.relay_load import RELAY_LOAD_KEY, RELAY_SERVICE, RelayLoad
+from parley.backing.state.loads import relay_loads
+from parley.model.relay_load import RELAY_SERVICE, RelayLoad
 
 READ_TIMEOUT_S: Final = 1.0
 DEFAULT_CAPACITY: Final = 2_500
 """Sessions that a relay with the default range of ports can hold."""
 
 _logger = structlog.stdlib.get_logger(__name__)
-_decode = msgspec.json.Decoder(RelayLoad).decode
 
 
 class RelayView:
@@ -35,7 +34,7 @@ class RelayView:
             state: where they report their load.
         """
         self._discovery = discovery
-        self._state = state
+        self._loads = relay_loads(state)
         self._instances: dict[str, Instance] = {}
         self._reports: dict[str, RelayLoad] = {}
         self._watch: Watch | None = None
@@ -65,7 +64,7 @@ class RelayView:
         """Reads the load reports; what was read before stays valid when that fails."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                reports = await self._state.hash_get_all(RELAY_LOAD_KEY)
+                reports = await self._loads.read()
         except (BackingError, TimeoutError) as error:
             if not self._is_away:
                 _logger.warning("load of the media relays not read", reason=repr(error))
@@ -73,7 +72,7 @@ class RelayView:
             return
         self._is_away = False
         newest: dict[str, RelayLoad] = {}
-        for load in filter(None, map(_read, reports.values())):
+        for load in reports.values():
             if load.address not in newest or newest[load.address].at < load.at:
                 newest[load.address] = load
         self._reports = newest
@@ -110,10 +109,3 @@ class RelayView:
     def _is_of(report: RelayLoad, instance: Instance | None) -> bool:
         """A report of an earlier run at the same address says nothing of the present one."""
         return instance is None or report.instance == instance.id
-
-
-def _read(data: bytes) -> RelayLoad | None:
-    try:
-        return _decode(data)
-    except msgspec.MsgspecError:
-        return None

@@ -11,9 +11,6 @@ LISTED_TENANTS_KEY: Final = "registrations:{*}"
 OWNERS_KEY: Final = "owners:{callmanager}"
 """Index of the call managers that may own calls."""
 
-CALLMANAGER_LOADS_KEY: Final = "load:{callmanager}"
-"""Hash of the call managers' load reports."""
-
 
 def binding_key(aor: str) -> str:
     """The bindings of an AOR (`user@domain`, without its scheme)."""

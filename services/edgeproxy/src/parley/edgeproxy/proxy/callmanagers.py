@@ -1,10 +1,10 @@
 """The live call managers and which of them gets a call.
 
-Each call manager registers with discovery and publishes its load every second into the hash
-`load:{callmanager}`. An edge reads the hash once a second and chooses from memory: for a new call
-the less loaded of two candidates (power of two choices), those of its own zone first while their
-load allows it; for a call whose owner is gone the instance that rendezvous hashing names, so that
-every edge and the call managers' own sweepers name the same one.
+Each call manager registers with discovery and publishes its load every second. An edge reads all
+reports once a second and chooses from memory: for a new call the less loaded of two candidates
+(power of two choices), those of its own zone first while their load allows it; for a call whose
+owner is gone the instance that rendezvous hashing names, so that every edge and the call managers'
+own sweepers name the same one.
 
 An instance lives as long as its report keeps changing; ages are measured on this edge's own
 clock, so clocks that differ between machines do not matter. An instance that could not be reached
@@ -20,12 +20,10 @@ from math import inf
 from typing import Final
 from zlib import crc32
 
-import msgspec
-
 from parley.backing.discovery.base import Discovery, Instance, InstanceState
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.backing.state.keys import CALLMANAGER_LOADS_KEY
+from parley.backing.state.loads import callmanager_loads
 from parley.model import rendezvous
 from parley.model.ids import InstanceId
 from parley.model.load import Load
@@ -39,8 +37,6 @@ ZONE_FACTOR: Final = 1.5
 """The own zone is left when its mean load is this many times that of the others, and more."""
 ZONE_SLACK_CALLS: Final = 20.0
 """How much more."""
-
-_decode_load = msgspec.json.Decoder(Load).decode
 
 
 @dataclass(slots=True)
@@ -72,7 +68,7 @@ class CallManagers:
     def __init__(
         self, state: State, discovery: Discovery, zone: str = "", *, transport: str | None = None
     ) -> None:
-        self._state = state
+        self._loads = callmanager_loads(state)
         self._discovery = discovery
         self._zone = zone
         self._transport = transport
@@ -104,7 +100,7 @@ class CallManagers:
         """
         before = frozenset(self._live)
         try:
-            reports = await self._state.hash_get_all(CALLMANAGER_LOADS_KEY)
+            loads = (await self._loads.read()).values()
         except BackingError:
             self._is_silent = True
             self._view(self._without_reports())
@@ -113,7 +109,6 @@ class CallManagers:
             # Reports are as old as the silence was long, or forgotten.
             self._is_silent = False
             self._waits_until = now + REPORT_LIFE_S
-        loads = [load for load in map(_read_load, reports.values()) if load is not None]
         self._heard = {load.instance: self._hear(load, now, wall_s) for load in loads}
         fresh = {
             load.instance: _reported(load)
@@ -261,13 +256,6 @@ class CallManagers:
 
 def _mean(candidates: Collection[Candidate]) -> float:
     return sum(one.load for one in candidates) / len(candidates) if candidates else 0.0
-
-
-def _read_load(data: bytes) -> Load | None:
-    try:
-        return _decode_load(data)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _reported(load: Load) -> Candidate:
