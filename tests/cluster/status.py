@@ -20,7 +20,8 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
-from parley.backing.state.keys import OWNERS_KEY, lease_key, owned_key
+from parley.backing.state.keys import OWNERS_KEY, lease_key
+from parley.backing.state.live_calls import LiveCalls
 from parley.backing.state.loads import callmanager_loads, relay_loads
 from parley.service.clock import Clock, SystemClock
 from parley.service.errors import StartError
@@ -160,7 +161,7 @@ async def call_managers(state: State, clock: Clock) -> list[CallManagerStatus]:
                 age_s=None if load is None else round(clock.wall_s() - load.at, 1),
                 is_draining=load is not None and load.draining,
                 has_lease=lease is not None,
-                owned=len(await state.set_range(owned_key(name))),
+                owned=len(await LiveCalls(state).owned_by(name)),
             )
         )
     return found

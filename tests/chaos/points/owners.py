@@ -10,6 +10,7 @@ from tests.chaos.ground import Ground
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
+from parley.backing.state.live_calls import LiveCalls
 from parley.backing.state.loads import callmanager_loads
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry
@@ -32,7 +33,7 @@ class Owners:
         found = None if dialog is None else _CALL_ID.match(dialog.remote_target)
         if found is None:
             return ""
-        owned = await self._state.owner_of(f"call:{{{found[1]}}}")
+        owned = await LiveCalls(self._state).owner_of(found[1])
         return "" if owned is None or owned.has_ended else await self._process(owned.owner)
 
     async def _process(self, instance: str) -> str:

@@ -4,6 +4,7 @@ import msgspec
 from tests.integration.restgateway.conftest import Api
 
 from parley.backing.db.cdrs import CdrRepository
+from parley.backing.state.live_calls import LiveCalls, OwnedCall
 from parley.model.call import CallRecord, CallResult, EndedBy, Termination
 from parley.model.events import CallProgress
 from parley.model.ids import CallId, InstanceId, TenantId
@@ -135,8 +136,8 @@ async def test_live_calls_come_from_the_snapshots_of_the_tenant(api: Api) -> Non
     snapshot = msgspec.msgpack.encode(
         LiveCall(state="ringing", progress=progress, tenant_id=TenantId("acme"))
     )
-    await api.backing.state.put("call:{c1}", snapshot)
-    await api.backing.state.set_add("calls:{acme}", "c1", 1.0)
+    owned = OwnedCall(progress.call_id, TenantId("acme"), 1.0, 1)
+    await LiveCalls(api.backing.state).create(owned, progress.owner, snapshot, 600.0)
 
     own = await api.client.get("/v1/tenants/acme/calls", headers=api.acme)
     others = await api.client.get("/v1/tenants/other/calls", headers=api.other)

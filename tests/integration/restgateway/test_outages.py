@@ -14,8 +14,9 @@ from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import in_one_turn
-from parley.backing.state.keys import call_key, calls_key
+from parley.backing.state.live_calls import LiveCalls, OwnedCall
 from parley.backing.state.redis import RedisState
+from parley.backing.state.redis_limits import Limits
 from parley.model.events import CallProgress
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.model.live_call import LiveCall
@@ -66,7 +67,7 @@ async def test_the_gateway_is_not_ready_while_its_database_is_away(
 
 
 async def _fill(state: RedisState, numbers: Sequence[int]) -> None:
-    writes: list[Coroutine[Any, Any, Any]] = []
+    calls, writes = LiveCalls(state), list[Coroutine[Any, Any, Any]]()
     for number in numbers:
         progress = CallProgress(
             call_id=CallId(f"c{number:05}"),
@@ -76,8 +77,8 @@ async def _fill(state: RedisState, numbers: Sequence[int]) -> None:
             owner=InstanceId("callmanager-1"),
         )
         call = LiveCall(state="ringing", progress=progress, tenant_id=TenantId("acme"))
-        writes.append(state.put(call_key(progress.call_id), msgspec.msgpack.encode(call)))
-        writes.append(state.set_add(calls_key("acme"), progress.call_id, number // 100))
+        owned = OwnedCall(progress.call_id, call.tenant_id, number // 100, 1)
+        writes.append(calls.create(owned, progress.owner, msgspec.msgpack.encode(call), 600.0))
     await in_one_turn(*writes)
 
 
@@ -92,7 +93,7 @@ async def test_more_calls_than_redis_takes_at_once_are_read_by_pages(
         clock,
         Registry(),
     )
-    state = RedisState(redis_server.url, clock)
+    state = RedisState(redis_server.url, clock, Limits(timeout_s=10.0))
     await state.start()
     for start in range(0, _MANY, _AT_ONCE):
         await _fill(state, range(start, min(start + _AT_ONCE, _MANY)))

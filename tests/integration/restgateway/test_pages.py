@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from tests.integration.restgateway.conftest import Api
 
-from parley.backing.state.keys import binding_key, call_key, calls_key, registrations_key
+from parley.backing.state.keys import binding_key, registrations_key
+from parley.backing.state.live_calls import LiveCalls, OwnedCall
 from parley.model.events import CallProgress
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.model.live_call import LiveCall
@@ -42,9 +43,10 @@ async def _add_call(api: Api, number: int, tenant: str = "acme") -> None:
         owner=InstanceId("callmanager-1"),
     )
     call = LiveCall(state="ringing", progress=progress, tenant_id=TenantId(tenant))
-    await api.backing.state.put(call_key(call_id), msgspec.msgpack.encode(call))
     # A hundred calls begin in the same instant.
-    await api.backing.state.set_add(calls_key(tenant), call_id, number // 100)
+    owned = OwnedCall(progress.call_id, call.tenant_id, number // 100, 1)
+    snapshot = msgspec.msgpack.encode(call)
+    await LiveCalls(api.backing.state).create(owned, progress.owner, snapshot, 600.0)
 
 
 async def _add_contacts(

@@ -7,14 +7,19 @@ from typing import Any
 import pytest
 
 from parley.backing.state.keys import OWNERS_KEY, lease_key
+from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.ownership import Answer
+from parley.callmanager.store import CallStore
 from parley.callmanager.sweeper import CHECK_S, OVERDUE_S, SETTLE_S, Sweeper
 from parley.model.ids import CallId, InstanceId
+from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
 
 
 class _State:
     """State in which the lease of `cm-2` has run out."""
+
+    is_immediate = False
 
     def __init__(self) -> None:
         self.while_reading: Callable[[], None] = lambda: None
@@ -25,7 +30,7 @@ class _State:
     def on_new_generation(self, callback: Callable[[], None]) -> None:
         self.tell_new_generation = callback
 
-    async def set_range(self, key: str) -> list[tuple[str, float]]:
+    async def set_range(self, key: str, limit: int | None = None) -> list[tuple[str, float]]:
         if key == OWNERS_KEY:
             return [("cm-1", 1.0), ("cm-2", 2.0), ("cm-3", 2.0)]
         return [(call, 3.0) for call in self.calls] if "cm-2" in key else []
@@ -59,10 +64,10 @@ class _Stage:
             doubt_all=self._doubt_all,
         )
         peers: Any = SimpleNamespace(ask=self._ask)
-        store: Any = SimpleNamespace(delete_owed=self._nothing)
         state: Any = self.state
         keeper: Any = self.keeper
         me = InstanceId("cm-1")
+        store = CallStore(state, me, 60.0, CallManagerMetrics(Registry()))
         self.sweeper = Sweeper(state, keeper, peers, store, takeovers, self.clock, me)
 
     async def _take(self, call_id: CallId, *_: object) -> bool:
@@ -74,8 +79,6 @@ class _Stage:
 
     async def _doubt_all(self) -> None:
         self.doubts += 1
-
-    async def _nothing(self) -> None: ...
 
 
 @pytest.fixture

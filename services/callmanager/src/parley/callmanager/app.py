@@ -170,7 +170,9 @@ class CallManager:
             instance,
             lease_s / _RENEWALS_PER_LEASE,
         )
-        self._handover = Handover(state, calls, self.keeper, takeovers, peers, clock, instance)
+        self._handover = Handover(
+            self._store, calls, self.keeper, takeovers, peers, clock, instance
+        )
 
     async def start(self) -> None:
         """Opens the listener for edges, takes the lease and announces itself.

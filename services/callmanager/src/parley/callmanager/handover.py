@@ -12,12 +12,11 @@ from typing import Final
 import structlog
 
 from parley.backing.errors import BackingError
-from parley.backing.state.base import State
-from parley.backing.state.keys import owned_key
 from parley.callmanager.calls import Calls
 from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.mailbox import Mailbox
 from parley.callmanager.peers import Peers
+from parley.callmanager.store import CallStore
 from parley.callmanager.takeover import Takeovers
 from parley.model.ids import InstanceId
 from parley.service.clock import Clock
@@ -27,7 +26,6 @@ STEP_S: Final = 1.0
 TAKEN_S: Final = 10.0
 BATCH: Final = 200
 _PAUSE_S: Final = 0.05
-TIMEOUT_S: Final = 1.0
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -37,7 +35,7 @@ class Handover:
 
     def __init__(  # noqa: PLR0913 - wiring
         self,
-        state: State,
+        store: CallStore,
         calls: Calls,
         keeper: LeaseKeeper,
         takeovers: Takeovers,
@@ -45,7 +43,7 @@ class Handover:
         clock: Clock,
         instance: InstanceId,
     ) -> None:
-        self._state = state
+        self._store = store
         self._calls = calls
         self._keeper = keeper
         self._takeovers = takeovers
@@ -101,8 +99,7 @@ class Handover:
 
     async def _is_left(self) -> bool:
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return bool(await self._state.set_range(owned_key(self._me), limit=1))
+            return bool(await self._store.owned_by(self._me, limit=1))
         except (BackingError, TimeoutError):
             return True
 

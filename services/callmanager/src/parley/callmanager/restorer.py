@@ -160,7 +160,7 @@ class Restorer:
 
     async def _release_index(self, former: str, call_id: CallId) -> None:
         try:
-            await self._services.store.release_index(former, call_id)
+            await self._services.store.release(former, call_id)
         except (BackingError, TimeoutError):
             # A sweeper finds the entry and sees whose the call is.
             self._services.metrics.unprotected_writes.inc()

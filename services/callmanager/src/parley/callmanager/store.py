@@ -1,10 +1,7 @@
 """What the call manager keeps in shared state, in its own words.
 
-`call:{<call id>}` is the snapshot, owned by one instance with an epoch: a write of a former owner
-is fenced. Two indexes name it: `calls:{<tenant>}`, scored by the start, for who lists calls, and
-`owned:{<instance>}` for who takes over from a dead instance. They are sent before the record, in
-the same turn of the loop, so that no call is missing from them and a call costs one round trip.
-`reg:{<user>@<domain>}`, an AOR without its scheme, belongs to the edges.
+Snapshots are records that this instance owns (`backing/state/live_calls.py`); bindings, read only,
+belong to the edges.
 
 While state is away calls go on in memory, unprotected, and phones are found where they were last
 seen; when it is back, `mailbox.py` writes again what it could not.
@@ -12,20 +9,20 @@ seen; when it is back, `mailbox.py` writes again what it could not.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from enum import Enum
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from parley.backing.errors import BackingError
-from parley.backing.state.base import Claimed, Owned, State, in_one_turn
-from parley.backing.state.keys import binding_key, call_key, calls_key, owned_key
+from parley.backing.state.base import Claimed, Owned, State
+from parley.backing.state.keys import binding_key
+from parley.backing.state.live_calls import Indexed, LiveCalls, OwnedCall
 from parley.callmanager.bindings_cache import BindingsCache, read_bindings
 from parley.callmanager.metrics import CallManagerMetrics
-from parley.model.ids import CallId, InstanceId, TenantId
+from parley.model.ids import CallId, InstanceId
 from parley.model.registration import Binding
 
 TIMEOUT_S: Final = 1.0
@@ -48,23 +45,18 @@ class Written(Enum):
     AWAY = "away"
 
 
-class Stored(Struct):
-    """What its owner knows of a call's record.
+class Stored(OwnedCall):
+    """A call of ours.
 
     Attributes:
-        started_s: start of the call, Unix seconds; its place in the indexes.
         generation: of the store at the last write that it took; 0: it never took one.
     """
 
-    call_id: CallId
-    tenant_id: TenantId
-    started_s: float
-    epoch: int
     generation: int = 0
 
 
 class CallStore:
-    """Snapshots, their indexes, and the bindings that calls need.
+    """Snapshots of calls, and the bindings that calls need.
 
     Attributes:
         is_immediate: no method ever waits, so that `run_now` may drive them.
@@ -77,10 +69,10 @@ class CallStore:
         self, state: State, owner: InstanceId, ttl_s: float, metrics: CallManagerMetrics
     ) -> None:
         self._state = state
+        self._calls = LiveCalls(state)
         self._owner = owner
         self._ttl_s = ttl_s
         self._metrics = metrics
-        self._owned = owned_key(owner)
         self.seen = BindingsCache()
         self._heard_s = float("inf")
         self._owed: dict[CallId, Stored] = {}
@@ -129,10 +121,7 @@ class CallStore:
     async def create(self, stored: Stored, snapshot: bytes) -> Written:
         """Writes a call's first snapshot; fenced when the call exists already somewhere."""
         epoch = await self._try(
-            lambda: self._indexed(
-                stored,
-                self._state.create_owned(_key(stored), self._owner, snapshot, self._ttl_s),
-            )
+            lambda: self._calls.create(stored, self._owner, snapshot, self._ttl_s)
         )
         if isinstance(epoch, Written):
             return epoch
@@ -143,26 +132,19 @@ class CallStore:
         generation = self.generation
         if stored.generation == generation:
             is_taken = await self._try(
-                lambda: self._state.put_owned(
-                    _key(stored), self._owner, stored.epoch, snapshot, self._ttl_s
-                )
+                lambda: self._calls.write(stored, self._owner, snapshot, self._ttl_s)
             )
             if is_taken or generation == self.generation or isinstance(is_taken, Written):
                 return self._taken(stored, generation, is_taken=is_taken)
         generation = self.generation
         is_taken = await self._try(
-            lambda: self._indexed(
-                stored,
-                self._state.restore_owned(
-                    _key(stored), self._owner, stored.epoch, snapshot, self._ttl_s
-                ),
-            )
+            lambda: self._calls.restore(stored, self._owner, snapshot, self._ttl_s)
         )
         return self._taken(stored, generation, is_taken=is_taken)
 
     async def delete(self, stored: Stored) -> None:
         """Removes an ended call; what cannot be removed now is removed when state is back."""
-        done = await self._try(lambda: self._delete(stored))
+        done = await self._try(lambda: self._calls.end(stored, self._owner, ENDED_S))
         if done is True:
             self._ended.append(stored.call_id)
         elif done is Written.AWAY and len(self._owed) < _MANY_OWED:
@@ -185,7 +167,7 @@ class CallStore:
         ended = list(self._ended)
         for start in range(0, len(ended), _AT_ONCE):
             batch = ended[start : start + _AT_ONCE]
-            marked = await self._try(partial(self._mark, batch))
+            marked = await self._try(partial(self._calls.mark_ended, batch, self._owner, ENDED_S))
             if marked is Written.AWAY:
                 return
         self._marked_in = generation
@@ -199,7 +181,7 @@ class CallStore:
             BackingError: state did not answer.
             TimeoutError: nor did it within the time-out.
         """
-        return await self._bounded(self._state.owner_of(call_key(call_id)))
+        return await self._bounded(self._calls.owner_of(call_id))
 
     async def snapshot(self, call_id: CallId) -> bytes | None:
         """Reads a call's snapshot, whoever owns it.
@@ -208,33 +190,38 @@ class CallStore:
             BackingError: state did not answer.
             TimeoutError: nor did it within the time-out.
         """
-        return await self._bounded(self._state.get(call_key(call_id)))
+        return await self._bounded(self._calls.snapshot(call_id))
 
     async def claim(self, call_id: CallId, epoch: int, started_s: float) -> Claimed | None:
         """Makes a call ours if it still has this epoch; None: somebody was faster.
 
-        Our index names it before the record is ours, the former owner's is left to the caller.
+        The former owner's index is left to the caller.
 
         Raises:
             BackingError: state did not answer.
             TimeoutError: nor did it within the time-out.
         """
-        claiming = self._state.claim(call_key(call_id), self._owner, epoch, self._ttl_s)
-        adding = self._state.set_add(self._owned, call_id, started_s)
-        claimed: Claimed | None = (await self._bounded(in_one_turn(adding, claiming)))[1]
-        if claimed is None:
-            await self._bounded(self._state.set_remove(self._owned, call_id))
-        return claimed
+        return await self._bounded(
+            self._calls.claim(call_id, self._owner, epoch, started_s, self._ttl_s)
+        )
 
-    async def release_index(self, instance: str, *call_ids: str) -> None:
+    async def owned_by(self, instance: str, limit: int | None = None) -> list[Indexed]:
+        """Lists the calls that an instance's index names, the oldest first.
+
+        Raises:
+            BackingError: state did not answer.
+            TimeoutError: nor did it within the time-out.
+        """
+        return await self._bounded(self._calls.owned_by(instance, limit))
+
+    async def release(self, instance: str, *call_ids: str) -> None:
         """Takes calls out of an instance's index.
 
         Raises:
             BackingError: state did not answer.
             TimeoutError: nor did it within the time-out.
         """
-        if call_ids:
-            await self._bounded(self._state.set_remove(owned_key(instance), *call_ids))
+        await self._bounded(self._calls.release(instance, *call_ids))
 
     # --- inside ----------------------------------------------------------------------------
 
@@ -256,26 +243,6 @@ class CallStore:
         stored.generation = generation
         return Written.DONE
 
-    async def _indexed(self, stored: Stored, writing: Coroutine[Any, Any, _T]) -> _T:
-        state, call_id = self._state, stored.call_id
-        by_tenant = state.set_add(calls_key(stored.tenant_id), call_id, stored.started_s)
-        by_owner = state.set_add(self._owned, call_id, stored.started_s)
-        written: _T = (await in_one_turn(by_tenant, by_owner, writing))[2]
-        return written
-
-    async def _mark(self, call_ids: Sequence[CallId]) -> None:
-        state, owner = self._state, self._owner
-        marks = (state.restore_ended(call_key(each), owner, ENDED_S) for each in call_ids)
-        await in_one_turn(*marks)
-
-    async def _delete(self, stored: Stored) -> bool:
-        state, call_id = self._state, stored.call_id
-        ending = state.end_owned(_key(stored), self._owner, stored.epoch, ENDED_S)
-        by_tenant = state.set_remove(calls_key(stored.tenant_id), call_id)
-        by_owner = state.set_remove(self._owned, call_id)
-        is_ended: bool = (await in_one_turn(ending, by_tenant, by_owner))[0]
-        return is_ended
-
     async def _bounded(
         self, operation: Coroutine[Any, Any, _T], timeout_s: float = TIMEOUT_S
     ) -> _T:
@@ -283,7 +250,3 @@ class CallStore:
             return await operation
         async with asyncio.timeout(timeout_s):
             return await operation
-
-
-def _key(stored: Stored) -> str:
-    return call_key(stored.call_id)

@@ -17,7 +17,7 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.backing.state.keys import OWNERS_KEY, lease_key, owned_key
+from parley.backing.state.keys import OWNERS_KEY, lease_key
 from parley.backing.state.loads import callmanager_loads
 from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.ownership import Answer, census, is_cold, share
@@ -128,8 +128,7 @@ class Sweeper:
         if self._must_doubt:
             self._must_doubt = False
             await self._takeovers.doubt_all()
-        async with asyncio.timeout(TIMEOUT_S):
-            index = await self._state.set_range(owned_key(self._me))
+        index = await self._store.owned_by(self._me)
         for call_id, started_s in index:
             if not self._takeovers.is_known(CallId(call_id)):
                 await self._takeovers.take_dead(CallId(call_id), self._me, started_s)
@@ -148,8 +147,7 @@ class Sweeper:
     async def _inherit(
         self, dead: str, alive: tuple[str, ...], left_since: Mapping[str, float]
     ) -> None:
-        async with asyncio.timeout(TIMEOUT_S):
-            index = await self._state.set_range(owned_key(dead))
+        index = await self._store.owned_by(dead)
         if not index:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._state.set_remove(OWNERS_KEY, dead)
@@ -191,9 +189,7 @@ class Sweeper:
             return_exceptions=True,
         )
         done = [call_id for call_id, is_done in zip(batch, taken, strict=True) if is_done is True]
-        if done:
-            async with asyncio.timeout(TIMEOUT_S):
-                await self._state.set_remove(owned_key(dead), *done)
+        await self._store.release(dead, *done)
         for outcome in taken:
             if isinstance(outcome, BackingError | TimeoutError):
                 raise outcome

@@ -14,7 +14,8 @@ from parley.backing.db.tenants import TenantRepository
 from parley.backing.db.tokens import ApiToken, TokenRepository
 from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Backing
-from parley.backing.state.keys import binding_key, call_key, calls_key, registrations_key
+from parley.backing.state.keys import binding_key, registrations_key
+from parley.backing.state.live_calls import LiveCalls
 from parley.model.errors import InvalidValue
 from parley.model.ids import TenantId
 from parley.model.live_call import LiveCall, decode_live_call
@@ -53,6 +54,7 @@ class Store:
         self.cdrs = CdrRepository(backing.db)
         self._tokens = TokenRepository(backing.db)
         self._state = backing.state
+        self._calls = LiveCalls(backing.state)
         self._clock = clock
 
     async def wait_answered(self) -> None:
@@ -71,16 +73,16 @@ class Store:
         """Lists a tenant's calls, the oldest first; at most `limit` are read."""
         place = None if after is None else (after.call_id, after.started_s)
         async with _bounded():
-            found = await self._state.set_range(calls_key(tenant_id), limit=limit + 1, after=place)
+            found = await self._calls.of_tenant(tenant_id, limit + 1, place)
             shown = found[:limit]
-            values = await self._state.get_many([call_key(call_id) for call_id, _ in shown])
+            values = await self._calls.snapshots([call_id for call_id, _ in shown])
         end = CallPlace(shown[-1][1], shown[-1][0]) if len(found) > limit else None
         return CallPage(list(_of_tenant(tenant_id, values)), end)
 
     async def call(self, tenant_id: TenantId, call_id: str) -> LiveCall | None:
         """Returns a call of the tenant that goes on; None when there is none."""
         async with _bounded():
-            value = await self._state.get(call_key(call_id))
+            value = await self._calls.snapshot(call_id)
         return next(_of_tenant(tenant_id, [value]), None)
 
     async def bindings(

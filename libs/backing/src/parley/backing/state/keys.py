@@ -22,21 +22,6 @@ def registrations_key(tenant_id: str) -> str:
     return f"registrations:{{{tenant_id}}}"
 
 
-def call_key(call_id: str) -> str:
-    """The record of a call."""
-    return f"call:{{{call_id}}}"
-
-
-def calls_key(tenant_id: str) -> str:
-    """Index of a tenant's calls, scored by their start."""
-    return f"calls:{{{tenant_id}}}"
-
-
-def owned_key(instance: str) -> str:
-    """Index of the calls that an instance owns, scored by their start."""
-    return f"owned:{{{instance}}}"
-
-
 def lease_key(instance: str) -> str:
     """The lease of an instance: it lives while this is there."""
     return f"lease:{{{instance}}}"
