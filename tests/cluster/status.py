@@ -20,7 +20,7 @@ from parley.backing.errors import BackingError
 from parley.backing.factory import Port, create_backing
 from parley.backing.settings import BackingSettings
 from parley.backing.state.base import State
-from parley.backing.state.keys import OWNERS_KEY, lease_key
+from parley.backing.state.leases import Leases
 from parley.backing.state.live_calls import LiveCalls
 from parley.backing.state.loads import callmanager_loads, relay_loads
 from parley.service.clock import Clock, SystemClock
@@ -147,11 +147,11 @@ async def call_managers(state: State, clock: Clock) -> list[CallManagerStatus]:
         BackingUnavailable: shared state does not answer.
     """
     reports = await callmanager_loads(state).read()
-    owners = [member for member, _ in await state.set_range(OWNERS_KEY)]
-    names = sorted({*reports, *owners})
-    leases = await state.get_many([lease_key(name) for name in names])
+    leases = Leases(state)
+    names = sorted({*reports, *await leases.owners()})
+    living = await leases.living(names)
     found = []
-    for name, lease in zip(names, leases, strict=True):
+    for name in names:
         load = reports.get(name)
         found.append(
             CallManagerStatus(
@@ -160,7 +160,7 @@ async def call_managers(state: State, clock: Clock) -> list[CallManagerStatus]:
                 cpu=None if load is None else load.cpu,
                 age_s=None if load is None else round(clock.wall_s() - load.at, 1),
                 is_draining=load is not None and load.draining,
-                has_lease=lease is not None,
+                has_lease=name in living,
                 owned=len(await LiveCalls(state).owned_by(name)),
             )
         )

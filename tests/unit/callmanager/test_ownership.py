@@ -46,7 +46,7 @@ def test_an_owner_that_answers_keeps_the_call(answer: Answer) -> None:
 
 
 def test_the_one_that_asks_is_alive_and_the_others_by_their_leases() -> None:
-    seen = census("me", ["me", "it", "dead"], [None, b"1", None])
+    seen = census("me", ["me", "it", "dead"], {"it"})
     assert seen.alive == ("it", "me")
     assert seen.dead == ("dead",)
 

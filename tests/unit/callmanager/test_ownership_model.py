@@ -347,7 +347,8 @@ class Ownership(RuleBasedStateMachine):
         self._ask_state(manager)
         shared = self.shared
         owners = sorted(shared.owners)
-        seen = census(manager.name, owners, [shared.lease_of(owner, self.now) for owner in owners])
+        living = {owner for owner in owners if shared.lease_of(owner, self.now) is not None}
+        seen = census(manager.name, owners, living)
         for dead in seen.dead:
             if dead not in shared.owned:
                 shared.owners.discard(dead)

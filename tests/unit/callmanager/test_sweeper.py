@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from parley.backing.state.keys import OWNERS_KEY, lease_key
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.ownership import Answer
 from parley.callmanager.store import CallStore
@@ -23,7 +22,7 @@ class _State:
 
     def __init__(self) -> None:
         self.while_reading: Callable[[], None] = lambda: None
-        self.leases = {lease_key(InstanceId("cm-1"))}
+        self.leases = {"lease:{cm-1}"}
         self.calls = ["call"]
         self.tell_new_generation: Callable[[], None] = lambda: None
 
@@ -31,7 +30,7 @@ class _State:
         self.tell_new_generation = callback
 
     async def set_range(self, key: str, limit: int | None = None) -> list[tuple[str, float]]:
-        if key == OWNERS_KEY:
+        if key == "owners:{callmanager}":
             return [("cm-1", 1.0), ("cm-2", 2.0), ("cm-3", 2.0)]
         return [(call, 3.0) for call in self.calls] if "cm-2" in key else []
 
@@ -117,7 +116,7 @@ async def test_who_was_without_a_lease_gives_the_others_time_to_renew_theirs(
 async def test_what_another_one_has_to_take_and_does_not_is_taken_after_a_while(
     stage: _Stage,
 ) -> None:
-    stage.state.leases.add(lease_key(InstanceId("cm-3")))
+    stage.state.leases.add("lease:{cm-3}")
     stage.state.calls = [f"call-{n}" for n in range(20)]
     await stage.sweeper.sweep()
     ours = len(stage.taken)

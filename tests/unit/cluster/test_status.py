@@ -14,7 +14,7 @@ from tests.cluster.status import (
 from tests.cluster.status_tables import tables
 
 from parley.backing.state.embedded import EmbeddedState
-from parley.backing.state.keys import OWNERS_KEY
+from parley.backing.state.leases import Leases
 from parley.backing.state.loads import callmanager_loads, relay_loads
 from parley.model.ids import InstanceId
 from parley.model.load import Load
@@ -34,9 +34,10 @@ async def test_a_dead_call_manager_still_shows_the_calls_that_it_owned() -> None
         at=clock.wall_s() - 2.0,
     )
     await callmanager_loads(state).publish(load)
-    await state.put("lease:{one}", b"1")
+    leases = Leases(state)
+    await leases.renew("one", b"1", 0, 60.0)
     for name in ("one", "two"):
-        await state.set_add(OWNERS_KEY, name, 1.0)
+        await leases.add_owner(name, 1.0)
     for call in ("a", "b"):
         await state.set_add("owned:{two}", call, 1.0)
     one, two = await call_managers(state, clock)

@@ -11,6 +11,7 @@ from parley.backing.discovery.base import Instance, InstanceState, Registration
 from parley.backing.errors import BackingError
 from parley.backing.factory import Backing
 from parley.backing.media.base import MediaControl
+from parley.backing.state.leases import Leases
 from parley.callmanager.admission import PRODUCT, Admission
 from parley.callmanager.binding_news import BindingNews
 from parley.callmanager.call_services import CallServices
@@ -157,7 +158,7 @@ class CallManager:
         closer = OrphanCloser(backing.bus, self._store, instance, clock)
         calls, state, peers = self.calls, backing.state, self._peers
         restorer = Restorer(services, calls, closer, instance=instance, product=PRODUCT, ids=ids)
-        takeovers = Takeovers(services, calls, state, peers, restorer, instance)
+        takeovers = Takeovers(services, calls, Leases(state), peers, restorer, instance)
         self._handler.attach(services, calls, admission, takeovers, peers)
         lease_s = self._settings.lease_s
         self._sweeper = Sweeper(

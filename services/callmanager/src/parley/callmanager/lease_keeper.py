@@ -13,7 +13,7 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.backing.state.keys import OWNERS_KEY, lease_key
+from parley.backing.state.leases import Leases
 from parley.callmanager.lease import Lease, LeaseTimes
 from parley.callmanager.ownership import Answer, Verdict, verdict
 from parley.callmanager.peers import Peers
@@ -50,13 +50,12 @@ class LeaseKeeper:
         instance: InstanceId,
         times: LeaseTimes,
     ) -> None:
-        self._state = state
+        self._leases = Leases(state)
         self._store = store
         self._peers = peers
         self._clock = clock
         self._instance = instance
         self._times = times
-        self._key = lease_key(instance)
         self._counter = 0
         self._wake = asyncio.Event()
         self._is_given_up = False
@@ -174,7 +173,7 @@ class LeaseKeeper:
         self._is_given_up = True
         try:
             async with self._writing, asyncio.timeout(self._times.ttl_s):
-                await self._state.delete(self._key)
+                await self._leases.give_up(self._instance)
         except (BackingError, TimeoutError) as error:
             _logger.warning("the lease runs out by itself", reason=repr(error))
         self._given_up.set()
@@ -191,7 +190,7 @@ class LeaseKeeper:
         """Takes this instance out of the owners, when nothing of it is left to be claimed."""
         try:
             async with asyncio.timeout(self._times.ttl_s):
-                await self._state.set_remove(OWNERS_KEY, self._instance)
+                await self._leases.remove_owner(self._instance)
         except (BackingError, TimeoutError) as error:
             _logger.warning("sweepers find this instance without calls", reason=repr(error))
 
@@ -216,15 +215,15 @@ class LeaseKeeper:
 
     async def _put(self, value: bytes) -> int | None:
         before, self._unanswered = self._unanswered, value
-        version = await self._state.put_if_version(
-            self._key, value, self.lease.version, self._times.ttl_s
+        version = await self._leases.renew(
+            self._instance, value, self.lease.version, self._times.ttl_s
         )
         self._unanswered = b"" if version is not None else before
         return version
 
     async def _look(self) -> None:
         """Finds out why our write was not taken: a write without answer had been, or more."""
-        found = await self._state.get_versioned(self._key)
+        found = await self._leases.read(self._instance)
         if found is not None and found.value == self._unanswered:
             self.lease.version = found.version
         else:
@@ -232,7 +231,7 @@ class LeaseKeeper:
 
     async def _join(self) -> None:
         async with asyncio.timeout(self._times.ttl_s):
-            await self._state.set_add(OWNERS_KEY, self._instance, self._clock.wall_s())
+            await self._leases.add_owner(self._instance, self._clock.wall_s())
 
     def _is_state_away(self) -> bool:
         return self.lease.is_away and not self.lease.is_valid(self._clock.now())

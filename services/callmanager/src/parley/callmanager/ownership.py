@@ -6,7 +6,7 @@ owner is fenced at its next write; so these rules aim at speed and at one opinio
 certainty.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
 from typing import Final
 
@@ -103,9 +103,9 @@ class Census(Struct, frozen=True):
     dead: tuple[str, ...]
 
 
-def census(me: str, owners: Sequence[str], leases: Sequence[bytes | None]) -> Census:
-    """Divides the known owners by their leases; this instance, which asks, is alive."""
-    alive = {me, *(owner for owner, lease in zip(owners, leases, strict=True) if lease is not None)}
+def census(me: str, owners: Sequence[str], living: Collection[str]) -> Census:
+    """Divides the known owners: those with a lease live, and this instance, which asks."""
+    alive = {me, *living}
     dead = (owner for owner in owners if owner not in alive)
     return Census(tuple(sorted(alive)), tuple(dead))
 

@@ -17,7 +17,7 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import State
-from parley.backing.state.keys import OWNERS_KEY, lease_key
+from parley.backing.state.leases import Leases
 from parley.backing.state.loads import callmanager_loads
 from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.ownership import Answer, census, is_cold, share
@@ -55,7 +55,7 @@ class Sweeper:
         instance: InstanceId,
         interval_s: float = INTERVAL_S,
     ) -> None:
-        self._state = state
+        self._leases = Leases(state)
         self._loads = callmanager_loads(state)
         self._keeper = keeper
         self._peers = peers
@@ -105,12 +105,12 @@ class Sweeper:
 
     async def _sweep(self) -> None:
         async with asyncio.timeout(TIMEOUT_S):
-            owners = [name for name, _ in await self._state.set_range(OWNERS_KEY)]
-            leases = await self._state.get_many([lease_key(owner) for owner in owners])
+            owners = await self._leases.owners()
+            living = await self._leases.living(owners)
         if self._is_settling:
             # State went and came back while we read: nobody has had time to renew.
             return
-        seen = census(self._me, owners, leases)
+        seen = census(self._me, owners, living)
         self._seen.intersection_update(owners)
         await self._meet([each for each in seen.alive if each != self._me])
         before, self._left_since = self._left_since, {}
@@ -150,7 +150,7 @@ class Sweeper:
         index = await self._store.owned_by(dead)
         if not index:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._state.set_remove(OWNERS_KEY, dead)
+                await self._leases.remove_owner(dead)
                 await self._loads.withdraw(dead)
             return
         last_seen_s = await self._last_seen(dead)

@@ -14,8 +14,7 @@ import structlog
 from msgspec import Struct, structs
 
 from parley.backing.errors import BackingError
-from parley.backing.state.base import State
-from parley.backing.state.keys import lease_key
+from parley.backing.state.leases import Leases
 from parley.callmanager.call_services import CallServices
 from parley.callmanager.calls import Calls
 from parley.callmanager.ownership import (
@@ -75,14 +74,14 @@ class Takeovers:
         self,
         services: CallServices,
         calls: Calls,
-        state: State,
+        leases: Leases,
         peers: Peers,
         restorer: Restorer,
         instance: InstanceId,
     ) -> None:
         self._services = services
         self._calls = calls
-        self._state = state
+        self._leases = leases
         self._peers = peers
         self._restorer = restorer
         self._me = instance
@@ -235,7 +234,7 @@ class Takeovers:
         if owned.owner == self._me:
             return Sight(owned.owner, owned.epoch)
         async with asyncio.timeout(TIMEOUT_S):
-            lease = await self._state.get(lease_key(owned.owner))
+            lease = await self._leases.read(owned.owner)
         return Sight(owned.owner, owned.epoch, has_lease=lease is not None)
 
     def _here_or_over(self, call_id: CallId) -> Found:
