@@ -39,9 +39,10 @@ from parley.backing.settings import Adapter, BackingSettings
 from parley.backing.state.base import State
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar.binding_memory import BindingMemory
-from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.decision import Accepted
 from parley.edgeproxy.registrar.store import Registrations
 from parley.model.ids import InstanceId, TenantId
+from parley.model.registration import Binding
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry
 
@@ -75,10 +76,10 @@ async def preload(state: State, first: int, end: int) -> float:
     return time.perf_counter() - began
 
 
-def _binding(number: int, wall_s: float) -> StoredBinding:
+def _binding(number: int, wall_s: float) -> Binding:
     tenant, extension = divmod(number, AORS_PER_TENANT)
     source = f"10.{tenant >> 8 & 255}.{tenant & 255}.7"
-    return StoredBinding(
+    return Binding(
         aor=f"sip:{1000 + extension}@t{tenant:06d}.example",
         contact=f"sip:{1000 + extension}@{source}:5060",
         path=[f"<sip:{_TOKEN}@192.0.2.10:5060;lr>"],

@@ -11,10 +11,11 @@ from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrat
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar.binding_memory import BindingMemory, merged
 from parley.edgeproxy.registrar.binding_repair import BindingRepair
-from parley.edgeproxy.registrar.decision import Accepted, RegistrarLimits, StoredBinding, decide
+from parley.edgeproxy.registrar.decision import Accepted, RegistrarLimits, decide
 from parley.edgeproxy.registrar.register_request import ContactRequest, RegisterRequest
 from parley.edgeproxy.registrar.store import Registrations
 from parley.model.ids import InstanceId, TenantId
+from parley.model.registration import Binding
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
 
@@ -182,8 +183,8 @@ def test_the_memory_is_bounded() -> None:
 
 
 def test_a_flow_of_outbound_is_known_by_its_instance() -> None:
-    def binding(contact: str, expires_at: float) -> StoredBinding:
-        return StoredBinding(
+    def binding(contact: str, expires_at: float) -> Binding:
+        return Binding(
             aor=f"sip:{AOR}",
             contact=contact,
             path=[],

@@ -14,13 +14,14 @@ from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar import connection_bindings
 from parley.edgeproxy.registrar.binding_memory import BindingMemory
 from parley.edgeproxy.registrar.connection_bindings import ConnectionBindings
-from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.decision import Accepted
 from parley.edgeproxy.registrar.events import RegistrationEvents
 from parley.edgeproxy.registrar.store import Registrations
 from parley.edgeproxy.routing.addresses import EdgeAddresses
 from parley.edgeproxy.routing.routes import Routes
 from parley.edgeproxy.routing.token import TokenCodec
 from parley.model.ids import InstanceId, TenantId
+from parley.model.registration import Binding
 from parley.service.metrics import Registry
 from parley.sip.hop import Hop
 from parley.testkit.clock import FakeClock
@@ -65,8 +66,8 @@ class Desk:
     def publish(self, tenant: TenantId, outcome: Accepted) -> None:
         self.told.put_nowait(outcome)
 
-    def binding(self, flow: Hop, edge: InstanceId = EDGE) -> StoredBinding:
-        return StoredBinding(
+    def binding(self, flow: Hop, edge: InstanceId = EDGE) -> Binding:
+        return Binding(
             aor=f"sip:{AOR}",
             contact=f"sip:1001@192.0.2.1:{flow.port}",
             path=[self.routes.path(flow)],

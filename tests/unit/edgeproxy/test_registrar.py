@@ -7,13 +7,13 @@ import pytest
 from parley.edgeproxy.registrar.decision import (
     Accepted,
     RegistrarLimits,
-    StoredBinding,
     contact_values,
     decide,
     expire,
 )
 from parley.edgeproxy.registrar.register_request import ContactRequest, Refused, RegisterRequest
 from parley.model.ids import InstanceId
+from parley.model.registration import Binding
 
 LIMITS = RegistrarLimits(60, 3600, 7200, 3)
 ONE, TWO = "sip:1001@192.0.2.1:5060", "sip:1001@192.0.2.2:5060"
@@ -24,7 +24,7 @@ UUID = "<urn:uuid:1>"
 class Registrar:
     """One AOR over several requests."""
 
-    bindings: list[StoredBinding]
+    bindings: list[Binding]
     cseq: int = 0
     gone: tuple[str, ...] = ()
 

@@ -13,13 +13,14 @@ from parley.backing.settings import BackingSettings
 from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar.binding_memory import BindingMemory
-from parley.edgeproxy.registrar.decision import Accepted, RegistrarLimits, StoredBinding, decide
+from parley.edgeproxy.registrar.decision import Accepted, RegistrarLimits, decide
 from parley.edgeproxy.registrar.events import TOPIC, RegistrationEvents
 from parley.edgeproxy.registrar.expiry import ExpirySweep
 from parley.edgeproxy.registrar.register_request import ContactRequest, Refused, RegisterRequest
 from parley.edgeproxy.registrar.store import Registrations
 from parley.model.events import RegistrationExpired, decode_event
 from parley.model.ids import InstanceId, TenantId
+from parley.model.registration import Binding
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
 from parley.testkit.ids import CountingIds
@@ -90,7 +91,7 @@ async def test_unregistered_aor_leaves_nothing_behind(desk: Desk) -> None:
 async def test_edge_that_was_slower_applies_its_change_to_what_the_other_wrote(desk: Desk) -> None:
     seen: list[int] = []
 
-    def change(current: Sequence[StoredBinding]) -> Accepted | Refused:
+    def change(current: Sequence[Binding]) -> Accepted | Refused:
         seen.append(len(current))
         wanted = RegisterRequest(
             f"sip:{AOR}", "mine", 1, "", InstanceId("e1"), (ContactRequest("sip:a@mine", 600),)

@@ -1,8 +1,12 @@
 """Registrations: where an AOR can be reached now (RFC 3261 10, RFC 3327, RFC 5626)."""
 
+from typing import Final
+
 from msgspec import Struct, field
 
 from parley.model.ids import InstanceId
+
+DEFAULT_Q: Final = 1.0
 
 
 class Binding(Struct, frozen=True, kw_only=True):
@@ -17,6 +21,7 @@ class Binding(Struct, frozen=True, kw_only=True):
         call_id: Call-ID header of the REGISTER, with `cseq` the order of its refreshes.
         edge: the edge proxy that holds the flow.
         source: IP address the REGISTER came from.
+        q: preference among the contacts of an AOR, 0 to 1 (RFC 3261 20.10).
     """
 
     aor: str
@@ -30,6 +35,7 @@ class Binding(Struct, frozen=True, kw_only=True):
     user_agent: str = ""
     edge: InstanceId
     source: str
+    q: float = DEFAULT_Q
 
     @property
     def identity(self) -> tuple[str, str | int | None]:

@@ -16,12 +16,13 @@ from typing import Final
 
 import msgspec
 
-from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.decision import Accepted
 from parley.model.ids import TenantId
+from parley.model.registration import Binding
 
 MAX_AORS: Final = 100_000
 
-_decode = msgspec.json.Decoder(list[StoredBinding]).decode
+_decode = msgspec.json.Decoder(list[Binding]).decode
 
 
 class BindingMemory:
@@ -73,7 +74,7 @@ class BindingMemory:
         """Lists what is remembered."""
         return list(self._written)
 
-    def recall(self, aor: str, wall_s: float) -> tuple[TenantId, list[StoredBinding]] | None:
+    def recall(self, aor: str, wall_s: float) -> tuple[TenantId, list[Binding]] | None:
         """Returns tenant and bindings that have not run out; forgets an AOR without any."""
         found = self._written.get(aor)
         if found is None:
@@ -86,7 +87,7 @@ class BindingMemory:
         return tenant, live
 
 
-def merged(current: Sequence[StoredBinding], remembered: Sequence[StoredBinding]) -> Accepted:
+def merged(current: Sequence[Binding], remembered: Sequence[Binding]) -> Accepted:
     """Puts back what is missing or older: a binding of the same identity that ends earlier."""
     outcome = Accepted(list(current))
     places = {one.identity: at for at, one in enumerate(current)}

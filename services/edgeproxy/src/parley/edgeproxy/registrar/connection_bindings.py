@@ -16,12 +16,13 @@ import structlog
 from parley.backing.discovery.base import Discovery
 from parley.backing.errors import BackingError
 from parley.edgeproxy.metrics import EdgeMetrics
-from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.decision import Accepted
 from parley.edgeproxy.registrar.events import RegistrationEvents
 from parley.edgeproxy.registrar.store import Registrations
 from parley.edgeproxy.routing.routes import Routes
 from parley.model.errors import DomainError
 from parley.model.ids import InstanceId, TenantId
+from parley.model.registration import Binding
 from parley.service.clock import Clock
 from parley.sip.hop import Hop
 
@@ -77,7 +78,7 @@ class ConnectionBindings:
         """Takes out what is bound to a connection, in a moment."""
         self._put_off(flow, self._open.pop(flow, {}))
 
-    def is_gone(self, binding: StoredBinding) -> bool:
+    def is_gone(self, binding: Binding) -> bool:
         """Says whether the connection of a binding is closed, or was of an edge that is gone."""
         flow = self._routes.flow_of(binding.path[0]) if binding.path else None
         if flow is None or flow.transport == "udp":
@@ -121,7 +122,7 @@ class ConnectionBindings:
         path = self._routes.path(flow)
         wall_s = self._clock.wall_s()
 
-        def change(current: Sequence[StoredBinding]) -> Accepted:
+        def change(current: Sequence[Binding]) -> Accepted:
             known = self._registrations.with_owed(aor, current, wall_s)
             left = [one for one in known if one.path[:1] != [path]]
             return Accepted(left, removed=[one for one in known if one.path[:1] == [path]])

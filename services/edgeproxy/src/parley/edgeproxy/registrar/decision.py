@@ -25,23 +25,12 @@ from ipaddress import ip_address
 from msgspec import Struct
 
 from parley.edgeproxy.registrar.register_request import (
-    DEFAULT_Q,
     ContactRequest,
     Refused,
     RegisterRequest,
 )
-from parley.model.registration import Binding
+from parley.model.registration import DEFAULT_Q, Binding
 from parley.sip.uri import SipUri, parse_uri
-
-
-class StoredBinding(Binding, frozen=True, kw_only=True):
-    """A binding as the registrar keeps it; others read it as a `Binding`.
-
-    Attributes:
-        q: preference among the contacts of an AOR, 0 to 1 (RFC 3261 20.10).
-    """
-
-    q: float = DEFAULT_Q
 
 
 class RegistrarLimits(Struct, frozen=True):
@@ -56,11 +45,11 @@ class RegistrarLimits(Struct, frozen=True):
 class Accepted(Struct):
     """The new bindings of the AOR and what changed; `expired` ran out before this request."""
 
-    bindings: list[StoredBinding]
-    added: list[StoredBinding] = []
-    refreshed: list[StoredBinding] = []
-    removed: list[StoredBinding] = []
-    expired: list[StoredBinding] = []
+    bindings: list[Binding]
+    added: list[Binding] = []
+    refreshed: list[Binding] = []
+    removed: list[Binding] = []
+    expired: list[Binding] = []
 
     @property
     def is_changed(self) -> bool:
@@ -69,11 +58,11 @@ class Accepted(Struct):
 
 
 def decide(
-    current: Sequence[StoredBinding],
+    current: Sequence[Binding],
     wanted: RegisterRequest,
     wall_s: float,
     limits: RegistrarLimits,
-    is_gone: Callable[[StoredBinding], bool],
+    is_gone: Callable[[Binding], bool],
 ) -> Accepted | Refused:
     """Applies a REGISTER to the bindings of its AOR (RFC 3261 10.3 steps 6 to 8).
 
@@ -102,12 +91,12 @@ def decide(
     return outcome
 
 
-def contact_values(bindings: Iterable[StoredBinding], wall_s: float) -> str:
+def contact_values(bindings: Iterable[Binding], wall_s: float) -> str:
     """Writes the Contact header of a 200, each value with its seconds left (10.3 step 8)."""
     return ", ".join([_contact_value(one, wall_s) for one in bindings])
 
 
-def _contact_value(one: StoredBinding, wall_s: float) -> str:
+def _contact_value(one: Binding, wall_s: float) -> str:
     # Rounded, so that a phone that asked for 60 reads 60.
     text = f"<{one.contact}>;expires={max(0, round(one.expires_at - wall_s))}"
     if one.q != DEFAULT_Q:
@@ -119,11 +108,11 @@ def _contact_value(one: StoredBinding, wall_s: float) -> str:
     return text
 
 
-def _expiry(one: StoredBinding) -> float:
+def _expiry(one: Binding) -> float:
     return one.expires_at
 
 
-def _descending_q(one: StoredBinding) -> float:
+def _descending_q(one: Binding) -> float:
     return -one.q
 
 
@@ -171,7 +160,7 @@ def _apply(
     return None
 
 
-def _drop_other_kind(outcome: Accepted, made: StoredBinding) -> None:
+def _drop_other_kind(outcome: Accepted, made: Binding) -> None:
     """Takes out what the phone bound with outbound when it goes without now, and the reverse."""
     others = [
         one
@@ -183,7 +172,7 @@ def _drop_other_kind(outcome: Accepted, made: StoredBinding) -> None:
         outcome.removed.append(one)
 
 
-def _make_room(outcome: Accepted, count: int, is_gone: Callable[[StoredBinding], bool]) -> bool:
+def _make_room(outcome: Accepted, count: int, is_gone: Callable[[Binding], bool]) -> bool:
     """Takes out so many bindings that cannot be reached; False when there are fewer."""
     gone = [one for one in outcome.bindings if one not in outcome.added and is_gone(one)]
     if len(gone) < count:
@@ -194,8 +183,8 @@ def _make_room(outcome: Accepted, count: int, is_gone: Callable[[StoredBinding],
     return True
 
 
-def _bind(wanted: RegisterRequest, contact: ContactRequest, expires_at: float) -> StoredBinding:
-    return StoredBinding(
+def _bind(wanted: RegisterRequest, contact: ContactRequest, expires_at: float) -> Binding:
+    return Binding(
         aor=wanted.aor,
         contact=contact.uri,
         path=list(wanted.path),
@@ -216,7 +205,7 @@ def _is_out_of_order(stored: Binding, wanted: RegisterRequest) -> bool:
 
 
 def _find(
-    bindings: Sequence[StoredBinding], contact: ContactRequest, wanted: RegisterRequest
+    bindings: Sequence[Binding], contact: ContactRequest, wanted: RegisterRequest
 ) -> int | None:
     if contact.reg_id is not None or (contact.instance_id is not None and contact.expires_s != 0):
         for at, one in enumerate(bindings):
@@ -237,7 +226,7 @@ def _find(
     return None
 
 
-def _is_behind_nat(uri: object, sender: StoredBinding | RegisterRequest) -> bool:
+def _is_behind_nat(uri: object, sender: Binding | RegisterRequest) -> bool:
     """Says whether the address in a contact is not the one that its REGISTER came from."""
     if not isinstance(uri, SipUri) or uri.host == sender.source:
         return False
@@ -257,7 +246,7 @@ def with_tenant_limit(limits: RegistrarLimits, max_bindings: int) -> RegistrarLi
     )
 
 
-def expire(current: Sequence[StoredBinding], wall_s: float) -> Accepted:
+def expire(current: Sequence[Binding], wall_s: float) -> Accepted:
     """Takes out what has run out."""
     live = [one for one in current if one.expires_at > wall_s]
     return Accepted(live, expired=[one for one in current if one.expires_at <= wall_s])

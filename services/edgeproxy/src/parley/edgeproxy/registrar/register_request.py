@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from parley.edgeproxy.border.requirements import is_secure_enough
 from parley.model.ids import InstanceId
+from parley.model.registration import DEFAULT_Q
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Request
 from parley.sip.name_addr import NameAddr
@@ -24,7 +25,6 @@ MAX_USER_AGENT_CHARS = 128
 MAX_PATHS = 4
 MAX_PATH_CHARS = 512
 MAX_CALL_ID_CHARS = 256
-DEFAULT_Q: Final = 1.0
 
 
 class ContactRequest(Struct, frozen=True):

@@ -14,7 +14,6 @@ from parley.edgeproxy.registrar.connection_bindings import ConnectionBindings
 from parley.edgeproxy.registrar.decision import (
     Accepted,
     RegistrarLimits,
-    StoredBinding,
     contact_values,
     decide,
     with_tenant_limit,
@@ -24,6 +23,7 @@ from parley.edgeproxy.registrar.register_request import Refused, RegisterRequest
 from parley.edgeproxy.registrar.store import Registrations
 from parley.edgeproxy.routing.routes import Routes
 from parley.model.ids import InstanceId
+from parley.model.registration import Binding
 from parley.service.clock import Clock
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
@@ -122,7 +122,7 @@ class RegisterRequests:
         registrations, aor = self._registrations, caller.aor
         is_gone = self._connections.is_gone
 
-        def change(current: Sequence[StoredBinding]) -> Accepted | Refused:
+        def change(current: Sequence[Binding]) -> Accepted | Refused:
             known = registrations.with_owed(aor, current, wall_s)
             return decide(known, wanted, wall_s, limits, is_gone)
 

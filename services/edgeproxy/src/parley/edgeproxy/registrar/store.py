@@ -17,18 +17,19 @@ from parley.backing.state.base import State, in_one_turn
 from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar.binding_memory import BindingMemory, merged
-from parley.edgeproxy.registrar.decision import Accepted, StoredBinding
+from parley.edgeproxy.registrar.decision import Accepted
 from parley.edgeproxy.registrar.register_request import Refused
 from parley.model.errors import TemporaryError
 from parley.model.ids import TenantId
+from parley.model.registration import Binding
 
 MAX_ATTEMPTS: Final = 8
 GRACE_S: Final = 600.0
 """How long bindings outlive their expiry in state, for the sweep to tell of it."""
 
-Change = Callable[[Sequence[StoredBinding]], Accepted | Refused]
+Change = Callable[[Sequence[Binding]], Accepted | Refused]
 
-_decode = msgspec.json.Decoder(list[StoredBinding]).decode
+_decode = msgspec.json.Decoder(list[Binding]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,7 +55,7 @@ class Registrations:
         is_listed = False
         for _ in range(MAX_ATTEMPTS):
             found = await self._state.get_versioned(key)
-            current: list[StoredBinding] = [] if found is None else _read(found.value)
+            current: list[Binding] = [] if found is None else _read(found.value)
             outcome = change(current)
             if not isinstance(outcome, Accepted) or not outcome.is_changed:
                 return outcome
@@ -95,16 +96,14 @@ class Registrations:
         self._metrics.unwritten.inc()
         return outcome
 
-    def with_owed(
-        self, aor: str, current: Sequence[StoredBinding], wall_s: float
-    ) -> Sequence[StoredBinding]:
+    def with_owed(self, aor: str, current: Sequence[Binding], wall_s: float) -> Sequence[Binding]:
         """Adds to the bindings read what was promised and is not written yet."""
         if aor not in self._memory.owed:
             return current
         found = self._memory.recall(aor, wall_s)
         return current if found is None else merged(current, found[1]).bindings
 
-    async def load(self, aor: str) -> list[StoredBinding]:
+    async def load(self, aor: str) -> list[Binding]:
         """Reads the bindings of an AOR, expired ones included."""
         data = await self._state.get(binding_key(aor))
         return [] if data is None else _read(data)
@@ -120,9 +119,7 @@ class Registrations:
         )
         return [[aor for aor, _ in one] for one in found]
 
-    async def reschedule(
-        self, tenant: TenantId, aor: str, bindings: Sequence[StoredBinding]
-    ) -> None:
+    async def reschedule(self, tenant: TenantId, aor: str, bindings: Sequence[Binding]) -> None:
         """Corrects an AOR's place in the index after the sweep looked at it."""
         if bindings:
             await self._state.set_add(registrations_key(tenant), aor, _next_expiry(bindings))
@@ -137,7 +134,7 @@ class Registrations:
         self,
         tenant: TenantId,
         aor: str,
-        bindings: Sequence[StoredBinding],
+        bindings: Sequence[Binding],
         version: int,
         wall_s: float,
     ) -> bool:
@@ -168,15 +165,15 @@ class Registrations:
             await self._list(tenant, aor, _next_expiry(bindings))
 
 
-def _next_expiry(bindings: Sequence[StoredBinding]) -> float:
+def _next_expiry(bindings: Sequence[Binding]) -> float:
     return min([one.expires_at for one in bindings])
 
 
-def _is_earlier(bindings: Sequence[StoredBinding], than: Sequence[StoredBinding]) -> bool:
+def _is_earlier(bindings: Sequence[Binding], than: Sequence[Binding]) -> bool:
     return not than or _next_expiry(bindings) < _next_expiry(than)
 
 
-def _read(data: bytes) -> list[StoredBinding]:
+def _read(data: bytes) -> list[Binding]:
     try:
         return _decode(data)
     except msgspec.MsgspecError:
