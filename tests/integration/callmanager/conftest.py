@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-import msgspec
 import pytest
 
 from parley.backing.bus.base import Record
@@ -15,6 +14,7 @@ from parley.backing.directory import TenantDirectory
 from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.media.base import MediaEventCallback, MediaUnavailable
 from parley.backing.settings import BackingSettings
+from parley.backing.state.bindings import Bindings
 from parley.callmanager.app import CallManager, create_app
 from parley.callmanager.settings import CallManagerSettings
 from parley.model.events import Event, decode_event
@@ -308,8 +308,9 @@ class World:
             )
             for place, phone in enumerate(phones)
         ]
-        data = msgspec.json.encode(bindings)
-        await self.backing.state.put(f"reg:{{{number}@{DOMAIN}}}", data)
+        stored, aor = Bindings(self.backing.state), f"{number}@{DOMAIN}"
+        version = (await stored.find(aor)).version
+        assert await stored.replace(aor, bindings, version, self.clock.wall_s())
 
     async def wait_event(self, kind: str) -> Any:
         """Waits for an event of the bus; others before it are remembered in `seen`."""

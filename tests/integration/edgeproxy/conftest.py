@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
-import msgspec
 import pytest
 
 from parley.backing.bus.base import Record
@@ -13,7 +12,7 @@ from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
 from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
-from parley.backing.state.keys import binding_key
+from parley.backing.state.bindings import Bindings
 from parley.backing.state.loads import callmanager_loads
 from parley.edgeproxy.app import EdgeProxy, create_app
 from parley.edgeproxy.settings import EdgeSettings
@@ -101,8 +100,7 @@ class World:
 
     async def bindings(self, number: str) -> list[Binding]:
         """Reads what is registered."""
-        data = await self.backing.state.get(binding_key(f"{number}@{DOMAIN}"))
-        return [] if data is None else msgspec.json.decode(data, type=list[Binding])
+        return (await Bindings(self.backing.state).find(f"{number}@{DOMAIN}")).bindings
 
     async def next_event(self) -> Event:
         """Waits for the next registration event."""

@@ -4,6 +4,7 @@ import msgspec
 from tests.integration.restgateway.conftest import Api
 
 from parley.backing.db.cdrs import CdrRepository
+from parley.backing.state.bindings import Bindings
 from parley.backing.state.live_calls import LiveCalls, OwnedCall
 from parley.model.call import CallRecord, CallResult, EndedBy, Termination
 from parley.model.events import CallProgress
@@ -161,8 +162,9 @@ async def test_registrations_that_have_expired_are_not_shown(api: Api) -> None:
         )
         for host, expires_at in ((1, 10.0), (2, 4e9))
     ]
-    await api.backing.state.put("reg:{101@acme.example}", msgspec.json.encode(bindings))
-    await api.backing.state.set_add("registrations:{acme}", "101@acme.example", 10.0)
+    stored = Bindings(api.backing.state)
+    await stored.replace("101@acme.example", bindings, 0, wall_s=0.0)
+    await stored.list_aor(TenantId("acme"), "101@acme.example", bindings)
 
     reply = await api.client.get("/v1/tenants/acme/registrations", headers=api.acme)
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.integration.restgateway.conftest import Api
 
-from parley.backing.state.keys import binding_key, registrations_key
+from parley.backing.state.bindings import Bindings
 from parley.backing.state.live_calls import LiveCalls, OwnedCall
 from parley.model.events import CallProgress
 from parley.model.ids import CallId, InstanceId, TenantId
@@ -65,8 +65,9 @@ async def _add_contacts(
         )
         for host in range(count)
     ]
-    await api.backing.state.put(binding_key(aor), msgspec.json.encode(bindings))
-    await api.backing.state.set_add(registrations_key(tenant), aor, due_s)
+    stored = Bindings(api.backing.state)
+    await stored.replace(aor, bindings, 0, wall_s=0.0)
+    await stored.list_aor(TenantId(tenant), aor, bindings)
 
 
 async def test_more_calls_than_one_read_can_bring_are_listed(api: Api) -> None:
@@ -103,10 +104,10 @@ async def test_every_contact_is_listed_once_at_any_page_size(api: Api, limit: in
 @pytest.mark.parametrize("limit", [1, 2, 1000])
 async def test_phones_at_two_places_with_one_contact_are_two(api: Api, limit: int) -> None:
     await _add_contacts(api, "101@acme.example", 1)
-    key = binding_key("101@acme.example")
-    [one] = msgspec.json.decode(await api.backing.state.get(key) or b"", type=list[Binding])
+    stored = Bindings(api.backing.state)
+    [one], version = await stored.find("101@acme.example")
     elsewhere = msgspec.structs.replace(one, source="192.0.2.2")
-    await api.backing.state.put(key, msgspec.json.encode([one, elsewhere]))
+    assert await stored.replace("101@acme.example", [one, elsewhere], version, wall_s=0.0)
 
     shown = await _all(api, "/v1/tenants/acme/registrations", limit)
 

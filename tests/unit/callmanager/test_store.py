@@ -157,7 +157,7 @@ async def test_a_call_that_ended_while_state_was_away_is_removed_later(desk: Des
 
 
 async def test_phones_are_found_where_they_were_last_seen(desk: Desk) -> None:
-    await desk.state.put("reg:{1001@d}", b"[]")
+    await desk.state.put_if_version("reg:{1001@d}", b"[]", 0)
     await desk.store.bindings("1001@d", 0.0)
     desk.wire.is_cut = True
     assert await desk.store.bindings("1001@d", 0.0) == []

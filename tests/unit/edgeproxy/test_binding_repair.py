@@ -6,8 +6,8 @@ import pytest
 
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.base import Versioned
+from parley.backing.state.bindings import decode_bindings
 from parley.backing.state.embedded import EmbeddedState
-from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar.binding_memory import BindingMemory, merged
 from parley.edgeproxy.registrar.binding_repair import BindingRepair
@@ -86,10 +86,12 @@ class Desk:
         return outcome is not None
 
     async def forget(self, aor: str = AOR) -> None:
-        await self.state.delete(binding_key(aor), registrations_key(TENANT), LISTED_TENANTS_KEY)
+        for key in (f"reg:{{{aor}}}", f"registrations:{{{TENANT}}}", "registrations:{*}"):
+            await self.state.delete(key)
 
     async def contacts(self, aor: str = AOR) -> dict[str, float]:
-        return {one.contact: one.expires_at for one in await self.registrations.load(aor)}
+        found = decode_bindings(await self.registrations.stored.read(aor))
+        return {one.contact: one.expires_at for one in found}
 
 
 @pytest.fixture
@@ -105,9 +107,9 @@ async def test_a_forgotten_binding_is_written_again_with_its_index(desk: Desk) -
 
     assert await desk.repair.run_round() == 1
     assert await desk.contacts() == before
-    assert await desk.registrations.due([TENANT], desk.clock.wall_s() + 601, 10) == [[AOR]]
+    assert await desk.registrations.stored.due([TENANT], desk.clock.wall_s() + 601, 10) == [[AOR]]
     await desk.register("sip:b@192.0.2.2", aor="1002@demo.test")
-    assert await desk.registrations.tenants() == [TENANT]
+    assert await desk.registrations.stored.tenants() == [TENANT]
 
 
 async def test_what_is_there_is_left_alone(desk: Desk) -> None:
@@ -118,12 +120,13 @@ async def test_what_is_there_is_left_alone(desk: Desk) -> None:
 
 async def test_an_older_binding_is_replaced_and_a_newer_one_kept(desk: Desk) -> None:
     await desk.register("sip:a@192.0.2.1")
-    old = await desk.state.get(binding_key(AOR))
-    assert old is not None
+    stored = desk.registrations.stored
+    old = (await stored.find(AOR)).bindings
     desk.clock.advance(60)
     await desk.register("sip:a@192.0.2.1", cseq=2)
     newer = await desk.contacts()
-    await desk.state.put(binding_key(AOR), old)
+    version = (await stored.find(AOR)).version
+    assert await stored.replace(AOR, old, version, desk.clock.wall_s())
 
     assert await desk.repair.run_round() == 1
     assert await desk.contacts() == newer
@@ -241,7 +244,7 @@ async def test_a_promise_is_part_of_what_is_read_until_it_is_written(desk: Desk)
     await desk.register("sip:a@192.0.2.1")
     desk.clock.advance(300)
     assert desk.refresh_remembered("sip:a@192.0.2.1")
-    stale = await desk.registrations.load(AOR)
+    stale = (await desk.registrations.stored.find(AOR)).bindings
     desk.clock.advance(301)
     wall_s = desk.clock.wall_s()
 

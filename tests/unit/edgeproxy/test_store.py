@@ -10,7 +10,6 @@ from parley.backing.bus.base import Record
 from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Backing, Port, create_backing
 from parley.backing.settings import BackingSettings
-from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar.binding_memory import BindingMemory
 from parley.edgeproxy.registrar.decision import Accepted, RegistrarLimits, decide
@@ -27,6 +26,7 @@ from parley.testkit.ids import CountingIds
 
 TENANT = TenantId("t1")
 AOR = "1001@demo.test"
+BINDINGS, INDEX, TENANTS = f"reg:{{{AOR}}}", f"registrations:{{{TENANT}}}", "registrations:{*}"
 
 
 class Desk:
@@ -63,8 +63,11 @@ class Desk:
         assert isinstance(outcome, Accepted)
         return outcome
 
+    async def bound(self) -> list[Binding]:
+        return (await self.registrations.stored.find(AOR)).bindings
+
     async def indexed(self) -> list[str]:
-        return [aor for aor, _ in await self.backing.state.set_range(registrations_key(TENANT))]
+        return [aor for aor, _ in await self.backing.state.set_range(INDEX)]
 
 
 @pytest.fixture
@@ -75,16 +78,16 @@ def desk() -> Desk:
 async def test_bindings_are_written_and_listed(desk: Desk) -> None:
     await desk.register("sip:a@h1")
 
-    assert [one.contact for one in await desk.registrations.load(AOR)] == ["sip:a@h1"]
+    assert [one.contact for one in await desk.bound()] == ["sip:a@h1"]
     assert await desk.indexed() == [AOR]
-    assert await desk.registrations.tenants() == [TENANT]
+    assert await desk.registrations.stored.tenants() == [TENANT]
 
 
 async def test_unregistered_aor_leaves_nothing_behind(desk: Desk) -> None:
     await desk.register("sip:a@h1")
     await desk.register("sip:a@h1", 0, "other")
 
-    assert await desk.backing.state.get(binding_key(AOR)) is None
+    assert await desk.backing.state.get(BINDINGS) is None
     assert await desk.indexed() == []
 
 
@@ -113,7 +116,7 @@ async def test_edge_that_was_slower_applies_its_change_to_what_the_other_wrote(d
     await desk.registrations.update(TENANT, AOR, desk.clock.wall_s(), change)
 
     assert seen == [0, 1]
-    found = {one.contact for one in await desk.registrations.load(AOR)}
+    found = {one.contact for one in await desk.bound()}
     assert found == {"sip:a@mine", "sip:a@theirs"}
 
 
@@ -128,16 +131,16 @@ async def test_edge_that_dies_with_its_write_leaves_no_unlisted_binding(desk: De
     with pytest.raises(BackingUnavailable):
         await desk.register("sip:a@h1")
 
-    assert len(await desk.registrations.load(AOR)) == 1
+    assert len(await desk.bound()) == 1
     assert await desk.indexed() == [AOR]
-    assert await desk.registrations.tenants() == [TENANT]
+    assert await desk.registrations.stored.tenants() == [TENANT]
 
 
 async def test_binding_stays_listed_when_the_sweep_was_just_removing_its_aor(desk: Desk) -> None:
     write = desk.backing.state.put_if_version
 
     async def write_late(*args: Any) -> int | None:
-        await desk.registrations.reschedule(TENANT, AOR, [])
+        await desk.registrations.stored.reschedule(TENANT, AOR, [])
         return await write(*args)
 
     desk.backing.state.put_if_version = write_late  # type: ignore[method-assign,assignment]
@@ -153,22 +156,22 @@ async def test_index_tells_the_first_expiry_when_a_slower_edge_had_a_later_one(d
         desk.backing.state.put_if_version = write  # type: ignore[method-assign]
         await desk.register("sip:a@theirs", 60)
         # What this edge had listed arrives after what the faster one did.
-        await desk.backing.state.set_add(registrations_key(TENANT), AOR, desk.clock.wall_s() + 600)
+        await desk.backing.state.set_add(INDEX, AOR, desk.clock.wall_s() + 600)
         return await write(*args)
 
     desk.backing.state.put_if_version = write_slowly  # type: ignore[method-assign,assignment]
     await desk.register("sip:a@mine", 600, "mine")
 
-    ((_, due),) = await desk.backing.state.set_range(registrations_key(TENANT))
+    ((_, due),) = await desk.backing.state.set_range(INDEX)
     assert due == desk.clock.wall_s() + 60
 
 
 async def test_unreadable_bindings_are_replaced(desk: Desk) -> None:
-    await desk.backing.state.put_if_version(binding_key(AOR), b"junk", 0)
+    await desk.backing.state.put_if_version(BINDINGS, b"junk", 0)
 
     await desk.register("sip:a@h1")
 
-    assert len(await desk.registrations.load(AOR)) == 1
+    assert len(await desk.bound()) == 1
 
 
 async def test_sweep_tells_once_what_ran_out(desk: Desk) -> None:
@@ -191,30 +194,30 @@ async def test_sweep_tells_once_what_ran_out(desk: Desk) -> None:
     event = await asyncio.wait_for(events.get(), 5)
     assert isinstance(event, RegistrationExpired)
     assert event.data.contact == "sip:a@h1"
-    assert [one.contact for one in await desk.registrations.load(AOR)] == ["sip:a@h2"]
-    ((_, due),) = await desk.backing.state.set_range(registrations_key(TENANT))
-    assert due == (await desk.registrations.load(AOR))[0].expires_at
+    assert [one.contact for one in await desk.bound()] == ["sip:a@h2"]
+    ((_, due),) = await desk.backing.state.set_range(INDEX)
+    assert due == (await desk.bound())[0].expires_at
     await subscription.aclose()
     await desk.backing.aclose()
 
 
 async def test_refresh_leaves_the_index_alone_until_the_sweep_corrects_it(desk: Desk) -> None:
     await desk.register("sip:a@h1", 60)
-    first = await desk.backing.state.set_range(registrations_key(TENANT))
+    first = await desk.backing.state.set_range(INDEX)
     desk.clock.advance(30)
     await desk.register("sip:a@h1", 600, "other")
-    assert await desk.backing.state.set_range(registrations_key(TENANT)) == first
+    assert await desk.backing.state.set_range(INDEX) == first
     desk.clock.advance(40)
 
     assert await desk.sweep.run_round() == 0
 
-    ((_, due),) = await desk.backing.state.set_range(registrations_key(TENANT))
+    ((_, due),) = await desk.backing.state.set_range(INDEX)
     assert due > desk.clock.wall_s()
 
 
 async def test_index_entry_of_nothing_is_removed(desk: Desk) -> None:
-    await desk.backing.state.set_add(registrations_key(TENANT), AOR, 1.0)
-    await desk.backing.state.set_add(LISTED_TENANTS_KEY, TENANT, 0.0)
+    await desk.backing.state.set_add(INDEX, AOR, 1.0)
+    await desk.backing.state.set_add(TENANTS, TENANT, 0.0)
 
     await desk.sweep.run_round()
 

@@ -7,22 +7,10 @@ and those that were called through it.
 
 from typing import Final
 
-import msgspec
-
+from parley.backing.state.bindings import decode_bindings, encode_bindings
 from parley.model.registration import Binding
 
 MAX_EXTENSIONS: Final = 50_000
-
-_decode = msgspec.json.Decoder(list[Binding]).decode
-_encode = msgspec.json.Encoder().encode
-
-
-def read_bindings(data: bytes | None) -> list[Binding]:
-    """Decodes stored bindings; what an edge of another version wrote counts as none."""
-    try:
-        return _decode(data) if data else []
-    except msgspec.MsgspecError:
-        return []
 
 
 class BindingsCache:
@@ -55,7 +43,7 @@ class BindingsCache:
         others = [one for one in known if one.identity != binding.identity]
         same = [one for one in known if one.identity == binding.identity]
         newest = max([*same, binding], key=_expiry)
-        self.keep(_aor(binding), _encode([*others, newest]))
+        self.keep(_aor(binding), encode_bindings([*others, newest]))
 
     def note_gone(self, binding: Binding) -> None:
         """A binding was removed or ran out; one that was made after it stays."""
@@ -66,10 +54,10 @@ class BindingsCache:
             if one.identity != binding.identity or one.expires_at > binding.expires_at
         ]
         if len(left) < len(known):
-            self.keep(_aor(binding), _encode(left))
+            self.keep(_aor(binding), encode_bindings(left))
 
     def _known(self, binding: Binding) -> list[Binding]:
-        return read_bindings(self._seen.get(_aor(binding)))
+        return decode_bindings(self._seen.get(_aor(binding)))
 
 
 def _aor(binding: Binding) -> str:

@@ -18,9 +18,9 @@ from msgspec.structs import replace
 
 from parley.backing.errors import BackingError
 from parley.backing.state.base import Claimed, Owned, State
-from parley.backing.state.keys import binding_key
+from parley.backing.state.bindings import Bindings, decode_bindings
 from parley.backing.state.live_calls import Indexed, LiveCalls, OwnedCall
-from parley.callmanager.bindings_cache import BindingsCache, read_bindings
+from parley.callmanager.bindings_cache import BindingsCache
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId, InstanceId
 from parley.model.registration import Binding
@@ -68,7 +68,7 @@ class CallStore:
     def __init__(
         self, state: State, owner: InstanceId, ttl_s: float, metrics: CallManagerMetrics
     ) -> None:
-        self._state = state
+        self._bindings = Bindings(state)
         self._calls = LiveCalls(state)
         self._owner = owner
         self._ttl_s = ttl_s
@@ -100,16 +100,16 @@ class CallStore:
         if known is None or not self.is_away():
             timeout_s = TIMEOUT_S if known is None else BINDINGS_TIMEOUT_S
             try:
-                data = await self._bounded(self._state.get(binding_key(aor)), timeout_s)
+                data = await self._bounded(self._bindings.read(aor), timeout_s)
             except (BackingError, TimeoutError):
                 if known is None:
                     raise
             else:
                 self._heard_s = wall_s
                 self.seen.keep(aor, data)
-                return read_bindings(data)
+                return decode_bindings(data)
         self._metrics.stale_bindings.inc()
-        return [self._prolonged(one, wall_s) for one in read_bindings(known)]
+        return [self._prolonged(one, wall_s) for one in decode_bindings(known)]
 
     def _prolonged(self, binding: Binding, wall_s: float) -> Binding:
         if self._heard_s < binding.expires_at < wall_s + _PROLONGED_S:

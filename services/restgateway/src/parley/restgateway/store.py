@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 
-import msgspec
 from msgspec import Struct
 
 from parley.backing.db.cdrs import CdrRepository
@@ -14,7 +13,7 @@ from parley.backing.db.tenants import TenantRepository
 from parley.backing.db.tokens import ApiToken, TokenRepository
 from parley.backing.errors import BackingUnavailable
 from parley.backing.factory import Backing
-from parley.backing.state.keys import binding_key, registrations_key
+from parley.backing.state.bindings import Bindings, Due, decode_bindings
 from parley.backing.state.live_calls import LiveCalls
 from parley.model.errors import InvalidValue
 from parley.model.ids import TenantId
@@ -24,7 +23,6 @@ from parley.restgateway.cursors import CallPlace, RegistrationPlace
 from parley.service.clock import Clock
 
 _STATE_TIMEOUT_S = 5.0
-_BINDINGS = msgspec.json.Decoder(list[Binding])
 
 
 class CallPage(Struct, frozen=True):
@@ -53,7 +51,7 @@ class Store:
         self.extensions = ExtensionRepository(backing.db)
         self.cdrs = CdrRepository(backing.db)
         self._tokens = TokenRepository(backing.db)
-        self._state = backing.state
+        self._bindings = Bindings(backing.state)
         self._calls = LiveCalls(backing.state)
         self._clock = clock
 
@@ -95,8 +93,7 @@ class Store:
         """
         async with _bounded():
             found = await self._aors(tenant_id, limit, after)
-            keys = [binding_key(aor) for aor, _ in found[:limit]]
-            values = await self._state.get_many(keys)
+            values = await self._bindings.read_many([aor for aor, _ in found[:limit]])
         contacts = list(islice(self._contacts(found, values, after), limit + 1))
         shown = contacts[:limit]
         if len(contacts) > limit:
@@ -109,24 +106,23 @@ class Store:
 
     async def _aors(
         self, tenant_id: TenantId, limit: int, after: RegistrationPlace | None
-    ) -> list[tuple[str, float]]:
+    ) -> list[Due]:
         """Reads one AOR more than wanted; the one in which a page ended comes first again."""
-        key = registrations_key(tenant_id)
         if after is None:
-            return await self._state.set_range(key, limit=limit + 1)
+            return await self._bindings.of_tenant(tenant_id, limit + 1)
         place = (after.aor, after.due_s)
-        following = await self._state.set_range(key, limit=limit + 1, after=place)
+        following = await self._bindings.of_tenant(tenant_id, limit + 1, place)
         return following if after.binding == _LAST else [place, *following]
 
     def _contacts(
         self,
-        aors: Sequence[tuple[str, float]],
+        aors: Sequence[Due],
         values: Sequence[bytes | None],
         after: RegistrationPlace | None,
     ) -> Iterator[tuple[Binding, RegistrationPlace]]:
         now = self._clock.wall_s()
         for (aor, due_s), value in zip(aors, values, strict=False):
-            for binding in sorted(_bindings(value), key=_place_of):
+            for binding in sorted(decode_bindings(value), key=_place_of):
                 place = _place_of(binding)
                 is_shown = after is not None and aor == after.aor and place <= after.binding
                 if binding.expires_at > now and not is_shown:
@@ -135,16 +131,6 @@ class Store:
 
 _LAST = ""
 """In a place: every contact of the AOR was shown."""
-
-
-def _bindings(value: bytes | None) -> list[Binding]:
-    if value is None:
-        return []
-    try:
-        return _BINDINGS.decode(value)
-    except msgspec.MsgspecError:
-        # Of no use to anyone; the phones register again.
-        return []
 
 
 def _place_of(binding: Binding) -> str:

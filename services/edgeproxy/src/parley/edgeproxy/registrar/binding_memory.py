@@ -14,15 +14,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
+from parley.backing.state.bindings import decode_bindings
 from parley.edgeproxy.registrar.decision import Accepted
 from parley.model.ids import TenantId
 from parley.model.registration import Binding
 
 MAX_AORS: Final = 100_000
-
-_decode = msgspec.json.Decoder(list[Binding]).decode
 
 
 class BindingMemory:
@@ -80,7 +77,7 @@ class BindingMemory:
         if found is None:
             return None
         tenant, data = found
-        live = [one for one in _decode(data) if one.expires_at > wall_s]
+        live = [one for one in decode_bindings(data) if one.expires_at > wall_s]
         if not live:
             self.forget(aor)
             return None

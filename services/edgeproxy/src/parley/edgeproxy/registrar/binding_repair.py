@@ -39,7 +39,7 @@ class BindingRepair:
 
     def begin(self) -> None:
         """Asks for a round; one that runs starts over when it is through."""
-        self._registrations.forget_lists()
+        self._registrations.stored.forget_lists()
         self._due.set()
 
     async def run(self) -> None:
@@ -92,6 +92,6 @@ class BindingRepair:
         )
         if not isinstance(outcome, Accepted) or not outcome.is_changed:
             return False
-        await self._registrations.reschedule(tenant, aor, outcome.bindings)
+        await self._registrations.stored.reschedule(tenant, aor, outcome.bindings)
         self._metrics.repaired.inc()
         return True

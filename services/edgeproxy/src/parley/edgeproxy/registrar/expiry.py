@@ -52,17 +52,17 @@ class ExpirySweep:
 
     async def _run_round(self) -> int:
         if self._is_away:
-            await self._registrations.tenants()
+            await self._registrations.stored.tenants()
             self._is_away = False
             self.rest()
         if self._clock.now() < self._rests_until:
             return 0
         if not self._waiting:
-            self._waiting = await self._registrations.tenants()
+            self._waiting = await self._registrations.stored.tenants()
         budget = AORS_PER_ROUND
         count = 0
         tenants = list(islice(self._waiting, TENANTS_PER_ROUND))
-        found = await self._registrations.due(tenants, self._clock.wall_s(), budget)
+        found = await self._registrations.stored.due(tenants, self._clock.wall_s(), budget)
         for tenant, aors in zip(tenants, found, strict=True):
             due = aors[:budget]
             for aor in due:
@@ -84,5 +84,5 @@ class ExpirySweep:
         if not isinstance(outcome, Accepted):
             return 0
         self._events.publish(tenant, outcome)
-        await self._registrations.reschedule(tenant, aor, outcome.bindings)
+        await self._registrations.stored.reschedule(tenant, aor, outcome.bindings)
         return len(outcome.expired)

@@ -1,20 +1,14 @@
-"""The bindings in shared state, in this service's words.
+"""Changes of bindings: written to shared state by compare-and-set, remembered while it is away.
 
-`reg:{<user>@<domain>}` holds the bindings of one AOR as JSON, replaced by compare-and-set, so
-that edges never undo each other. `registrations:{<tenant>}` is the index of a tenant's AORs,
-scored by when something there may expire. The score is a hint, written only when it would become
-earlier, and before the bindings: a refresh costs one read and one write, an edge that dies between
-the two leaves no binding that nobody lists, and the sweep corrects a hint that came too early.
-`registrations:{*}` lists the tenants that have an index.
+How they are kept there, and why an AOR is listed before it is written, is told in
+`backing/state/bindings.py`.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
-from parley.backing.state.base import State, in_one_turn
-from parley.backing.state.keys import LISTED_TENANTS_KEY, binding_key, registrations_key
+from parley.backing.state.base import State
+from parley.backing.state.bindings import Bindings, encode_bindings, next_expiry
 from parley.edgeproxy.metrics import EdgeMetrics
 from parley.edgeproxy.registrar.binding_memory import BindingMemory, merged
 from parley.edgeproxy.registrar.decision import Accepted
@@ -24,23 +18,21 @@ from parley.model.ids import TenantId
 from parley.model.registration import Binding
 
 MAX_ATTEMPTS: Final = 8
-GRACE_S: Final = 600.0
-"""How long bindings outlive their expiry in state, for the sweep to tell of it."""
 
 Change = Callable[[Sequence[Binding]], Accepted | Refused]
 
-_decode = msgspec.json.Decoder(list[Binding]).decode
-_encode = msgspec.json.Encoder().encode
-
 
 class Registrations:
-    """All bindings of all tenants."""
+    """All bindings of all tenants.
+
+    Attributes:
+        stored: what shared state has of them.
+    """
 
     def __init__(self, state: State, metrics: EdgeMetrics, memory: BindingMemory) -> None:
-        self._state = state
+        self.stored = Bindings(state)
         self._metrics = metrics
         self._memory = memory
-        self._listed_tenants: set[TenantId] = set()
 
     async def update(
         self, tenant: TenantId, aor: str, wall_s: float, change: Change
@@ -51,27 +43,31 @@ class Registrations:
             TemporaryError: others were faster every time.
             BackingUnavailable: shared state did not answer.
         """
-        key = binding_key(aor)
+        stored = self.stored
         is_listed = False
         for _ in range(MAX_ATTEMPTS):
-            found = await self._state.get_versioned(key)
-            current: list[Binding] = [] if found is None else _read(found.value)
+            current, version = await stored.find(aor)
             outcome = change(current)
             if not isinstance(outcome, Accepted) or not outcome.is_changed:
                 return outcome
             after = outcome.bindings
             if after and (is_listed or _is_earlier(after, current)):
-                await self._list(tenant, aor, _next_expiry(after))
+                await stored.list_aor(tenant, aor, after)
                 is_listed = True
-            version = 0 if found is None else found.version
-            if await self._write(tenant, aor, after, version, wall_s):
-                if not after:
-                    await self._unlist(tenant, aor)
-                elif not current:
-                    # Who saw no bindings may have unlisted the AOR in between.
-                    await self._list(tenant, aor, _next_expiry(after))
+            data = await stored.replace(aor, after, version, wall_s)
+            if data is None:
+                self._metrics.conflicts.inc()
+                continue
+            if not after:
+                self._memory.forget(aor)
+                await stored.unlist_aor(tenant, aor)
                 return outcome
-            self._metrics.conflicts.inc()
+            self._memory.remember(tenant, aor, data)
+            self._memory.settle(aor)
+            if not current:
+                # Who saw no bindings may have unlisted the AOR in between.
+                await stored.list_aor(tenant, aor, after)
+            return outcome
         raise TemporaryError("bindings are changed too often")
 
     def refresh_remembered(
@@ -91,7 +87,7 @@ class Registrations:
             return None
         if outcome.added or outcome.removed:
             return None
-        self._memory.remember(tenant, aor, _encode(outcome.bindings))
+        self._memory.remember(tenant, aor, encode_bindings(outcome.bindings))
         self._memory.owe(aor)
         self._metrics.unwritten.inc()
         return outcome
@@ -103,79 +99,6 @@ class Registrations:
         found = self._memory.recall(aor, wall_s)
         return current if found is None else merged(current, found[1]).bindings
 
-    async def load(self, aor: str) -> list[Binding]:
-        """Reads the bindings of an AOR, expired ones included."""
-        data = await self._state.get(binding_key(aor))
-        return [] if data is None else _read(data)
-
-    async def tenants(self) -> list[TenantId]:
-        """Lists tenants that may have registrations."""
-        return [TenantId(name) for name, _ in await self._state.set_range(LISTED_TENANTS_KEY)]
-
-    async def due(self, tenants: Sequence[TenantId], wall_s: float, limit: int) -> list[list[str]]:
-        """Lists for each tenant AORs in which something may have expired, the oldest first."""
-        found = await in_one_turn(
-            *[self._state.set_range(registrations_key(tenant), wall_s, limit) for tenant in tenants]
-        )
-        return [[aor for aor, _ in one] for one in found]
-
-    async def reschedule(self, tenant: TenantId, aor: str, bindings: Sequence[Binding]) -> None:
-        """Corrects an AOR's place in the index after the sweep looked at it."""
-        if bindings:
-            await self._state.set_add(registrations_key(tenant), aor, _next_expiry(bindings))
-        else:
-            await self._unlist(tenant, aor)
-
-    def forget_lists(self) -> None:
-        """Forgets which tenants were listed: shared state may have forgotten it, too."""
-        self._listed_tenants.clear()
-
-    async def _write(
-        self,
-        tenant: TenantId,
-        aor: str,
-        bindings: Sequence[Binding],
-        version: int,
-        wall_s: float,
-    ) -> bool:
-        # No bindings left: a time to live of 0 removes the key, under the same compare-and-set.
-        last = max([one.expires_at for one in bindings], default=0.0)
-        ttl_s = last - wall_s + GRACE_S if bindings else 0.0
-        data = _encode(bindings)
-        if await self._state.put_if_version(binding_key(aor), data, version, ttl_s) is None:
-            return False
-        if bindings:
-            self._memory.remember(tenant, aor, data)
-            self._memory.settle(aor)
-        else:
-            self._memory.forget(aor)
-        return True
-
-    async def _list(self, tenant: TenantId, aor: str, due_s: float) -> None:
-        await self._state.set_add(registrations_key(tenant), aor, due_s)
-        if tenant not in self._listed_tenants:
-            await self._state.set_add(LISTED_TENANTS_KEY, tenant, 0.0)
-            self._listed_tenants.add(tenant)
-
-    async def _unlist(self, tenant: TenantId, aor: str) -> None:
-        await self._state.set_remove(registrations_key(tenant), aor)
-        # A REGISTER may have come between the write and the removal: then the AOR belongs there.
-        bindings = await self.load(aor)
-        if bindings:
-            await self._list(tenant, aor, _next_expiry(bindings))
-
-
-def _next_expiry(bindings: Sequence[Binding]) -> float:
-    return min([one.expires_at for one in bindings])
-
 
 def _is_earlier(bindings: Sequence[Binding], than: Sequence[Binding]) -> bool:
-    return not than or _next_expiry(bindings) < _next_expiry(than)
-
-
-def _read(data: bytes) -> list[Binding]:
-    try:
-        return _decode(data)
-    except msgspec.MsgspecError:
-        # Unreadable bindings are of no use to anyone; phones register again.
-        return []
+    return not than or next_expiry(bindings) < next_expiry(than)
