@@ -206,6 +206,8 @@ RECORD_BEHAVIOURS: tuple[StateBehaviour, ...] = (
     a_claim_raises_the_epoch_and_hands_over_the_value,
     a_claim_with_another_epoch_fails,
     a_former_owner_is_fenced,
+    an_ended_record_is_not_made_again,
+    a_forgotten_end_is_marked_again,
     an_owned_record_expires_as_its_owner_says,
     an_owned_record_has_no_other_writer,
     a_record_is_created_with_its_value_by_one,
