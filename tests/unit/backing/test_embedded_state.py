@@ -79,20 +79,6 @@ async def test_renewed_keys_do_not_fill_the_expiry_heap() -> None:
     assert len(state._keys._heap) < 1100
 
 
-async def test_a_field_written_after_expiry_does_not_bring_the_others_back(tmp_path: Path) -> None:
-    clock = FakeClock()
-    state = EmbeddedState(clock, Journal(tmp_path, "state"))
-    await state.start()
-    await state.hash_put("h:{1}", "old", b"1", ttl_s=5)
-    clock.advance(6)
-    await state.hash_put("h:{1}", "new", b"2")
-    await state.aclose()
-    state = EmbeddedState(clock, Journal(tmp_path, "state"))
-    await state.start()
-    assert await state.hash_get_all("h:{1}") == {"new": b"2"}
-    await state.aclose()
-
-
 async def test_a_cut_journal_keeps_all_but_the_last_changes(tmp_path: Path) -> None:
     clock = FakeClock()
     state = EmbeddedState(clock, Journal(tmp_path, "state"))

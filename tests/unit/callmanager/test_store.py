@@ -127,7 +127,8 @@ async def test_ends_are_told_again_once_a_failover_and_when_state_is_back(desk: 
 
 async def test_what_a_failover_forgot_is_made_again(desk: Desk) -> None:
     await desk.store.create(desk.stored, b"1")
-    await desk.state.delete(KEY, "owned:{me}")
+    for key in (KEY, "owned:{me}"):
+        await desk.state.delete(key)
     desk.store.forget()
     assert await desk.store.write(desk.stored, b"2") is Written.DONE
     assert await desk.indexes() == [[("c1", 5.0)], [("c1", 5.0)]]

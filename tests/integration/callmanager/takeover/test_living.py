@@ -189,7 +189,8 @@ async def test_without_state_for_all_calls_go_on_and_are_protected_later(talking
 async def test_what_a_failover_forgot_is_written_again(talking: Scene) -> None:
     cluster, one = talking.cluster, talking.one
     state = talking.world.backing.state
-    await state.delete(f"call:{{{talking.call_id}}}", f"owned:{{{one.manager.instance}}}")
+    for key in (f"call:{{{talking.call_id}}}", f"owned:{{{one.manager.instance}}}"):
+        await state.delete(key)
     for member in cluster.members:
         member.wire.forget()
     await cluster.eventually(lambda: one.owns(talking.call_id), 2.0)

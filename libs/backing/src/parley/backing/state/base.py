@@ -1,7 +1,7 @@
 """The state port: what instances share about registrations, calls and who is alive.
 
-Policy. Every method is one atomic operation on one key (`get_many` and `delete` excepted: atomic
-per key), so it can be one Redis command or script. Keys carry a hash tag (`reg:{<aor>}`), values
+Policy. Every method is one atomic operation on one key (`get_many` excepted: atomic per key), so
+it can be one Redis command or script. Keys carry a hash tag (`reg:{<aor>}`), values
 are bytes, times to live are seconds. A `ttl_s` of None in a write means "does not expire", except
 where said otherwise; one that is not positive means "gone at once".
 
@@ -94,8 +94,8 @@ class State(Protocol):
         """Writes unconditionally. Refuses an owned record (`WrongKind`)."""
         ...
 
-    async def delete(self, *keys: str) -> int:
-        """Removes keys of any kind; returns how many were there."""
+    async def delete(self, key: str) -> None:
+        """Removes a key of any kind."""
         ...
 
     async def get_versioned(self, key: str) -> Versioned | None:
@@ -112,26 +112,24 @@ class State(Protocol):
         """
         ...
 
-    async def hash_put(
-        self, key: str, field: str, value: bytes, ttl_s: float | None = None
-    ) -> None:
-        """Sets one field. `ttl_s` is that of the whole key; None leaves the key's as it is."""
+    async def hash_put(self, key: str, field: str, value: bytes) -> None:
+        """Sets one field. Hashes and sorted sets do not expire."""
         ...
 
     async def hash_get_all(self, key: str) -> dict[str, bytes]:
         """Returns all fields; empty when absent."""
         ...
 
-    async def hash_delete(self, key: str, *fields: str) -> int:
-        """Removes fields; returns how many were there. The key goes with its last field."""
+    async def hash_delete(self, key: str, *fields: str) -> None:
+        """Removes fields; the key goes with its last one."""
         ...
 
-    async def set_add(self, key: str, member: str, score: float) -> bool:
-        """Adds a member to a sorted set or changes its score; True when it is new."""
+    async def set_add(self, key: str, member: str, score: float) -> None:
+        """Adds a member to a sorted set or changes its score."""
         ...
 
-    async def set_remove(self, key: str, *members: str) -> int:
-        """Removes members; returns how many were there."""
+    async def set_remove(self, key: str, *members: str) -> None:
+        """Removes members."""
         ...
 
     async def set_range(

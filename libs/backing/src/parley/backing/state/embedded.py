@@ -77,7 +77,7 @@ class EmbeddedState:
         return snapshot(self._keys, self._version, self._expires)
 
     def _expired(self, key: str) -> None:
-        # Replaying must not merge later fields into what had expired before they were written.
+        # What expired stays so, whatever the wall clock says when the journal is read.
         if self._journal is not None:
             self._journal.append(encode((Op.DELETE, key)))
 
@@ -107,9 +107,12 @@ class EmbeddedState:
             raise WrongKind(f"{key} is owned; write it with put_owned")
         self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
 
-    async def delete(self, *keys: str) -> int:
-        """Removes keys of any kind."""
-        return sum(self._delete(key) for key in keys)
+    async def delete(self, key: str) -> None:
+        """Removes a key of any kind."""
+        if self._keys.any(key) is not None:
+            self._keys.remove(key)
+            if self._journal is not None:
+                self._journal.append(encode((Op.DELETE, key)))
 
     async def get_versioned(self, key: str) -> Versioned | None:
         """Returns the value with its version."""
@@ -143,14 +146,6 @@ class EmbeddedState:
             self._keys.set_deadline(key, entry, deadline)
         if self._journal is not None:
             self._journal.append(encode_value(key, entry, self._expires(entry)))
-
-    def _delete(self, key: str) -> bool:
-        if self._keys.any(key) is None:
-            return False
-        self._keys.remove(key)
-        if self._journal is not None:
-            self._journal.append(encode((Op.DELETE, key)))
-        return True
 
     # -- owned records -----------------------------------------------------------------------
 
@@ -237,15 +232,11 @@ class EmbeddedState:
 
     # -- hashes ------------------------------------------------------------------------------
 
-    async def hash_put(
-        self, key: str, field: str, value: bytes, ttl_s: float | None = None
-    ) -> None:
-        """Sets one field; `ttl_s` is that of the whole key."""
+    async def hash_put(self, key: str, field: str, value: bytes) -> None:
+        """Sets one field."""
         check_text(field)
         entry = self._keys.make(key, FieldsEntry)
         entry.fields[field] = value
-        if ttl_s is not None:
-            self._keys.set_deadline(key, entry, self._now() + ttl_s)
         if self._journal is not None:
             self._journal.append(encode((Op.FIELDS, key, {field: value}, self._expires(entry))))
 
@@ -254,35 +245,39 @@ class EmbeddedState:
         entry = self._find(key, FieldsEntry)
         return {} if entry is None else entry.fields.copy()
 
-    async def hash_delete(self, key: str, *fields: str) -> int:
+    async def hash_delete(self, key: str, *fields: str) -> None:
         """Removes fields; the key goes with its last one."""
         entry = self._find(key, FieldsEntry)
         if entry is None:
-            return 0
+            return
         gone = [field for field in fields if entry.fields.pop(field, None) is not None]
         if gone and self._journal is not None:
             self._journal.append(encode((Op.FIELDS_GONE, key, gone)))
         if not entry.fields:
             self._keys.remove(key)
-        return len(gone)
 
     # -- sorted sets -------------------------------------------------------------------------
 
-    async def set_add(self, key: str, member: str, score: float) -> bool:
-        """Adds a member or changes its score; True when it is new."""
+    async def set_add(self, key: str, member: str, score: float) -> None:
+        """Adds a member or changes its score."""
         if not math.isfinite(score):
             raise ValueError("a score is a finite number")
         check_text(member)
         entry = self._keys.make(key, ScoresEntry)
-        is_new = entry.add(member, score)
+        entry.add(member, score)
         if self._journal is not None:
             self._journal.append(encode((Op.SCORES, key, {member: score}, self._expires(entry))))
-        return is_new
 
-    async def set_remove(self, key: str, *members: str) -> int:
-        """Removes members; returns how many were there."""
+    async def set_remove(self, key: str, *members: str) -> None:
+        """Removes members."""
         entry = self._find(key, ScoresEntry)
-        return 0 if entry is None else self._remove_members(key, entry, members)
+        if entry is None:
+            return
+        gone = [member for member in members if entry.remove(member)]
+        if gone and self._journal is not None:
+            self._journal.append(encode((Op.SCORES_GONE, key, gone)))
+        if not entry.scores:
+            self._keys.remove(key)
 
     async def set_range(
         self,
@@ -297,11 +292,3 @@ class EmbeddedState:
             return []
         found = entry.up_to(math.inf if max_score is None else max_score, limit, after)
         return [(member, score) for score, member in found]
-
-    def _remove_members(self, key: str, entry: ScoresEntry, members: Sequence[str]) -> int:
-        gone = [member for member in members if entry.remove(member)]
-        if gone and self._journal is not None:
-            self._journal.append(encode((Op.SCORES_GONE, key, gone)))
-        if not entry.scores:
-            self._keys.remove(key)
-        return len(gone)

@@ -63,16 +63,15 @@ class ScoresEntry(Entry):
         self.scores: dict[str, float] = {}
         self.order: list[tuple[float, str]] = []
 
-    def add(self, member: str, score: float) -> bool:
-        """Adds or moves a member; True when it is new."""
+    def add(self, member: str, score: float) -> None:
+        """Adds or moves a member."""
         old = self.scores.get(member)
         if old == score:
-            return False
+            return
         if old is not None:
             del self.order[bisect_left(self.order, (old, member))]
         self.scores[member] = score
         insort(self.order, (score, member))
-        return old is None
 
     def remove(self, member: str) -> bool:
         """Removes a member; False when it was not there."""

@@ -42,8 +42,7 @@ class Loads(Generic[_R]):
         """Removes reports made before that, Unix seconds, and those that cannot be read."""
         reports = await self._all()
         old = [name for name, one in reports if one is None or one.at < oldest_s]
-        if old:
-            await self._state.hash_delete(self._key, *old)
+        await self._state.hash_delete(self._key, *old)
 
     async def _all(self) -> list[tuple[str, _R | None]]:
         found = await self._state.hash_get_all(self._key)

@@ -170,9 +170,9 @@ class RedisState:
         head = records.value_head(self._next_version())
         await self._run(scripts.PUT, key.encode(), head, value, records.milliseconds(ttl_s))
 
-    async def delete(self, *keys: str) -> int:
-        """Removes keys of any kind."""
-        return sum(await asyncio.gather(*[self._write(_any(key), "UNLINK") for key in keys]))
+    async def delete(self, key: str) -> None:
+        """Removes a key of any kind."""
+        await self._write(_any(key), "UNLINK")
 
     async def get_versioned(self, key: str) -> Versioned | None:
         """Returns the value with its version."""
@@ -277,40 +277,32 @@ class RedisState:
 
     # -- hashes ------------------------------------------------------------------------------
 
-    async def hash_put(
-        self, key: str, field: str, value: bytes, ttl_s: float | None = None
-    ) -> None:
-        """Sets one field; `ttl_s` is that of the whole key."""
-        name, part = key.encode(), field.encode()
-        if ttl_s is None:
-            await self._write(name, "HSET", part, value)
-        else:
-            await self._run(scripts.HASH_PUT, name, part, value, records.milliseconds(ttl_s))
+    async def hash_put(self, key: str, field: str, value: bytes) -> None:
+        """Sets one field."""
+        await self._write(key.encode(), "HSET", field.encode(), value)
 
     async def hash_get_all(self, key: str) -> dict[str, bytes]:
         """Returns all fields."""
         reply = await self._read(key, "HGETALL")
         return {reply[n].decode(): reply[n + 1] for n in range(0, len(reply), 2)}
 
-    async def hash_delete(self, key: str, *fields: str) -> int:
+    async def hash_delete(self, key: str, *fields: str) -> None:
         """Removes fields; the key goes with its last one."""
-        if not fields:
-            return 0
-        return int(await self._write(_any(key), "HDEL", *map(_any, fields)))
+        if fields:
+            await self._write(_any(key), "HDEL", *map(_any, fields))
 
     # -- sorted sets -------------------------------------------------------------------------
 
-    async def set_add(self, key: str, member: str, score: float) -> bool:
-        """Adds a member or changes its score; True when it is new."""
+    async def set_add(self, key: str, member: str, score: float) -> None:
+        """Adds a member or changes its score."""
         if not math.isfinite(score):
             raise ValueError("a score is a finite number")
-        return bool(await self._write(key.encode(), "ZADD", _number(score), member.encode()))
+        await self._write(key.encode(), "ZADD", _number(score), member.encode())
 
-    async def set_remove(self, key: str, *members: str) -> int:
-        """Removes members; returns how many were there."""
-        if not members:
-            return 0
-        return int(await self._write(_any(key), "ZREM", *map(_any, members)))
+    async def set_remove(self, key: str, *members: str) -> None:
+        """Removes members."""
+        if members:
+            await self._write(_any(key), "ZREM", *map(_any, members))
 
     async def set_range(
         self,

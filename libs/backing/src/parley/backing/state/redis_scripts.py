@@ -131,14 +131,6 @@ write(ARGV[1], ARGV[2])
 """
 )
 
-# 1: field, 2: value, 3: time to live.
-HASH_PUT = Script(
-    """
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-"""
-)
-
 SCRIPTS = (
     PUT,
     PUT_IF_VERSION,
@@ -147,5 +139,4 @@ SCRIPTS = (
     RESTORE_OWNED,
     PUT_OWNED,
     RESTORE_ENDED,
-    HASH_PUT,
 )
