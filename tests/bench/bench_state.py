@@ -54,7 +54,6 @@ async def _bench_state(name: str, state: EmbeddedState) -> None:
     for key in _KEYS:
         await state.claim(key, "cm-1", 0)
 
-    await _measure(f"{name} put 1500 B, ttl", lambda n: state.put(f"k{n % 1000}", _SNAPSHOT, 60))
     await _measure(
         f"{name} put_owned 1500 B, ttl",
         lambda n: state.put_owned(_KEYS[n % 1000], "cm-1", 1, _SNAPSHOT, 60),

@@ -74,7 +74,7 @@ async def test_redis_answers_who_has_our_certificate(world: World, tmp_path: Pat
     world.start(server)
 
     state = await world.open(world.backing(state="redis", state_url=server.url).state)
-    await state.put("k:{1}", b"1")
+    await state.put_if_version("k:{1}", b"1", 0)
     assert await state.get("k:{1}") == b"1"
     for who in ("nobody", "stranger"):
         with pytest.raises(BackingError):

@@ -1,9 +1,10 @@
 """The state in Redis when a replica takes over: with Sentinels, and in a cluster."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -25,6 +26,11 @@ Succeeds = Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
 pytestmark = pytest.mark.timeout(40)
 
 
+def write(state: RedisState, key: str, value: bytes) -> Coroutine[Any, Any, bool]:
+    """The simplest write that may be repeated: a record of one owner, whatever is there of it."""
+    return state.restore_owned(key, "cm", 1, value)
+
+
 async def test_sentinels_lead_to_the_new_master_and_owners_restore_what_it_forgot(
     sentinels: RedisSentinelGroup, open_state: Open, succeeds: Succeeds
 ) -> None:
@@ -40,7 +46,7 @@ async def test_sentinels_lead_to_the_new_master_and_owners_restore_what_it_forgo
     assert await state.create_owned("call:{c2}", "cm-a", b"lost") == 1
     sentinels.master.kill()
     sentinels.replica.thaw()
-    await succeeds(lambda: state.put("k:{1}", b"after"))
+    await succeeds(lambda: write(state, "k:{1}", b"after"))
     assert generations == [None]
     assert await state.get(KEY) == b"kept"
     assert await state.owner_of("call:{c2}") is None
@@ -115,8 +121,8 @@ async def test_a_slot_that_moves_to_another_node_is_followed(
     replicated_cluster: RedisCluster, open_state: Open
 ) -> None:
     state = await open_state(replicated_cluster.url, Limits(timeout_s=2.0))
-    await state.put("k:{a}", b"1")
-    await state.put("k2:{a}", b"2")
+    await write(state, "k:{a}", b"1")
+    await write(state, "k2:{a}", b"2")
     slot = replicated_cluster.servers[0].command("CLUSTER", "KEYSLOT", "{a}")[1:].strip().decode()
     source = next(s for s in replicated_cluster.masters if _has(s, slot, "k:{a}"))
     target = next(s for s in replicated_cluster.masters if s is not source)
@@ -126,13 +132,13 @@ async def test_a_slot_that_moves_to_another_node_is_followed(
     source.command("MIGRATE", "127.0.0.1", str(target.port), "k:{a}", "0", "2000")
     # Half way: one key is there, the other here; the source answers ASK for what it has no more.
     assert await state.get_many(["k:{a}", "k2:{a}", "k3:{a}"]) == [b"1", b"2", None]
-    await state.put("k:{a}", b"1b")
-    await state.put("k3:{a}", b"3")
+    await write(state, "k:{a}", b"1b")
+    await write(state, "k3:{a}", b"3")
     source.command("MIGRATE", "127.0.0.1", str(target.port), "k2:{a}", "0", "2000")
     for server in (target, source):
         server.command("CLUSTER", "SETSLOT", slot, "NODE", target_id)
     assert await state.get_many(["k:{a}", "k2:{a}", "k3:{a}"]) == [b"1b", b"2", b"3"]
-    await state.put("k2:{a}", b"2b")
+    await write(state, "k2:{a}", b"2b")
     assert await state.get("k2:{a}") == b"2b"
 
 

@@ -27,7 +27,7 @@ def _cut(folder: Path, size: int) -> None:
 def test_it_works_without_an_event_loop() -> None:
     state: State = EmbeddedState(FakeClock())
     assert state.is_immediate
-    run_now(state.put("k:{1}", b"1"))
+    assert run_now(state.put_if_version("k:{1}", b"1", 0))
     assert run_now(state.get("k:{1}")) == b"1"
     assert run_now(state.claim("call:{1}", "cm", 0)) == (1, None)
 
@@ -43,7 +43,7 @@ def test_driving_an_operation_that_waits_is_an_error() -> None:
 async def test_a_step_of_the_wall_clock_expires_nothing() -> None:
     clock = FakeClock()
     state = EmbeddedState(clock)
-    await state.put("reg:{1001}", b"1", ttl_s=60)
+    await state.put_if_version("reg:{1001}", b"1", 0, ttl_s=60)
     clock.step_wall(3600)
     assert await state.get("reg:{1001}") == b"1"
     clock.step_wall(-7200)
@@ -55,9 +55,9 @@ async def test_the_sweeper_removes_what_nobody_asks_for() -> None:
     clock = FakeClock()
     state = EmbeddedState(clock)
     for n in range(1000):
-        await state.put(f"k:{{{n}}}", b"1", ttl_s=10)
-    await state.put("k:{kept}", b"1", ttl_s=10)
-    await state.put("k:{kept}", b"1", ttl_s=100)
+        await state.create_owned(f"k:{{{n}}}", "cm", b"1", ttl_s=10)
+    await state.create_owned("k:{kept}", "cm", b"1", ttl_s=10)
+    await state.put_owned("k:{kept}", "cm", 1, b"1", ttl_s=100)
     clock.advance(50)
     await state.start()
     await settled(lambda: len(state._keys) == 1)
@@ -70,11 +70,13 @@ async def test_the_sweeper_removes_what_nobody_asks_for() -> None:
 async def test_renewed_keys_do_not_fill_the_expiry_heap() -> None:
     clock = FakeClock()
     state = EmbeddedState(clock)
+    version: int | None = 0
     for _ in range(5000):
-        await state.put("lease:{cm}", b"1", ttl_s=1)
+        assert version is not None
+        version = await state.put_if_version("lease:{cm}", b"1", version, ttl_s=1)
         clock.advance(0.3)
     for n in range(5000):
-        await state.put(f"k:{{{n}}}", b"1", ttl_s=3600)
+        await state.create_owned(f"k:{{{n}}}", "cm", b"1", ttl_s=3600)
         await state.delete(f"k:{{{n}}}")
     assert len(state._keys._heap) < 1100
 
@@ -83,8 +85,8 @@ async def test_a_cut_journal_keeps_all_but_the_last_changes(tmp_path: Path) -> N
     clock = FakeClock()
     state = EmbeddedState(clock, Journal(tmp_path, "state"))
     await state.start()
-    await state.put("k:{1}", b"first")
-    await state.put("k:{1}", b"second" * 20)
+    await state.create_owned("k:{1}", "cm", b"first")
+    await state.put_owned("k:{1}", "cm", 1, b"second" * 20)
     await state.aclose()
     _cut(tmp_path, 10)
     state = EmbeddedState(clock, Journal(tmp_path, "state"))
@@ -103,7 +105,7 @@ async def test_compaction_keeps_every_kind_and_the_versions(tmp_path: Path) -> N
     await state.hash_put("h:{1}", "f", b"1")
     await state.set_add("s:{1}", "m", 4)
     for _ in range(200):
-        await state.put("k:{1}", b"x" * 100)
+        await state.restore_owned("k:{1}", "cm", 1, b"x" * 100)
     await settled(lambda: not (tmp_path / "state.00000001.journal").exists())
     last = await state.get_versioned("k:{1}")
     await state.delete("k:{1}")
@@ -129,7 +131,7 @@ async def main():
     state = EmbeddedState(SystemClock(), Journal(Path(sys.argv[1]), "state"))
     await state.start()
     for n in range(100):
-        await state.put(f"reg:{{{n}}}", b"%d" % n, ttl_s=3600)
+        await state.create_owned(f"call:{{{n}}}", "cm", b"%d" % n, ttl_s=3600)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -141,7 +143,7 @@ asyncio.run(main())
 async def test_a_value_that_was_compared_and_set_is_on_disk_within_the_turn(tmp_path: Path) -> None:
     state = EmbeddedState(FakeClock(), Journal(tmp_path, "state", SyncPolicy.NEVER))
     await state.start()
-    await state.put("k:{1}", b"some value")
+    await state.hash_put("h:{1}", "f", b"some value")
     assert await state.put_if_version("reg:{1001}", b"a binding", 0)
     written = _written(tmp_path)
     assert b"some value" in written
@@ -159,6 +161,6 @@ async def test_a_killed_process_loses_nothing_of_earlier_turns(tmp_path: Path) -
         clock = FakeClock(wall_s=1.0)
         state = EmbeddedState(clock, Journal(folder, "state"))
         await state.start()
-        values = await state.get_many([f"reg:{{{n}}}" for n in range(100)])
+        values = await state.get_many([f"call:{{{n}}}" for n in range(100)])
         assert values == [b"%d" % n for n in range(100)]
         await state.aclose()

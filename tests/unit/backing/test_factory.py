@@ -42,7 +42,7 @@ async def test_a_second_process_on_the_same_folder_is_refused_in_one_sentence(
 async def test_everything_is_kept_in_the_data_folder(tmp_path: Path) -> None:
     backing = create_backing(_ALL, BackingSettings.load(data=tmp_path), FakeClock(), Registry())
     await backing.start()
-    await backing.state.put("k:{1}", b"1")
+    await backing.state.put_if_version("k:{1}", b"1", 0)
     await backing.bus.publish_and_wait("t", "k", b"1")
     await backing.blobs.put("a/b", b"1")
     await backing.aclose()
@@ -53,7 +53,7 @@ async def test_without_durability_only_blobs_touch_the_disk(tmp_path: Path) -> N
     settings = BackingSettings.load(data=tmp_path, is_durable=False)
     backing = create_backing(_ALL, settings, FakeClock(), Registry())
     await backing.start()
-    await backing.state.put("k:{1}", b"1")
+    await backing.state.put_if_version("k:{1}", b"1", 0)
     await backing.bus.publish_and_wait("t", "k", b"1")
     await backing.aclose()
     assert _names(tmp_path) == {"blobs"}

@@ -5,9 +5,8 @@ it can be one Redis command or script. Keys carry a hash tag (`reg:{<aor>}`), va
 are bytes, times to live are seconds. A `ttl_s` of None in a write means "does not expire", except
 where said otherwise; one that is not positive means "gone at once".
 
-Three writers of plain values exist and `get` reads what any of them wrote:
+Two kinds of values exist, `get` reads both:
 
-* `put`: last one wins;
 * `put_if_version`: optimistic; versions grow and are never used twice for a key, even across
   deletion, so a stale writer always loses;
 * `create_owned` / `claim` / `put_owned` / `end_owned`: a record owned by one instance at a
@@ -90,10 +89,6 @@ class State(Protocol):
         """Returns one item per key, in order."""
         ...
 
-    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
-        """Writes unconditionally. Refuses an owned record (`WrongKind`)."""
-        ...
-
     async def delete(self, key: str) -> None:
         """Removes a key of any kind."""
         ...
@@ -109,6 +104,9 @@ class State(Protocol):
 
         Returns:
             The new version, or None when somebody else was faster.
+
+        Raises:
+            WrongKind: the key holds an owned record.
         """
         ...
 

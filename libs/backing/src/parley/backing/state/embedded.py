@@ -100,13 +100,6 @@ class EmbeddedState:
         """Returns one item per key, in order."""
         return [await self.get(key) for key in keys]
 
-    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
-        """Writes unconditionally."""
-        entry = self._keys.make(key, ValueEntry)
-        if entry.owner:
-            raise WrongKind(f"{key} is owned; write it with put_owned")
-        self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
-
     async def delete(self, key: str) -> None:
         """Removes a key of any kind."""
         if self._keys.any(key) is not None:

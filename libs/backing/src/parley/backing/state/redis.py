@@ -165,11 +165,6 @@ class RedisState:
         blobs = await asyncio.gather(*[self._read(key, "GET") for key in keys])
         return [records.value_of(blob) for blob in blobs]
 
-    async def put(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
-        """Writes unconditionally."""
-        head = records.value_head(self._next_version())
-        await self._run(scripts.PUT, key.encode(), head, value, records.milliseconds(ttl_s))
-
     async def delete(self, key: str) -> None:
         """Removes a key of any kind."""
         await self._write(_any(key), "UNLINK")

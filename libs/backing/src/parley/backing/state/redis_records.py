@@ -9,8 +9,8 @@ to its owner, is what fencing compares.
 
 Versions come from the writer, not from a counter in Redis: a counter would have to outlive its key.
 A writer never uses a microsecond twice, and its number keeps it apart from the others, so that a
-version is never used again, even after the key was deleted. While a key lives its versions grow
-(the scripts see to it where clocks differ).
+version is never used again, even after the key was deleted. While a value lives its versions grow:
+a writer whose clock is behind takes one higher than that which it replaces.
 """
 
 import math

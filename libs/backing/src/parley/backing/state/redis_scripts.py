@@ -36,23 +36,6 @@ end
 _OWNED = "redis.error_reply('WRONGTYPE the record is owned; write it with put_owned')"
 _PLAIN = "redis.error_reply('WRONGTYPE the key holds a value without owner')"
 
-# 1: head, 2: value, 3: time to live. A writer whose clock is behind gets a later version.
-PUT = Script(
-    _WRITE
-    + f"""
-local old = redis.call('GETRANGE', KEYS[1], 0, 10)
-local head = ARGV[1]
-if old ~= '' then
-  if string.sub(old, 1, 1) ~= 'v' then return {_OWNED} end
-  local time = struct.unpack('>I8', old, 2)
-  if time >= struct.unpack('>I8', head, 2) then
-    head = 'v' .. struct.pack('>I8', time + 1) .. string.sub(head, 10)
-  end
-end
-write(head .. ARGV[2], ARGV[3])
-"""
-)
-
 # 1: head that is expected, empty for none, 2: what to write, 3: time to live.
 PUT_IF_VERSION = Script(
     _WRITE
@@ -132,7 +115,6 @@ write(ARGV[1], ARGV[2])
 )
 
 SCRIPTS = (
-    PUT,
     PUT_IF_VERSION,
     CLAIM,
     CREATE_OWNED,

@@ -13,8 +13,8 @@ async def a_value_is_read_as_it_was_written(arm: StateArm) -> None:
     """Reads come back byte for byte, None where nothing is."""
     state = await arm.open()
     assert await state.get("k:{1}") is None
-    await state.put("k:{1}", b"\x00\xffone")
-    await state.put("k:{2}", b"")
+    await state.put_if_version("k:{1}", b"\x00\xffone", 0)
+    await state.put_if_version("k:{2}", b"", 0)
     assert await state.get("k:{1}") == b"\x00\xffone"
     assert await state.get_many(["k:{2}", "k:{3}", "k:{1}"]) == [b"", None, b"\x00\xffone"]
     for key in ("k:{1}", "k:{3}"):
@@ -25,12 +25,14 @@ async def a_value_is_read_as_it_was_written(arm: StateArm) -> None:
 async def a_value_is_gone_after_its_time(arm: StateArm) -> None:
     """A later write without time to live keeps it for ever."""
     state = await arm.open()
-    await state.put("k:{1}", b"1", ttl_s=arm.lasting(10))
-    await state.put("k:{2}", b"2", ttl_s=arm.lasting(10))
-    await state.put("k:{2}", b"2")
-    await state.put("k:{3}", b"3", ttl_s=arm.lasting(10))
+    _, second, third = [
+        await state.put_if_version(key, b"0", 0, ttl_s=arm.lasting(10))
+        for key in ("k:{1}", "k:{2}", "k:{3}")
+    ]
+    assert second is not None and third is not None
+    await state.put_if_version("k:{2}", b"2", second)
     await arm.pass_time(6)
-    await state.put("k:{3}", b"3", ttl_s=arm.lasting(10))
+    await state.put_if_version("k:{3}", b"3", third, ttl_s=arm.lasting(10))
     await arm.pass_time(6)
     assert await state.get_many(["k:{1}", "k:{2}", "k:{3}"]) == [None, b"2", b"3"]
     await state.delete("k:{1}")
@@ -39,14 +41,15 @@ async def a_value_is_gone_after_its_time(arm: StateArm) -> None:
 async def a_time_to_live_that_is_over_stores_nothing(arm: StateArm) -> None:
     """Zero and negative times to live mean gone at once."""
     state = await arm.open()
-    await state.put("k:{1}", b"1")
-    await state.put("k:{1}", b"1", ttl_s=0)
-    await state.put("k:{2}", b"1", ttl_s=-5)
+    version = await state.put_if_version("k:{1}", b"1", 0)
+    assert version is not None
+    assert await state.put_if_version("k:{1}", b"1", version, ttl_s=0) is not None
+    assert await state.put_if_version("k:{2}", b"1", 0, ttl_s=-5) is not None
     assert await state.get_many(["k:{1}", "k:{2}"]) == [None, None]
 
 
 async def a_versioned_write_fails_when_another_was_faster(arm: StateArm) -> None:
-    """Version 0 means absent; plain writes raise the version too."""
+    """Version 0 means absent."""
     state = await arm.open()
     first = await state.put_if_version("k:{1}", b"a", 0)
     assert first is not None
@@ -55,9 +58,7 @@ async def a_versioned_write_fails_when_another_was_faster(arm: StateArm) -> None
     assert second is not None and second > first
     assert await state.put_if_version("k:{1}", b"c", first) is None
     assert await state.get_versioned("k:{1}") == Versioned(b"b", second)
-    await state.put("k:{1}", b"d")
-    assert await state.put_if_version("k:{1}", b"e", second) is None
-    assert await state.get("k:{1}") == b"d"
+    assert await state.get("k:{1}") == b"b"
 
 
 async def a_version_is_never_used_twice(arm: StateArm) -> None:
@@ -86,7 +87,7 @@ async def a_store_that_forgot_nothing_says_nothing(arm: StateArm) -> None:
     state = await arm.open()
     calls: list[None] = []
     state.on_new_generation(lambda: calls.append(None))
-    await state.put("k:{1}", b"x")
+    await state.put_if_version("k:{1}", b"x", 0)
     assert await state.get("k:{1}") == b"x"
     assert calls == []
 
@@ -94,7 +95,7 @@ async def a_store_that_forgot_nothing_says_nothing(arm: StateArm) -> None:
 async def a_key_holds_one_kind_of_thing(arm: StateArm) -> None:
     """Operations of another kind are refused and change nothing; delete takes any."""
     state = await arm.open()
-    await state.put("k:{1}", b"1")
+    await state.put_if_version("k:{1}", b"1", 0)
     await state.hash_put("k:{2}", "f", b"1")
     await state.set_add("k:{3}", "m", 1)
     with refuses(WrongKind):
@@ -102,7 +103,7 @@ async def a_key_holds_one_kind_of_thing(arm: StateArm) -> None:
     with refuses(WrongKind):
         await state.get("k:{2}")
     with refuses(WrongKind):
-        await state.put("k:{3}", b"1")
+        await state.put_if_version("k:{3}", b"1", 0)
     for key in ("k:{1}", "k:{2}", "k:{3}"):
         await state.delete(key)
     assert await state.get("k:{2}") is None
@@ -167,10 +168,10 @@ async def a_sorted_set_is_read_by_pages(arm: StateArm) -> None:
 async def everything_outlives_the_process(arm: StateArm) -> None:
     """Values, owners, versions, hashes and sets are there after a restart."""
     state = await arm.open()
-    await state.put("k:{1}", b"1", ttl_s=arm.lasting(100))
+    await state.put_if_version("k:{1}", b"1", 0, ttl_s=arm.lasting(100))
     version = await state.put_if_version("k:{2}", b"2", 0)
     assert version is not None
-    await state.put("k:{3}", b"3")
+    await state.put_if_version("k:{3}", b"3", 0)
     await state.delete("k:{3}")
     await state.claim(KEY, "cm-a", 0)
     await state.put_owned(KEY, "cm-a", 1, b"a")
@@ -199,8 +200,8 @@ async def everything_outlives_the_process(arm: StateArm) -> None:
 async def expiry_goes_on_while_nobody_is_there(arm: StateArm) -> None:
     """What expired between two runs is gone, what did not has the rest of its time."""
     state = await arm.open()
-    await state.put("k:{1}", b"1", ttl_s=arm.lasting(10))
-    await state.put("k:{2}", b"2", ttl_s=arm.lasting(20))
+    await state.put_if_version("k:{1}", b"1", 0, ttl_s=arm.lasting(10))
+    await state.put_if_version("k:{2}", b"2", 0, ttl_s=arm.lasting(20))
     await arm.close(state)
     await arm.pass_time(15)
     state = await arm.open()
@@ -213,7 +214,7 @@ async def text_that_is_not_unicode_is_refused(arm: StateArm) -> None:
     """A key or member from broken bytes changes nothing."""
     state = await arm.open()
     with refuses(ValueError):
-        await state.put("reg:{\udcff}", b"1")
+        await state.put_if_version("reg:{\udcff}", b"1", 0)
     with refuses(ValueError):
         await state.hash_put("h:{1}", "\udcff", b"1")
     with refuses(ValueError):

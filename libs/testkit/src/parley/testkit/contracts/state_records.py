@@ -82,7 +82,7 @@ async def a_forgotten_end_is_marked_again(arm: StateArm) -> None:
     assert await state.get("call:{c2}") is None
     await arm.pass_time(12)
     assert await state.owner_of(KEY) is None
-    await state.put("k:{1}", b"x")
+    await state.put_if_version("k:{1}", b"x", 0)
     with refuses(WrongKind):
         await state.restore_ended("k:{1}", "cm-b", 10)
     with refuses(ValueError):
@@ -102,14 +102,12 @@ async def an_owned_record_expires_as_its_owner_says(arm: StateArm) -> None:
 
 
 async def an_owned_record_has_no_other_writer(arm: StateArm) -> None:
-    """Neither a plain write nor a claim crosses the border."""
+    """Neither a versioned write nor a claim crosses the border."""
     state = await arm.open()
     await state.claim(KEY, "cm-a", 0)
     with refuses(WrongKind):
-        await state.put(KEY, b"x")
-    with refuses(WrongKind):
         await state.put_if_version(KEY, b"x", 1)
-    await state.put("k:{1}", b"x")
+    await state.put_if_version("k:{1}", b"x", 0)
     with refuses(WrongKind):
         await state.claim("k:{1}", "cm-a", None)
     assert not await state.put_owned("k:{1}", "cm-a", 1, b"y")
@@ -153,7 +151,7 @@ async def the_owner_of_a_record_is_told(arm: StateArm) -> None:
     assert await state.owner_of(KEY) == Owned("cm-b", 2)
     await state.end_owned(KEY, "cm-b", 2, 0)
     assert await state.owner_of(KEY) is None
-    await state.put("k:{1}", b"x")
+    await state.put_if_version("k:{1}", b"x", 0)
     assert await state.owner_of("k:{1}") is None
 
 
@@ -187,7 +185,7 @@ async def a_record_that_was_taken_is_not_restored(arm: StateArm) -> None:
 async def records_are_not_made_of_plain_values(arm: StateArm) -> None:
     """Nor by somebody without a name, nor before the first epoch."""
     state = await arm.open()
-    await state.put("k:{1}", b"x")
+    await state.put_if_version("k:{1}", b"x", 0)
     with refuses(WrongKind):
         await state.create_owned("k:{1}", "cm-a", b"y")
     with refuses(WrongKind):
