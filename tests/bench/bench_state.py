@@ -52,7 +52,7 @@ async def _bench_dict() -> None:
 async def _bench_state(name: str, state: EmbeddedState) -> None:
     await state.start()
     for key in _KEYS:
-        await state.claim(key, "cm-1", 0)
+        await state.create_owned(key, "cm-1", _SNAPSHOT)
 
     await _measure(
         f"{name} put_owned 1500 B, ttl",

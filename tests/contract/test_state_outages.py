@@ -182,7 +182,7 @@ async def test_a_read_whose_answer_was_lost_is_done_again_and_a_write_is_not(
     state = await open_state(f"redis://127.0.0.1:{gate.port}/0", Limits(timeout_s=5))
     server.freeze()
     read = asyncio.ensure_future(state.get("k:{1}"))
-    claim = asyncio.ensure_future(state.claim("call:{1}", "cm-1", 0))
+    claim = asyncio.ensure_future(state.claim("call:{1}", "cm-1", 1))
     batches = state.statistics.batches
     await settled(lambda: state.statistics.batches > batches)
     await gate.cut()

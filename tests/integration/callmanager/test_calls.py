@@ -268,7 +268,7 @@ async def test_a_fenced_call_is_dropped_in_silence(
     world: Any, manager: Any, ann: Any, bob: Any, talking: None
 ) -> None:
     [call_id] = await world.snapshot_keys()
-    claimed = await world.backing.state.claim(f"call:{{{call_id}}}", "other", None)
+    claimed = await world.backing.state.claim(f"call:{{{call_id}}}", "other", 1)
     assert claimed.epoch == 2
     ann.ask("BYE")
     async with asyncio.timeout(5):
@@ -286,7 +286,7 @@ async def test_what_the_bus_did_not_take_of_a_fenced_call_is_its_new_owner_s_to_
         ann.call("1002")
         await bob.request()
     [call_id] = await world.snapshot_keys()
-    await world.backing.state.claim(f"call:{{{call_id}}}", "other", None)
+    await world.backing.state.claim(f"call:{{{call_id}}}", "other", 1)
     bob.respond(486)
     async with asyncio.timeout(5):
         await manager.calls.wait_idle()

@@ -29,7 +29,7 @@ def test_it_works_without_an_event_loop() -> None:
     assert state.is_immediate
     assert run_now(state.put_if_version("k:{1}", b"1", 0))
     assert run_now(state.get("k:{1}")) == b"1"
-    assert run_now(state.claim("call:{1}", "cm", 0)) == (1, None)
+    assert run_now(state.create_owned("call:{1}", "cm", b"1")) == 1
 
 
 def test_driving_an_operation_that_waits_is_an_error() -> None:
@@ -100,8 +100,7 @@ async def test_compaction_keeps_every_kind_and_the_versions(tmp_path: Path) -> N
     limits = JournalLimits(compact_from_bytes=5000)
     state = EmbeddedState(clock, Journal(tmp_path, "state", SyncPolicy.NEVER, limits))
     await state.start()
-    await state.claim("call:{1}", "cm", 0)
-    await state.put_owned("call:{1}", "cm", 1, b"snapshot", ttl_s=100)
+    await state.create_owned("call:{1}", "cm", b"snapshot", ttl_s=100)
     await state.hash_put("h:{1}", "f", b"1")
     await state.set_add("s:{1}", "m", 4)
     for _ in range(200):

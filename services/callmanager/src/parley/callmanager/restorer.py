@@ -95,7 +95,7 @@ class Restorer:
             self._release(former, call_id)
         if claimed.value != data:
             # Its owner wrote once more. What we cannot read our index names still: we look again.
-            snapshot = self._read(call_id, claimed.value or b"")
+            snapshot = self._read(call_id, claimed.value)
             if snapshot is None:
                 return False
         await self._start(call_id, snapshot, claimed.epoch, last_seen_s)

@@ -2,8 +2,8 @@
 
 Policy. Every method is one atomic operation on one key (`get_many` excepted: atomic per key), so
 it can be one Redis command or script. Keys carry a hash tag (`reg:{<aor>}`), values
-are bytes, times to live are seconds. A `ttl_s` of None in a write means "does not expire", except
-where said otherwise; one that is not positive means "gone at once".
+are bytes, times to live are seconds. A `ttl_s` of None in a write means "does not expire", one that
+is not positive "gone at once".
 
 Two kinds of values exist, `get` reads both:
 
@@ -34,10 +34,10 @@ class Versioned(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """Result of a successful claim: the new epoch and the record's last value, if any."""
+    """Result of a successful claim: the new epoch and the record's last value."""
 
     epoch: int
-    value: bytes | None
+    value: bytes
 
 
 ENDED_EPOCH: Final = (1 << 53) - 1
@@ -149,29 +149,23 @@ class State(Protocol):
         ...
 
     async def claim(
-        self, key: str, owner: str, expected_epoch: int | None, ttl_s: float | None = None
+        self, key: str, owner: str, epoch: int, ttl_s: float | None = None
     ) -> Claimed | None:
-        """Takes ownership of a record and raises its epoch by one.
-
-        Args:
-            key: the record.
-            owner: the claiming instance.
-            expected_epoch: succeed only if the record has this epoch; 0: only if there is no record
-                (the way to create one); None: whatever is there.
-            ttl_s: None leaves the record's expiry as it is.
+        """Takes ownership of a record that has this epoch, and raises the epoch by one.
 
         Returns:
-            None when the epoch is another one, or the record was ended.
+            None when the epoch is another one, the record was ended, or there is none.
 
         Raises:
-            WrongKind: the key holds a value that was not created by `claim`.
+            ValueError: the owner is empty.
+            WrongKind: the key holds a value without owner.
         """
         ...
 
     async def create_owned(
         self, key: str, owner: str, value: bytes, ttl_s: float | None = None
     ) -> int | None:
-        """Makes a record with its first value: a claim that expects nothing and a write, in one.
+        """Makes a record with its first value.
 
         Returns:
             The epoch, 1; None when there is a record already, whoever owns it, or was until a

@@ -143,21 +143,15 @@ class EmbeddedState:
     # -- owned records -----------------------------------------------------------------------
 
     async def claim(
-        self, key: str, owner: str, expected_epoch: int | None, ttl_s: float | None = None
+        self, key: str, owner: str, epoch: int, ttl_s: float | None = None
     ) -> Claimed | None:
         """Takes ownership and raises the epoch by one."""
         entry = self._find_record(key, owner)
-        current = 0 if entry is None else entry.epoch
-        if expected_epoch not in (None, current) or current == ENDED_EPOCH:
+        if entry is None or entry.value is None or entry.epoch != epoch:
             return None
-        if entry is None:
-            entry = self._keys.make(key, ValueEntry)
-        entry.owner = owner
-        entry.epoch = current + 1
-        self._write(
-            key, entry, entry.value, entry.deadline if ttl_s is None else self._now() + ttl_s
-        )
-        return Claimed(entry.epoch, entry.value)
+        value = entry.value
+        self._write_record(key, Owned(owner, epoch + 1), value, ttl_s)
+        return Claimed(epoch + 1, value)
 
     async def create_owned(
         self, key: str, owner: str, value: bytes, ttl_s: float | None = None

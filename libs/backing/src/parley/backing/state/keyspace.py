@@ -31,7 +31,7 @@ class Entry:
 
 
 class ValueEntry(Entry):
-    """Bytes with a version; `owner` is empty unless the record was created by a claim."""
+    """Bytes with a version; `owner` is empty unless it is an owned record."""
 
     __slots__ = ("epoch", "owner", "value", "version")
 

@@ -188,14 +188,14 @@ class RedisState:
     # -- owned records -----------------------------------------------------------------------
 
     async def claim(
-        self, key: str, owner: str, expected_epoch: int | None, ttl_s: float | None = None
+        self, key: str, owner: str, epoch: int, ttl_s: float | None = None
     ) -> Claimed | None:
         """Takes ownership and raises the epoch by one."""
         check_owner(owner)
         reply = await self._run(
             scripts.CLAIM,
             key.encode(),
-            b"" if expected_epoch is None else expected_epoch,
+            epoch,
             records.owner_part(owner),
             records.stamp(self._next_version()),
             records.milliseconds(ttl_s),
@@ -203,8 +203,8 @@ class RedisState:
         )
         if reply is None:
             return None
-        epoch, rest = reply
-        return Claimed(epoch, rest[1:] if rest[:1] == b"1" else None)
+        new_epoch, rest = reply
+        return Claimed(new_epoch, rest[1:])
 
     async def create_owned(
         self, key: str, owner: str, value: bytes, ttl_s: float | None = None

@@ -48,22 +48,17 @@ return 1
 """
 )
 
-# 1: epoch that is expected, empty for any, 2: owner, 3: stamp, 4: time to live, empty to leave it.
+# 1: epoch that is expected, 2: owner, 3: stamp, 4: time to live.
 CLAIM = Script(
-    f"""
+    _WRITE
+    + f"""
 local old = redis.call('GET', KEYS[1])
-local epoch, rest = 0, '0'
-if old then
-  if string.sub(old, 1, 1) ~= 'o' then return {_PLAIN} end
-  epoch = struct.unpack('>I8', old, 2)
-  rest = string.sub(old, 21 + string.byte(old, 10))
-end
-if ARGV[1] ~= '' and tonumber(ARGV[1]) ~= epoch then return false end
-if epoch == {ENDED_EPOCH} then return false end
-local blob = 'o' .. struct.pack('>I8', epoch + 1) .. ARGV[2] .. ARGV[3] .. rest
-if ARGV[4] == '' then redis.call('SET', KEYS[1], blob, 'KEEPTTL')
-elseif ARGV[4] == '0' then redis.call('DEL', KEYS[1])
-else redis.call('SET', KEYS[1], blob, 'PX', ARGV[4]) end
+if not old then return false end
+if string.sub(old, 1, 1) ~= 'o' then return {_PLAIN} end
+local epoch = struct.unpack('>I8', old, 2)
+if epoch ~= tonumber(ARGV[1]) or epoch == {ENDED_EPOCH} then return false end
+local rest = string.sub(old, 21 + string.byte(old, 10))
+write('o' .. struct.pack('>I8', epoch + 1) .. ARGV[2] .. ARGV[3] .. rest, ARGV[4])
 return {{epoch + 1, rest}}
 """
 )

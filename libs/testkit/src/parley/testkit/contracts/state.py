@@ -173,7 +173,7 @@ async def everything_outlives_the_process(arm: StateArm) -> None:
     assert version is not None
     await state.put_if_version("k:{3}", b"3", 0)
     await state.delete("k:{3}")
-    await state.claim(KEY, "cm-a", 0)
+    await state.create_owned(KEY, "cm-a", b"0")
     await state.put_owned(KEY, "cm-a", 1, b"a")
     await state.create_owned("call:{c2}", "cm-a", b"c")
     await state.restore_owned("call:{c3}", "cm-b", 7, b"r")

@@ -13,20 +13,23 @@ KEY = "call:{c1}"
 async def a_claim_raises_the_epoch_and_hands_over_the_value(arm: StateArm) -> None:
     """Ownership passes with the last value written."""
     state = await arm.open()
-    assert await state.claim(KEY, "cm-a", 0) == (1, None)
-    assert await state.get(KEY) is None
+    assert await state.create_owned(KEY, "cm-a", b"first") == 1
     assert await state.put_owned(KEY, "cm-a", 1, b"snapshot")
     assert await state.get(KEY) == b"snapshot"
     assert await state.claim(KEY, "cm-b", 1) == (2, b"snapshot")
-    assert await state.claim(KEY, "cm-c", None) == (3, b"snapshot")
+    assert await state.claim(KEY, "cm-c", 2) == (3, b"snapshot")
+    assert await state.get(KEY) == b"snapshot"
 
 
 async def a_claim_with_another_epoch_fails(arm: StateArm) -> None:
-    """Of two who saw the same epoch, one gets the record."""
+    """Of two who saw the same epoch, one gets the record; a claim makes none."""
     state = await arm.open()
-    assert await state.claim(KEY, "cm-a", 3) is None
-    await state.claim(KEY, "cm-a", 0)
-    assert await state.claim(KEY, "cm-b", 0) is None
+    for epoch in (0, 3):
+        assert await state.claim(KEY, "cm-a", epoch) is None
+    assert await state.create_owned(KEY, "cm-a", b"a") == 1
+    for epoch in (0, 2):
+        assert await state.claim(KEY, "cm-b", epoch) is None
+    assert await state.owner_of(KEY) == Owned("cm-a", 1)
     claims = [state.claim(KEY, f"cm-{n}", 1) for n in range(10)]
     assert sum(claim is not None for claim in await asyncio.gather(*claims)) == 1
 
@@ -34,8 +37,7 @@ async def a_claim_with_another_epoch_fails(arm: StateArm) -> None:
 async def a_former_owner_is_fenced(arm: StateArm) -> None:
     """Safety comes from owner and epoch alone."""
     state = await arm.open()
-    await state.claim(KEY, "cm-a", 0)
-    await state.put_owned(KEY, "cm-a", 1, b"a")
+    await state.create_owned(KEY, "cm-a", b"a")
     await state.claim(KEY, "cm-b", 1)
     assert not await state.put_owned(KEY, "cm-a", 1, b"late")
     assert not await state.put_owned(KEY, "cm-a", 2, b"wrong name")
@@ -62,7 +64,7 @@ async def an_ended_record_is_not_made_again(arm: StateArm) -> None:
     assert not await state.restore_owned(KEY, "cm-c", 9, b"later")
     assert not await state.put_owned(KEY, "cm-a", 1, b"late")
     assert await state.create_owned(KEY, "cm-a", b"again") is None
-    for epoch in (None, 0, 2, found.epoch):
+    for epoch in (0, 2, found.epoch):
         assert await state.claim(KEY, "cm-c", epoch) is None
     assert await state.get(KEY) is None
     assert await state.get_versioned(KEY) is None
@@ -90,13 +92,16 @@ async def a_forgotten_end_is_marked_again(arm: StateArm) -> None:
 
 
 async def an_owned_record_expires_as_its_owner_says(arm: StateArm) -> None:
-    """A claim without time to live leaves the expiry as it is."""
+    """Each write and each claim gives it another time."""
     state = await arm.open()
-    await state.claim(KEY, "cm-a", 0, ttl_s=arm.lasting(10))
+    await state.create_owned(KEY, "cm-a", b"0", ttl_s=arm.lasting(10))
+    await arm.pass_time(6)
     assert await state.put_owned(KEY, "cm-a", 1, b"a", ttl_s=arm.lasting(10))
-    await arm.pass_time(8)
-    assert await state.claim(KEY, "cm-b", 1) == (2, b"a")
-    await arm.pass_time(4)
+    await arm.pass_time(6)
+    assert await state.claim(KEY, "cm-b", 1, ttl_s=arm.lasting(10)) == (2, b"a")
+    await arm.pass_time(6)
+    assert await state.get(KEY) == b"a"
+    await arm.pass_time(6)
     assert await state.get(KEY) is None
     assert not await state.put_owned(KEY, "cm-b", 2, b"late")
 
@@ -104,16 +109,16 @@ async def an_owned_record_expires_as_its_owner_says(arm: StateArm) -> None:
 async def an_owned_record_has_no_other_writer(arm: StateArm) -> None:
     """Neither a versioned write nor a claim crosses the border."""
     state = await arm.open()
-    await state.claim(KEY, "cm-a", 0)
+    await state.create_owned(KEY, "cm-a", b"a")
     with refuses(WrongKind):
         await state.put_if_version(KEY, b"x", 1)
     await state.put_if_version("k:{1}", b"x", 0)
     with refuses(WrongKind):
-        await state.claim("k:{1}", "cm-a", None)
+        await state.claim("k:{1}", "cm-a", 1)
     assert not await state.put_owned("k:{1}", "cm-a", 1, b"y")
     assert not await state.put_owned("k:{1}", "", 0, b"y")
     with refuses(ValueError):
-        await state.claim("k:{2}", "", None)
+        await state.claim("k:{2}", "", 1)
 
 
 async def a_record_is_created_with_its_value_by_one(arm: StateArm) -> None:
@@ -142,10 +147,10 @@ async def a_created_record_expires(arm: StateArm) -> None:
 
 
 async def the_owner_of_a_record_is_told(arm: StateArm) -> None:
-    """With its epoch, before it has a value too; a plain value has none."""
+    """With its epoch; a plain value has none."""
     state = await arm.open()
     assert await state.owner_of(KEY) is None
-    await state.claim(KEY, "cm-ä", 0)
+    await state.create_owned(KEY, "cm-ä", b"a")
     assert await state.owner_of(KEY) == Owned("cm-ä", 1)
     await state.claim(KEY, "cm-b", 1)
     assert await state.owner_of(KEY) == Owned("cm-b", 2)
