@@ -59,7 +59,7 @@ async def _bench_state(name: str, state: EmbeddedState) -> None:
         lambda n: state.put_owned(_KEYS[n % 1000], "cm-1", 1, _SNAPSHOT, 60),
     )
     await _measure(f"{name} get", lambda n: state.get(_KEYS[n % 1000]))
-    await _measure(f"{name} set_add", lambda n: state.set_add("calls:{t}", _KEYS[n % 1000], n))
+    await _measure(f"{name} index_add", lambda n: state.index_add("calls:{t}", _KEYS[n % 1000], n))
     await state.aclose()
 
 

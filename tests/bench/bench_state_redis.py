@@ -84,8 +84,8 @@ async def _main(url: str) -> None:
             callers,
         )
         await _compare(
-            "set_add",
-            lambda n: state.set_add("calls:{a}", _KEYS[n], n),
+            "index_add",
+            lambda n: state.index_add("calls:{a}", _KEYS[n], n),
             lambda n: plain.zadd("calls:{b}", {_KEYS[n]: n}),
             callers,
         )

@@ -91,13 +91,13 @@ async def test_any_bytes_of_any_size_are_kept(server: RedisServer, open_state: O
         write(state, "k:{huge}", huge),
         state.create_owned("call:{huge}", "cm\r\n-ü", huge),
         state.hash_put("h:{1}", "\r\n\x00", every_byte),
-        state.set_add("s:{1}", "ü\r\n\x00", 1e-300),
+        state.index_add("s:{1}", "ü\r\n\x00", 1e-300),
     )
     assert await state.get("k:{\x00\r\n}") == every_byte
     assert await state.get("k:{huge}") == huge
     assert await state.claim("call:{huge}", "cm-b", 1) == (2, huge)
     assert await state.hash_get_all("h:{1}") == {"\r\n\x00": every_byte}
-    assert await state.set_range("s:{1}") == [("ü\r\n\x00", 1e-300)]
+    assert await state.index_range("s:{1}") == [("ü\r\n\x00", 1e-300)]
 
 
 async def test_operations_on_a_frozen_server_time_out_and_go_on_after_it(

@@ -323,7 +323,9 @@ class World:
 
     async def snapshot_keys(self) -> list[str]:
         """The ids of the tenant's calls in shared state."""
-        return [name for name, _ in await self.backing.state.set_range(f"calls:{{{self.tenant}}}")]
+        return [
+            name for name, _ in await self.backing.state.index_range(f"calls:{{{self.tenant}}}")
+        ]
 
 
 @pytest.fixture

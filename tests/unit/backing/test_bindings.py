@@ -79,8 +79,8 @@ async def test_an_aor_is_listed_by_what_expires_first(
 ) -> None:
     await bindings.list_aor(TENANT, AOR, [binding(90.0), binding(60.0)])
     await bindings.list_aor(TENANT, "1002@demo.test", [binding(70.0)])
-    assert await state.set_range("registrations:{t1}", limit=1) == [(AOR, 60.0)]
-    assert await state.set_range("registrations:{*}") == [(TENANT, 0.0)]
+    assert await state.index_range("registrations:{t1}", limit=1) == [(AOR, 60.0)]
+    assert await state.index_range("registrations:{*}") == [(TENANT, 0.0)]
     assert await bindings.tenants() == [TENANT]
     assert await bindings.due([TENANT, TenantId("t2")], 65.0, 10) == [[AOR], []]
     assert await bindings.of_tenant(TENANT, 10, (AOR, 60.0)) == [("1002@demo.test", 70.0)]

@@ -102,7 +102,7 @@ async def test_compaction_keeps_every_kind_and_the_versions(tmp_path: Path) -> N
     await state.start()
     await state.create_owned("call:{1}", "cm", b"snapshot", ttl_s=100)
     await state.hash_put("h:{1}", "f", b"1")
-    await state.set_add("s:{1}", "m", 4)
+    await state.index_add("s:{1}", "m", 4)
     for _ in range(200):
         await state.restore_owned("k:{1}", "cm", 1, b"x" * 100)
     await settled(lambda: not (tmp_path / "state.00000001.journal").exists())
@@ -113,7 +113,7 @@ async def test_compaction_keeps_every_kind_and_the_versions(tmp_path: Path) -> N
     await state.start()
     assert await state.claim("call:{1}", "cm2", 1) == (2, b"snapshot")
     assert await state.hash_get_all("h:{1}") == {"f": b"1"}
-    assert await state.set_range("s:{1}") == [("m", 4)]
+    assert await state.index_range("s:{1}") == [("m", 4)]
     version = await state.put_if_version("k:{1}", b"y", 0)
     assert last is not None and version is not None and version > last.version
     await state.aclose()

@@ -47,6 +47,6 @@ async def test_owners_are_listed_until_they_are_taken_out(
 ) -> None:
     for name, wall_s in (("young", 2.0), ("old", 1.0), ("gone", 1.5)):
         await leases.add_owner(name, wall_s)
-    assert await state.set_range("owners:{callmanager}", limit=1) == [("old", 1.0)]
+    assert await state.index_range("owners:{callmanager}", limit=1) == [("old", 1.0)]
     await leases.remove_owner("gone")
     assert await leases.owners() == ["old", "young"]

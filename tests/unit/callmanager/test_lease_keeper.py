@@ -34,7 +34,7 @@ class _State:
         self.version += 1
         return self.version
 
-    async def set_add(self, key: str, member: str, score: float) -> None: ...
+    async def index_add(self, key: str, member: str, score: float) -> None: ...
 
 
 class _Stage:

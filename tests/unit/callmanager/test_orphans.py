@@ -54,7 +54,7 @@ class Shop:
     async def close(self, snapshot: bytes, last_seen_s: float) -> bool:
         """Claims the call, whose owner is dead, and closes it."""
         state = self.backing.state
-        await state.set_add("calls:{t1}", CALL, STARTED_S)
+        await state.index_add("calls:{t1}", CALL, STARTED_S)
         await state.create_owned("call:{call1}", OWNER, snapshot)
         claimed = await self.store.claim(CALL, 1, STARTED_S)
         assert claimed is not None
@@ -64,7 +64,7 @@ class Shop:
 
     async def is_gone(self) -> bool:
         state = self.backing.state
-        indexes = [await state.set_range(key) for key in ("calls:{t1}", "owned:{cm-2}")]
+        indexes = [await state.index_range(key) for key in ("calls:{t1}", "owned:{cm-2}")]
         return await state.get("call:{call1}") is None and indexes == [[], []]
 
 
@@ -96,7 +96,7 @@ async def test_while_the_bus_is_away_the_snapshot_stays(shop: Shop, talking: Any
     shop.is_bus_away = True
     assert not await shop.close(talking.writes[-1], STARTED_S + 1.0)
     assert not await shop.is_gone()
-    assert await shop.backing.state.set_range("owned:{cm-2}") == [(CALL, STARTED_S)]
+    assert await shop.backing.state.index_range("owned:{cm-2}") == [(CALL, STARTED_S)]
 
 
 def test_an_answered_call_is_lost_with_the_time_it_was_last_known_to_live(talking: Any) -> None:

@@ -46,7 +46,7 @@ class Desk:
         self.stored = Stored(CallId("c1"), TenantId("t1"), 5.0, 1)
 
     async def indexes(self) -> list[list[tuple[str, float]]]:
-        return [await self.state.set_range(key) for key in ("calls:{t1}", "owned:{me}")]
+        return [await self.state.index_range(key) for key in ("calls:{t1}", "owned:{me}")]
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ async def test_after_a_failover_a_higher_epoch_wins(desk: Desk) -> None:
 async def test_a_lost_claim_leaves_no_trace_in_our_index(desk: Desk) -> None:
     await desk.state.create_owned(KEY, "it", b"0")
     assert await desk.store.claim(CallId("c1"), 4, 5.0) is None
-    assert await desk.state.set_range("owned:{me}") == []
+    assert await desk.state.index_range("owned:{me}") == []
 
 
 async def test_a_call_that_ended_while_state_was_away_is_removed_later(desk: Desk) -> None:

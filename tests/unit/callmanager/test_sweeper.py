@@ -29,7 +29,7 @@ class _State:
     def on_new_generation(self, callback: Callable[[], None]) -> None:
         self.tell_new_generation = callback
 
-    async def set_range(self, key: str, limit: int | None = None) -> list[tuple[str, float]]:
+    async def index_range(self, key: str, limit: int | None = None) -> list[tuple[str, float]]:
         if key == "owners:{callmanager}":
             return [("cm-1", 1.0), ("cm-2", 2.0), ("cm-3", 2.0)]
         return [(call, 3.0) for call in self.calls] if "cm-2" in key else []
@@ -38,7 +38,7 @@ class _State:
         self.while_reading()
         return [b"1" if key in self.leases else None for key in keys]
 
-    async def set_remove(self, key: str, *members: str) -> None: ...
+    async def index_remove(self, key: str, *members: str) -> None: ...
 
     async def hash_delete(self, key: str, *fields: str) -> None: ...
 

@@ -39,7 +39,7 @@ async def test_a_dead_call_manager_still_shows_the_calls_that_it_owned() -> None
     for name in ("one", "two"):
         await leases.add_owner(name, 1.0)
     for call in ("a", "b"):
-        await state.set_add("owned:{two}", call, 1.0)
+        await state.index_add("owned:{two}", call, 1.0)
     one, two = await call_managers(state, clock)
     assert (one.calls, one.has_lease, one.owned, one.age_s) == (1, True, 0, 2.0)
     assert (two.calls, two.has_lease, two.owned, two.age_s) == (None, False, 2, None)

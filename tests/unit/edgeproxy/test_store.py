@@ -67,7 +67,7 @@ class Desk:
         return (await self.registrations.stored.find(AOR)).bindings
 
     async def indexed(self) -> list[str]:
-        return [aor for aor, _ in await self.backing.state.set_range(INDEX)]
+        return [aor for aor, _ in await self.backing.state.index_range(INDEX)]
 
 
 @pytest.fixture
@@ -156,13 +156,13 @@ async def test_index_tells_the_first_expiry_when_a_slower_edge_had_a_later_one(d
         desk.backing.state.put_if_version = write  # type: ignore[method-assign]
         await desk.register("sip:a@theirs", 60)
         # What this edge had listed arrives after what the faster one did.
-        await desk.backing.state.set_add(INDEX, AOR, desk.clock.wall_s() + 600)
+        await desk.backing.state.index_add(INDEX, AOR, desk.clock.wall_s() + 600)
         return await write(*args)
 
     desk.backing.state.put_if_version = write_slowly  # type: ignore[method-assign,assignment]
     await desk.register("sip:a@mine", 600, "mine")
 
-    ((_, due),) = await desk.backing.state.set_range(INDEX)
+    ((_, due),) = await desk.backing.state.index_range(INDEX)
     assert due == desk.clock.wall_s() + 60
 
 
@@ -195,7 +195,7 @@ async def test_sweep_tells_once_what_ran_out(desk: Desk) -> None:
     assert isinstance(event, RegistrationExpired)
     assert event.data.contact == "sip:a@h1"
     assert [one.contact for one in await desk.bound()] == ["sip:a@h2"]
-    ((_, due),) = await desk.backing.state.set_range(INDEX)
+    ((_, due),) = await desk.backing.state.index_range(INDEX)
     assert due == (await desk.bound())[0].expires_at
     await subscription.aclose()
     await desk.backing.aclose()
@@ -203,21 +203,21 @@ async def test_sweep_tells_once_what_ran_out(desk: Desk) -> None:
 
 async def test_refresh_leaves_the_index_alone_until_the_sweep_corrects_it(desk: Desk) -> None:
     await desk.register("sip:a@h1", 60)
-    first = await desk.backing.state.set_range(INDEX)
+    first = await desk.backing.state.index_range(INDEX)
     desk.clock.advance(30)
     await desk.register("sip:a@h1", 600, "other")
-    assert await desk.backing.state.set_range(INDEX) == first
+    assert await desk.backing.state.index_range(INDEX) == first
     desk.clock.advance(40)
 
     assert await desk.sweep.run_round() == 0
 
-    ((_, due),) = await desk.backing.state.set_range(INDEX)
+    ((_, due),) = await desk.backing.state.index_range(INDEX)
     assert due > desk.clock.wall_s()
 
 
 async def test_index_entry_of_nothing_is_removed(desk: Desk) -> None:
-    await desk.backing.state.set_add(INDEX, AOR, 1.0)
-    await desk.backing.state.set_add(TENANTS, TENANT, 0.0)
+    await desk.backing.state.index_add(INDEX, AOR, 1.0)
+    await desk.backing.state.index_add(TENANTS, TENANT, 0.0)
 
     await desk.sweep.run_round()
 

@@ -135,7 +135,7 @@ class Scene:
             await at.manager.calls.wait_idle()
 
         async def is_nothing_left() -> bool:
-            owned = await world.backing.state.set_range(f"owned:{{{at.manager.instance}}}")
+            owned = await world.backing.state.index_range(f"owned:{{{at.manager.instance}}}")
             return not owned and await self.cluster.is_nothing_left()
 
         await self.cluster.eventually(is_nothing_left, 2.0)

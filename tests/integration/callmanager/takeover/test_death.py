@@ -38,8 +38,8 @@ async def test_a_snapshot_that_nobody_can_read_stays_until_somebody_can(
 
     await talking.cluster.eventually(is_left, 3.0)
     assert (await state.owner_of(key)).owner == one.instance
-    assert await state.set_range(f"owned:{{{one.instance}}}")
-    assert await state.set_range(f"owned:{{{other.instance}}}") == []
+    assert await state.index_range(f"owned:{{{one.instance}}}")
+    assert await state.index_range(f"owned:{{{other.instance}}}") == []
     # Who asks for it hears that it cannot be told whose it is, and asks others.
     ann.to = talking.other.hop
     ann.ask("INFO")

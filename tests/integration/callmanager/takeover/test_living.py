@@ -90,7 +90,7 @@ async def test_asked_to_stop_it_hands_its_calls_over_and_they_go_on_at_once(
     await talking.hang_up()
     ended = await talking.world.wait_event("call.ended")
     assert ended.data.termination.result is CallResult.ANSWERED
-    owners = await talking.world.backing.state.set_range("owners:{callmanager}")
+    owners = await talking.world.backing.state.index_range("owners:{callmanager}")
     assert [name for name, _ in owners] == [other.manager.instance]
 
 

@@ -111,7 +111,7 @@ class State(Protocol):
         ...
 
     async def hash_put(self, key: str, field: str, value: bytes) -> None:
-        """Sets one field. Hashes and sorted sets do not expire."""
+        """Sets one field. Hashes and indexes do not expire."""
         ...
 
     async def hash_get_all(self, key: str) -> dict[str, bytes]:
@@ -122,25 +122,25 @@ class State(Protocol):
         """Removes fields; the key goes with its last one."""
         ...
 
-    async def set_add(self, key: str, member: str, score: float) -> None:
-        """Adds a member to a sorted set or changes its score."""
+    async def index_add(self, key: str, member: str, score: float) -> None:
+        """Adds a member to an index, which is a sorted set, or changes its score."""
         ...
 
-    async def set_remove(self, key: str, *members: str) -> None:
-        """Removes members."""
+    async def index_remove(self, key: str, *members: str) -> None:
+        """Removes members of an index."""
         ...
 
-    async def set_range(
+    async def index_range(
         self,
         key: str,
         max_score: float | None = None,
         limit: int | None = None,
         after: tuple[str, float] | None = None,
     ) -> list[tuple[str, float]]:
-        """Returns (member, score) ordered by score, then member.
+        """Returns (member, score) of an index, ordered by score, then member.
 
         Args:
-            key: the sorted set.
+            key: the index.
             max_score: the highest score, included; None: any.
             limit: how many at most; fewer than that means that there are no more.
             after: only what comes behind this (member, score), which need not be there any more:

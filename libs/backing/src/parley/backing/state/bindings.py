@@ -91,12 +91,12 @@ class Bindings:
         """Puts an AOR into its tenant's index, and the tenant into the list of tenants."""
         await self._schedule(tenant, aor, bindings)
         if tenant not in self._listed_tenants:
-            await self._state.set_add(_TENANTS, tenant, 0.0)
+            await self._state.index_add(_TENANTS, tenant, 0.0)
             self._listed_tenants.add(tenant)
 
     async def unlist_aor(self, tenant: TenantId, aor: str) -> None:
         """Takes an AOR that has no bindings out of the index."""
-        await self._state.set_remove(_index(tenant), aor)
+        await self._state.index_remove(_index(tenant), aor)
         # A REGISTER may have come between the write and the removal: then the AOR belongs there.
         bindings = decode_bindings(await self.read(aor))
         if bindings:
@@ -111,25 +111,25 @@ class Bindings:
 
     async def tenants(self) -> list[TenantId]:
         """Lists tenants that may have registrations."""
-        return [TenantId(name) for name, _ in await self._state.set_range(_TENANTS)]
+        return [TenantId(name) for name, _ in await self._state.index_range(_TENANTS)]
 
     async def due(self, tenants: Sequence[TenantId], wall_s: float, limit: int) -> list[list[str]]:
         """Lists for each tenant AORs in which something may have expired, the oldest first."""
         found = await in_one_turn(
-            *[self._state.set_range(_index(tenant), wall_s, limit) for tenant in tenants]
+            *[self._state.index_range(_index(tenant), wall_s, limit) for tenant in tenants]
         )
         return [[aor for aor, _ in one] for one in found]
 
     async def of_tenant(self, tenant: TenantId, limit: int, after: Due | None = None) -> list[Due]:
         """Lists AORs of a tenant in the order of the index, from behind a place."""
-        return await self._state.set_range(_index(tenant), limit=limit, after=after)
+        return await self._state.index_range(_index(tenant), limit=limit, after=after)
 
     def forget_lists(self) -> None:
         """Forgets which tenants were listed: shared state may have forgotten it, too."""
         self._listed_tenants.clear()
 
     async def _schedule(self, tenant: TenantId, aor: str, bindings: Sequence[Binding]) -> None:
-        await self._state.set_add(_index(tenant), aor, next_expiry(bindings))
+        await self._state.index_add(_index(tenant), aor, next_expiry(bindings))
 
 
 def next_expiry(bindings: Sequence[Binding]) -> float:

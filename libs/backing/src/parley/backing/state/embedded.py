@@ -243,9 +243,9 @@ class EmbeddedState:
         if not entry.fields:
             self._keys.remove(key)
 
-    # -- sorted sets -------------------------------------------------------------------------
+    # -- indexes: sorted sets ----------------------------------------------------------------
 
-    async def set_add(self, key: str, member: str, score: float) -> None:
+    async def index_add(self, key: str, member: str, score: float) -> None:
         """Adds a member or changes its score."""
         if not math.isfinite(score):
             raise ValueError("a score is a finite number")
@@ -255,8 +255,8 @@ class EmbeddedState:
         if self._journal is not None:
             self._journal.append(encode((Op.SCORES, key, {member: score}, self._expires(entry))))
 
-    async def set_remove(self, key: str, *members: str) -> None:
-        """Removes members."""
+    async def index_remove(self, key: str, *members: str) -> None:
+        """Removes members of an index."""
         entry = self._find(key, ScoresEntry)
         if entry is None:
             return
@@ -266,7 +266,7 @@ class EmbeddedState:
         if not entry.scores:
             self._keys.remove(key)
 
-    async def set_range(
+    async def index_range(
         self,
         key: str,
         max_score: float | None = None,

@@ -42,15 +42,15 @@ class Leases:
 
     async def owners(self) -> list[str]:
         """Lists the instances that may own calls, the oldest first."""
-        return [instance for instance, _ in await self._state.set_range(_OWNERS)]
+        return [instance for instance, _ in await self._state.index_range(_OWNERS)]
 
     async def add_owner(self, instance: str, wall_s: float) -> None:
         """Lists an instance among those that may own calls, since a time in Unix seconds."""
-        await self._state.set_add(_OWNERS, instance, wall_s)
+        await self._state.index_add(_OWNERS, instance, wall_s)
 
     async def remove_owner(self, instance: str) -> None:
         """Takes out an instance of which no call is left."""
-        await self._state.set_remove(_OWNERS, instance)
+        await self._state.index_remove(_OWNERS, instance)
 
 
 def _lease(instance: str) -> str:

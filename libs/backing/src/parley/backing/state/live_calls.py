@@ -69,8 +69,8 @@ class LiveCalls:
         """Removes an ended call, of which a mark stays for some seconds; False means fenced."""
         state, call_id = self._state, call.call_id
         ending = state.end_owned(_record(call_id), owner, call.epoch, mark_s)
-        by_tenant = state.set_remove(_by_tenant(call.tenant_id), call_id)
-        by_owner = state.set_remove(_by_owner(owner), call_id)
+        by_tenant = state.index_remove(_by_tenant(call.tenant_id), call_id)
+        by_owner = state.index_remove(_by_owner(owner), call_id)
         is_ended: bool = (await in_one_turn(ending, by_tenant, by_owner))[0]
         return is_ended
 
@@ -87,7 +87,7 @@ class LiveCalls:
         The index of the new owner names it before the record is its own; that of the former owner
         is left to the caller (`release`).
         """
-        adding = self._state.set_add(_by_owner(owner), call_id, started_s)
+        adding = self._state.index_add(_by_owner(owner), call_id, started_s)
         claiming = self._state.claim(_record(call_id), owner, epoch, ttl_s)
         claimed: Claimed | None = (await in_one_turn(adding, claiming))[1]
         if claimed is None:
@@ -96,19 +96,19 @@ class LiveCalls:
 
     async def release(self, owner: str, *call_ids: str) -> None:
         """Takes calls out of an instance's index."""
-        await self._state.set_remove(_by_owner(owner), *call_ids)
+        await self._state.index_remove(_by_owner(owner), *call_ids)
 
     # --- for readers -----------------------------------------------------------------------
 
     async def owned_by(self, owner: str, limit: int | None = None) -> list[Indexed]:
         """Lists the calls that an instance's index names, the oldest first."""
-        return await self._state.set_range(_by_owner(owner), limit=limit)
+        return await self._state.index_range(_by_owner(owner), limit=limit)
 
     async def of_tenant(
         self, tenant_id: TenantId, limit: int, after: Indexed | None = None
     ) -> list[Indexed]:
         """Lists calls that a tenant's index names, the oldest first, from behind a place."""
-        return await self._state.set_range(_by_tenant(tenant_id), limit=limit, after=after)
+        return await self._state.index_range(_by_tenant(tenant_id), limit=limit, after=after)
 
     async def owner_of(self, call_id: str) -> Owned | None:
         """Reads who owns a call, or ended it a short while ago; None when there is none."""
@@ -126,8 +126,8 @@ class LiveCalls:
 
     async def _indexed(self, call: OwnedCall, owner: str, writing: Coroutine[Any, Any, _T]) -> _T:
         state, call_id, started_s = self._state, call.call_id, call.started_s
-        by_tenant = state.set_add(_by_tenant(call.tenant_id), call_id, started_s)
-        by_owner = state.set_add(_by_owner(owner), call_id, started_s)
+        by_tenant = state.index_add(_by_tenant(call.tenant_id), call_id, started_s)
+        by_owner = state.index_add(_by_owner(owner), call_id, started_s)
         written: _T = (await in_one_turn(by_tenant, by_owner, writing))[2]
         return written
 

@@ -286,20 +286,20 @@ class RedisState:
         if fields:
             await self._write(_any(key), "HDEL", *map(_any, fields))
 
-    # -- sorted sets -------------------------------------------------------------------------
+    # -- indexes: sorted sets ----------------------------------------------------------------
 
-    async def set_add(self, key: str, member: str, score: float) -> None:
+    async def index_add(self, key: str, member: str, score: float) -> None:
         """Adds a member or changes its score."""
         if not math.isfinite(score):
             raise ValueError("a score is a finite number")
         await self._write(key.encode(), "ZADD", _number(score), member.encode())
 
-    async def set_remove(self, key: str, *members: str) -> None:
-        """Removes members."""
+    async def index_remove(self, key: str, *members: str) -> None:
+        """Removes members of an index."""
         if members:
             await self._write(_any(key), "ZREM", *map(_any, members))
 
-    async def set_range(
+    async def index_range(
         self,
         key: str,
         max_score: float | None = None,

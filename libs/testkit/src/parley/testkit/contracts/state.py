@@ -97,7 +97,7 @@ async def a_key_holds_one_kind_of_thing(arm: StateArm) -> None:
     state = await arm.open()
     await state.put_if_version("k:{1}", b"1", 0)
     await state.hash_put("k:{2}", "f", b"1")
-    await state.set_add("k:{3}", "m", 1)
+    await state.index_add("k:{3}", "m", 1)
     with refuses(WrongKind):
         await state.hash_put("k:{1}", "f", b"1")
     with refuses(WrongKind):
@@ -108,7 +108,7 @@ async def a_key_holds_one_kind_of_thing(arm: StateArm) -> None:
         await state.delete(key)
     assert await state.get("k:{2}") is None
     assert await state.hash_get_all("k:{3}") == {}
-    assert await state.set_range("k:{1}") == []
+    assert await state.index_range("k:{1}") == []
 
 
 async def a_hash_keeps_fields_apart(arm: StateArm) -> None:
@@ -133,36 +133,36 @@ async def a_sorted_set_is_read_in_order(arm: StateArm) -> None:
     """By score, then by member; the bound is included."""
     state = await arm.open()
     for member, score in (("c", 3.0), ("b", 1.0), ("a", 1.0), ("d", 5.5)):
-        await state.set_add("s:{1}", member, score)
+        await state.index_add("s:{1}", member, score)
     for _ in range(2):
-        await state.set_add("s:{1}", "b", 2.0)
-    assert await state.set_range("s:{1}") == [("a", 1), ("b", 2), ("c", 3), ("d", 5.5)]
-    assert await state.set_range("s:{1}", max_score=3) == [("a", 1), ("b", 2), ("c", 3)]
-    assert await state.set_range("s:{1}", max_score=3, limit=1) == [("a", 1)]
-    await state.set_remove("s:{1}", "a", "x")
-    await state.set_remove("s:{1}")
-    assert await state.set_range("s:{1}") == [("b", 2), ("c", 3), ("d", 5.5)]
-    assert await state.set_range("s:{2}") == []
+        await state.index_add("s:{1}", "b", 2.0)
+    assert await state.index_range("s:{1}") == [("a", 1), ("b", 2), ("c", 3), ("d", 5.5)]
+    assert await state.index_range("s:{1}", max_score=3) == [("a", 1), ("b", 2), ("c", 3)]
+    assert await state.index_range("s:{1}", max_score=3, limit=1) == [("a", 1)]
+    await state.index_remove("s:{1}", "a", "x")
+    await state.index_remove("s:{1}")
+    assert await state.index_range("s:{1}") == [("b", 2), ("c", 3), ("d", 5.5)]
+    assert await state.index_range("s:{2}") == []
     with refuses(ValueError):
-        await state.set_add("s:{1}", "n", float("nan"))
+        await state.index_add("s:{1}", "n", float("nan"))
 
 
 async def a_sorted_set_is_read_by_pages(arm: StateArm) -> None:
     """Each member once, those of one score too; the place may have gone meanwhile."""
     state = await arm.open()
     for number in range(7):
-        await state.set_add("s:{1}", f"m{number}", 1.0)
-    await state.set_add("s:{1}", "a", 1.5)
-    await state.set_add("s:{1}", "z", 0.5)
+        await state.index_add("s:{1}", f"m{number}", 1.0)
+    await state.index_add("s:{1}", "a", 1.5)
+    await state.index_add("s:{1}", "z", 0.5)
     seen: list[str] = []
-    page = await state.set_range("s:{1}", limit=2)
+    page = await state.index_range("s:{1}", limit=2)
     while page:
         seen += [member for member, _ in page]
-        await state.set_remove("s:{1}", page[-1][0])
-        page = await state.set_range("s:{1}", limit=2, after=page[-1])
+        await state.index_remove("s:{1}", page[-1][0])
+        page = await state.index_range("s:{1}", limit=2, after=page[-1])
     assert seen == ["z", "m0", "m1", "m2", "m3", "m4", "m5", "m6", "a"]
-    assert await state.set_range("s:{1}", after=("m1", 1.0)) == [("m3", 1.0), ("m5", 1.0)]
-    assert await state.set_range("s:{1}", 1.0, after=("m4", 1.0)) == [("m5", 1.0)]
+    assert await state.index_range("s:{1}", after=("m1", 1.0)) == [("m3", 1.0), ("m5", 1.0)]
+    assert await state.index_range("s:{1}", 1.0, after=("m4", 1.0)) == [("m5", 1.0)]
 
 
 async def everything_outlives_the_process(arm: StateArm) -> None:
@@ -180,9 +180,9 @@ async def everything_outlives_the_process(arm: StateArm) -> None:
     await state.hash_put("h:{1}", "f", b"1")
     await state.hash_put("h:{1}", "g", b"1")
     await state.hash_delete("h:{1}", "g")
-    await state.set_add("s:{1}", "m", 1)
-    await state.set_add("s:{1}", "n", 2)
-    await state.set_remove("s:{1}", "n")
+    await state.index_add("s:{1}", "m", 1)
+    await state.index_add("s:{1}", "n", 2)
+    await state.index_remove("s:{1}", "n")
     await arm.close(state)
     state = await arm.open()
     assert await state.get_many(["k:{1}", "k:{3}", KEY]) == [b"1", None, b"a"]
@@ -192,7 +192,7 @@ async def everything_outlives_the_process(arm: StateArm) -> None:
     assert await state.create_owned("call:{c2}", "cm-b", b"d") is None
     assert await state.owner_of("call:{c3}") == Owned("cm-b", 7)
     assert await state.hash_get_all("h:{1}") == {"f": b"1"}
-    assert await state.set_range("s:{1}") == [("m", 1)]
+    assert await state.index_range("s:{1}") == [("m", 1)]
     third = await state.put_if_version("k:{3}", b"3", 0)
     assert third is not None and third > version
 
@@ -218,9 +218,9 @@ async def text_that_is_not_unicode_is_refused(arm: StateArm) -> None:
     with refuses(ValueError):
         await state.hash_put("h:{1}", "\udcff", b"1")
     with refuses(ValueError):
-        await state.set_add("s:{1}", "\udcff", 1)
+        await state.index_add("s:{1}", "\udcff", 1)
     assert await state.get("reg:{\udcff}") is None
-    assert await state.set_range("s:{1}") == []
+    assert await state.index_range("s:{1}") == []
 
 
 BEHAVIOURS: tuple[StateBehaviour, ...] = (
