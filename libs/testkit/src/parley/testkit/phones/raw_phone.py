@@ -140,40 +140,19 @@ class RawPhone:
 
     def expect(self, method: str, timeout_s: float = _PATIENCE_S) -> Request:
         """Waits for a request of this method; everything else is passed over."""
-        until = time.perf_counter() + timeout_s
-        while (left_s := until - time.perf_counter()) > 0:
-            message = self.receive(left_s)
+        for message in self._messages(timeout_s):
             if isinstance(message, Request) and message.method == method:
                 return message
         raise AssertionError(f"{self.line.number} got no {method} in {timeout_s:g} s")
 
     def transact(self, request: Request, timeout_s: float = _PATIENCE_S) -> Response:
         """Sends a request, repeats it until its final response, and returns that."""
-        until = time.perf_counter() + timeout_s
-        is_heard = False
-        while (left_s := until - time.perf_counter()) > 0:
-            if not is_heard:
-                self.send(request)
-            message = self.receive(min(left_s, _RETRANSMIT_S))
-            if not isinstance(message, Response) or not _is_of(message, request):
-                continue
-            if message.status >= 200:
-                self._acknowledge_failure(request, message)
-                return message
-            is_heard = True
-        raise AssertionError(f"no final response to {request.method} in {timeout_s:g} s")
+        self.send(request)
+        return self._final(request, timeout_s, is_repeated=True)
 
     def final_of(self, request: Request) -> Response:
         """Waits for the final response to a request that was sent, and acknowledges a failure."""
-        until = time.perf_counter() + _PATIENCE_S
-        while (left_s := until - time.perf_counter()) > 0:
-            message = self.receive(left_s)
-            if not isinstance(message, Response) or message.status < 200:
-                continue
-            if _is_of(message, request):
-                self._acknowledge_failure(request, message)
-                return message
-        raise AssertionError(f"no final response to {request.method}")
+        return self._final(request, _PATIENCE_S, is_repeated=False)
 
     def transact_authorized(self, request: Request) -> Response:
         """As `transact`, and answers one challenge."""
@@ -187,8 +166,9 @@ class RawPhone:
         return self._answered(request, self.transact(request))
 
     def _answered(self, request: Request, response: Response) -> Request:
-        challenge = choose_challenge(response.get_all(_CHALLENGES[response.status]))
-        assert challenge is not None, f"{response.status} without a challenge we know"
+        header = _CHALLENGES.get(response.status, "")
+        challenge = choose_challenge(response.get_all(header))
+        assert challenge is not None, f"{request.method} got {response.status}, no challenge"
         self._challenge, self._status, self._count = challenge, response.status, 0
         self._cseq += 1
         again = request.copy()
@@ -231,7 +211,8 @@ class RawPhone:
 
     def begin_call(self, callee: "RawPhone") -> Request:
         """Sends an authorized INVITE and returns it; everything else is up to the test."""
-        invite = self._authorized_invite(callee)
+        number = callee.line.number
+        invite = self.authorized(self.request("INVITE", number, self.description()))
         self.send(invite)
         return invite
 
@@ -267,16 +248,22 @@ class RawPhone:
         except TimeoutError:
             return None
 
-    def _authorized_invite(self, callee: "RawPhone") -> Request:
-        first = self.request("INVITE", callee.line.number, self.description())
-        response = self.transact(first)
-        challenge = choose_challenge(response.get_all("proxy-authenticate"))
-        assert challenge is not None, f"INVITE got {response.status}, no challenge"
-        self._challenge, self._status, self._count = challenge, 407, 0
-        again = self.request("INVITE", callee.line.number, self.description())
-        again.set("call-id", first.call_id)
-        self.authorize(again)
-        return again
+    def _messages(self, timeout_s: float) -> Iterator[Request | Response | None]:
+        """What comes in that time, and None whenever a retransmission would be due."""
+        until = time.perf_counter() + timeout_s
+        while (left_s := until - time.perf_counter()) > 0:
+            yield self.receive(min(left_s, _RETRANSMIT_S))
+
+    def _final(self, request: Request, timeout_s: float, *, is_repeated: bool) -> Response:
+        for message in self._messages(timeout_s):
+            if isinstance(message, Response) and _is_of(message, request):
+                if message.status >= 200:
+                    self._acknowledge_failure(request, message)
+                    return message
+                is_repeated = False
+            elif message is None and is_repeated:
+                self.send(request)
+        raise AssertionError(f"no final response to {request.method} in {timeout_s:g} s")
 
     def _acknowledge_failure(self, request: Request, response: Response) -> None:
         if request.method != "INVITE" or response.status < 300:
