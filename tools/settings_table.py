@@ -34,8 +34,16 @@ _FIELD = re.compile(r"^([a-z0-9_, ]+): (.*)$")
 
 
 def described(settings: type[Settings]) -> dict[str, str]:
-    """Reads the Attributes section of the class's docstring."""
-    _, _, section = (settings.__doc__ or "").partition("Attributes:")
+    """Reads the Attributes sections of the docstrings of the class and of those it is made of."""
+    found: dict[str, str] = {}
+    for kind in reversed(settings.__mro__):
+        if issubclass(kind, Settings):
+            found.update(_described(settings, kind.__dict__.get("__doc__") or ""))
+    return found
+
+
+def _described(settings: type[Settings], docstring: str) -> dict[str, str]:
+    _, _, section = docstring.partition("Attributes:")
     found: dict[str, str] = {}
     names: list[str] = []
     for line in section.splitlines():

@@ -1,8 +1,9 @@
 """Settings of a process: environment only, every default runnable, refuse what is not understood.
 
-A service subclasses `Settings` with its own `env_prefix` (`PARLEY_EDGEPROXY_`). A misspelt key
-under that prefix, a malformed value or a contradiction stops the start with one sentence. A secret
-may come from a file instead: `PARLEY_X_TOKEN_FILE` names the file that holds `PARLEY_X_TOKEN`.
+A service subclasses `ServiceSettings` with its own `env_prefix` (`PARLEY_EDGEPROXY_`). A misspelt
+key under that prefix, a malformed value or a contradiction stops the start with one sentence. A
+secret may come from a file instead: `PARLEY_X_TOKEN_FILE` names the file that holds
+`PARLEY_X_TOKEN`.
 
 Kubernetes tells each pod of the services around it by variables such as
 `PARLEY_RESTGATEWAY_PORT=tcp://10.0.0.7:8080`, named like settings of ours. They are told apart by
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, NoReturn, Self, get_args
 
-from pydantic import BeforeValidator, SecretBytes, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretBytes, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -67,10 +68,14 @@ def _check_level(value: object) -> object:
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 Ports = Annotated[PortRange, BeforeValidator(_parse_ports)]
 LogLevel = Annotated[str, BeforeValidator(_check_level)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""A port to listen on; 0 picks one."""
+InstanceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")]
+"""Names an instance, stable over restarts; a host name too."""
 
 
 class Settings(BaseSettings):
-    """Base of every service's settings; read with `load`, frozen afterwards.
+    """Base of all settings; read with `load`, frozen afterwards.
 
     Attributes:
         foreign_prefixes: keys under our own prefix that belong to someone else.
@@ -183,6 +188,22 @@ class Settings(BaseSettings):
         text = text.rstrip(".")
         place = problem["loc"]
         return f"{cls._key(str(place[0]))}: {text[:1].lower()}{text[1:]}" if place else text
+
+
+class ServiceSettings(Settings):
+    """What every service is told that may be a process of its own.
+
+    Attributes:
+        health_host: address of the health port; not to be reached from outside.
+        health_port: of /healthz, /readyz and /metrics; 0 picks one.
+        log_level: debug, info, warning, error or critical.
+        drain_timeout_s: seconds that work in progress gets at the end.
+    """
+
+    health_host: str = "127.0.0.1"
+    health_port: Port = 9090
+    log_level: LogLevel = "info"
+    drain_timeout_s: float = Field(default=30.0, ge=0)
 
 
 def _is_service_link(key: str, value: str) -> bool:

@@ -3,16 +3,13 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from parley.service.settings import LogLevel, Settings
+from parley.service.settings import ServiceSettings
 
 
-class AccountingSettings(Settings):
+class AccountingSettings(ServiceSettings):
     """How CDRs are written; the environment prefix is `PARLEY_ACCOUNTING_`.
 
     Attributes:
-        health_host: address of the health port; not to be reached from outside.
-        health_port: TCP port of /healthz, /readyz and /metrics; 0 picks one.
-        log_level: debug, info, warning, error or critical.
         drain_timeout_s: seconds that CDRs in progress get at the end.
         gather_s: seconds after a transaction in which CDRs are gathered for the next one.
         cdr_retention_days: CDRs of calls that ended longer ago are deleted; they stay for ever
@@ -22,10 +19,6 @@ class AccountingSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_ACCOUNTING_")
 
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(default=9090, ge=0, le=65535)
-    log_level: LogLevel = "info"
-    drain_timeout_s: float = Field(default=30.0, gt=0)
     gather_s: float = Field(default=0.2, ge=0, le=10)
     cdr_retention_days: int | None = Field(default=None, ge=1, le=36500)
     max_retry_s: float = Field(default=10.0, gt=0)

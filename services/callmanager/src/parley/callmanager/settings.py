@@ -4,23 +4,20 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from parley.service.inside import InsideSettings
-from parley.service.settings import CommaList, LogLevel, Settings
+from parley.service.settings import CommaList, InstanceName, Port, ServiceSettings
 
 
-class CallManagerSettings(Settings):
+class CallManagerSettings(ServiceSettings):
     """What an operator may tune; every default is runnable on one machine.
 
     Attributes:
         name: of this instance, stable over restarts; its instance id is the name and a random
             incarnation, its host name in a `LocalNetwork` is the name itself.
         zone: where it runs, for discovery.
-        log_level: debug, info, warning, error or critical.
         inside: how it proves itself to edges, relays and its like (`PARLEY_INSIDE_*`).
         host: local address of the listener for edges; must not be reachable from outside.
         advertised_host: what edges call us by when that is not `host`.
         port: of that listener; 0 picks one. In one process with the edges there is no listener.
-        health_host: address of the health port; not to be reached from outside.
-        health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
         media_relays: `host:port` of media relays that do not register in discovery.
         max_calls: calls it owns at most; further ones get 503 and the edge picks another.
         max_branches: phones that one call rings at most.
@@ -34,20 +31,17 @@ class CallManagerSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_CALLMANAGER_")
 
-    name: str = Field("callmanager", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
+    name: InstanceName = "callmanager"
     zone: str = ""
-    log_level: LogLevel = "info"
     inside: InsideSettings = Field(default_factory=InsideSettings.load, repr=False)
     host: str = "127.0.0.1"
     advertised_host: str = ""
-    port: int = Field(5080, ge=0, le=65535)
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(9092, ge=0, le=65535)
+    port: Port = 5080
+    health_port: Port = 9092
     media_relays: CommaList = ()
     max_calls: int = Field(20_000, ge=1)
     max_branches: int = Field(20, ge=1, le=50)
     max_duration_s: float = Field(14_400.0, gt=0)
     load_interval_s: float = Field(1.0, gt=0)
     lease_s: float = Field(1.0, ge=0.1, le=10)
-    drain_timeout_s: float = Field(30.0, ge=0)
     hang_up_s: float = Field(3.0, gt=0)

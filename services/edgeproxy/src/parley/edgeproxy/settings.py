@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from parley.edgeproxy.identity.peers import parse_peers
 from parley.edgeproxy.limits.guard import parse_networks
 from parley.service.inside import InsideSettings
-from parley.service.settings import CommaList, LogLevel, Settings
+from parley.service.settings import CommaList, InstanceName, Port, ServiceSettings
 from parley.sip.digest import ALGORITHMS
 
 MIN_SECRET_CHARS: Final = 16
@@ -32,14 +32,13 @@ def _check_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
-class EdgeSettings(Settings):
+class EdgeSettings(ServiceSettings):
     """What an operator may tune; every default is runnable on one machine.
 
     Attributes:
         name: of this edge, stable over restarts and unlike any other edge's; its instance id is the
             name and a random incarnation, its host name in a `LocalNetwork` is the name itself.
         zone: where it runs; call managers of the same zone are preferred.
-        log_level: debug, info, warning, error or critical.
         host: local address of the outside listeners.
         advertised_host: what phones call us by when that is not `host`; a REGISTER names this or a
             domain of the tenant, or is refused.
@@ -54,8 +53,6 @@ class EdgeSettings(Settings):
         inside_host: local address of the inside listener; not to be reached from outside.
         inside_advertised_host: what call managers call us by when that is not `inside_host`.
         inside_port: its port; in one process with the call manager there is no such listener.
-        health_host: address of the health port; not to be reached from outside.
-        health_port: of `/healthz`, `/readyz` and `/metrics`, when it runs alone.
         secret: seals tokens and signs nonces; the same at all edges. Random when empty: fine for
             one edge, whose calls and registrations then end with it.
         nonce_life_s: how long a nonce is taken, seconds.
@@ -98,23 +95,21 @@ class EdgeSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_EDGEPROXY_")
 
-    name: str = Field("edge", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
+    name: InstanceName = "edge"
     zone: str = ""
-    log_level: LogLevel = "info"
     host: str = "127.0.0.1"
     advertised_host: str = ""
-    udp_port: int = Field(5060, ge=0, le=65535)
-    tcp_port: int = Field(5060, ge=0, le=65535)
-    tls_port: int = Field(5061, ge=0, le=65535)
+    udp_port: Port = 5060
+    tcp_port: Port = 5060
+    tls_port: Port = 5061
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     shared_address: bool = False
     inside: InsideSettings = Field(default_factory=InsideSettings.load, repr=False)
     inside_host: str = "127.0.0.1"
     inside_advertised_host: str = ""
-    inside_port: int = Field(5070, ge=0, le=65535)
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(9091, ge=0, le=65535)
+    inside_port: Port = 5070
+    health_port: Port = 9091
     secret: SecretStr = SecretStr("")
     nonce_life_s: float = Field(300.0, gt=0)
     digest_algorithms: Annotated[CommaList, AfterValidator(_check_algorithms)] = ("MD5",)
@@ -141,7 +136,6 @@ class EdgeSettings(Settings):
     stranger_timeout_s: float = Field(30.0, gt=0)
     idle_timeout_s: float = Field(3900.0, gt=0)
     drain_rate: float = Field(500.0, gt=0)
-    drain_timeout_s: float = Field(30.0, ge=0)
     auth_failures: int = Field(100, ge=0)
     auth_user_failures: int = Field(6, ge=0)
     auth_window_s: float = Field(60.0, gt=0)

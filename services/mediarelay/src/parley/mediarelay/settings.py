@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from parley.mediarelay.net_policy import parse_networks
 from parley.service.inside import InsideSettings
-from parley.service.settings import CommaList, LogLevel, PortRange, Ports, Settings
+from parley.service.settings import CommaList, InstanceName, Port, PortRange, Ports, ServiceSettings
 
 
 def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -16,7 +16,7 @@ def _check_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
-class MediaRelaySettings(Settings):
+class MediaRelaySettings(ServiceSettings):
     """How a media relay runs.
 
     Attributes:
@@ -40,8 +40,6 @@ class MediaRelaySettings(Settings):
         grpc_host: this machine's address for call managers; not to be reached from outside.
         grpc_advertised_host: what call managers are told, or dial, when that is not `grpc_host`.
         grpc_port: where call managers connect; 0 picks one.
-        health_host: address of the health port; not to be reached from outside.
-        health_port: `/healthz`, `/readyz`, `/metrics`; 0 picks one.
         orphan_timeout_s: sessions of a call manager that is away, and silent, for longer are
             closed.
         heartbeat_s: call managers hear from the relay at least this often.
@@ -51,7 +49,7 @@ class MediaRelaySettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="PARLEY_MEDIARELAY_")
 
-    name: str = Field("mediarelay", pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")
+    name: InstanceName = "mediarelay"
     zone: str = ""
     announce: bool = False
     inside: InsideSettings = Field(default_factory=InsideSettings.load, repr=False)
@@ -65,14 +63,11 @@ class MediaRelaySettings(Settings):
     dscp: int = Field(46, ge=0, le=63)
     grpc_host: str = "127.0.0.1"
     grpc_advertised_host: str = ""
-    grpc_port: int = Field(7100, ge=0, le=65535)
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(9107, ge=0, le=65535)
+    grpc_port: Port = 7100
+    health_port: Port = 9107
     orphan_timeout_s: float = Field(300.0, gt=0)
     heartbeat_s: float = Field(0.2, gt=0, le=60)
-    drain_timeout_s: float = Field(30.0, ge=0)
     move_timeout_s: float = Field(10.0, ge=0)
-    log_level: LogLevel = "info"
 
     @field_validator("host", "advertised_host", "grpc_host")
     @classmethod

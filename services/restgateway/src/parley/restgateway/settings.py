@@ -3,21 +3,18 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from parley.service.settings import CommaList, LogLevel, Settings
+from parley.service.settings import CommaList, Port, ServiceSettings
 
 
-class RestGatewaySettings(Settings):
+class RestGatewaySettings(ServiceSettings):
     """Where the API listens; the environment prefix is `PARLEY_RESTGATEWAY_`.
 
     Attributes:
         host: IP address of the listener.
         port: TCP port; 0 picks one.
-        health_host: address of the health port; not to be reached from outside.
-        health_port: TCP port of /healthz, /readyz and /metrics; 0 picks one.
         drain_timeout_s: seconds that requests under way get at the end.
-        lame_duck_s: seconds of these in which new requests are still served while /readyz says no
+        lame_duck_s: seconds of the drain in which requests are still served while /readyz says no
             already, for load balancers to hear of it.
-        log_level: debug, info, warning, error or critical.
         max_body_bytes: largest request body.
         max_connections: open connections; further ones take the place of those that wait.
         max_source_strangers: of those, the ones from one address, of IPv6 a /64, on which no valid
@@ -32,12 +29,9 @@ class RestGatewaySettings(Settings):
     model_config = SettingsConfigDict(env_prefix="PARLEY_RESTGATEWAY_")
 
     host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(9093, ge=0, le=65535)
-    drain_timeout_s: float = Field(default=30.0, gt=0)
+    port: Port = 8080
+    health_port: Port = 9093
     lame_duck_s: float = Field(default=3.0, ge=0, le=600)
-    log_level: LogLevel = "info"
     max_body_bytes: int = Field(default=64 * 1024, ge=1024, le=16 * 1024 * 1024)
     max_connections: int = Field(default=1000, ge=1)
     max_source_strangers: int = Field(default=200, ge=1)

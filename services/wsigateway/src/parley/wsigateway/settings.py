@@ -3,20 +3,17 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from parley.service.settings import CommaList, LogLevel, Settings
+from parley.service.settings import CommaList, Port, ServiceSettings
 
 
-class WsiGatewaySettings(Settings):
+class WsiGatewaySettings(ServiceSettings):
     """Where events are served and what a client may use; the prefix is `PARLEY_WSIGATEWAY_`.
 
     Attributes:
         host: IP address of the listener.
         port: TCP port; 0 picks one.
-        health_host: address of the health port; not to be reached from outside.
-        health_port: TCP port of /healthz, /readyz and /metrics when run as a process of its own.
-        log_level: debug, info, warning, error or critical.
         drain_timeout_s: seconds that clients get to close at the end.
-        lame_duck_s: seconds of these in which clients are still served, and told to connect
+        lame_duck_s: seconds of the drain in which clients are still served, and told to connect
             elsewhere, while /readyz says no already.
         origins: origins of web pages that may connect besides this host's own,
             https://console.example for one, or * for any; none unless given.
@@ -38,11 +35,8 @@ class WsiGatewaySettings(Settings):
     model_config = SettingsConfigDict(env_prefix="PARLEY_WSIGATEWAY_")
 
     host: str = "127.0.0.1"
-    port: int = Field(default=8081, ge=0, le=65535)
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(default=9090, ge=0, le=65535)
-    log_level: LogLevel = "info"
-    drain_timeout_s: float = Field(default=10.0, gt=0)
+    port: Port = 8081
+    drain_timeout_s: float = Field(default=10.0, ge=0)
     lame_duck_s: float = Field(default=3.0, ge=0, le=600)
     origins: CommaList = ()
     max_connections: int = Field(default=1000, ge=1)
