@@ -1,7 +1,7 @@
 """Wires one call manager: the only file that knows all parts."""
 
 import asyncio
-from importlib import metadata
+from importlib.metadata import version
 from typing import Final
 
 import structlog
@@ -50,6 +50,7 @@ from parley.siptransport.transport import ListenOptions
 PEERS: Final = frozenset((EDGES, SERVICE_NAME))
 SNAPSHOT_GRACE_S: Final = 3600.0
 """How long a snapshot outlives the longest call, for a sweeper to find it."""
+_VERSION: Final = version("parley-callmanager")
 _RENEWALS_PER_LEASE: Final = 3.3
 _INCARNATION_BYTES: Final = 5
 
@@ -203,7 +204,7 @@ class CallManager:
                 id=self.instance,
                 address=address_of(hop),
                 zone=self._settings.zone,
-                version=_version(),
+                version=_VERSION,
                 state=InstanceState.STARTING,
             )
         )
@@ -309,13 +310,6 @@ def inside_of(settings: CallManagerSettings, clock: Clock) -> Inside:
         StartError: its certificate cannot be used.
     """
     return Inside(settings.inside, SERVICE_NAME, PEERS, clock)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("parley-callmanager")
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses

@@ -6,7 +6,7 @@ secret, so any of them takes what another one sealed.
 
 import asyncio
 import os
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Final
 
 import structlog
@@ -60,6 +60,7 @@ from parley.siptransport.policy import NodePolicy
 
 ROLE: Final = "edgeproxy"
 PEERS: Final = frozenset((SERVICE_NAME,))
+_VERSION: Final = version("parley-edgeproxy")
 _REFRESHES: Final = 2
 """For how many of the longest registrations a source stays known; at each it proves itself."""
 TICK_S: Final = 1.0
@@ -313,7 +314,7 @@ class EdgeProxy:
                 id=self.instance,
                 address=address,
                 zone=self._settings.zone,
-                version=_version(),
+                version=_VERSION,
                 state=InstanceState.READY,
             )
         )
@@ -380,13 +381,6 @@ def create_app(  # noqa: PLR0913 - the wiring of a service takes what it uses
         registry: where metrics go.
     """
     return EdgeProxy(settings, backing, directory, clock, ids, network, registry)
-
-
-def _version() -> str:
-    try:
-        return version("parley-edgeproxy")
-    except PackageNotFoundError:
-        return ""
 
 
 def _secret(settings: EdgeSettings) -> bytes:

@@ -1,7 +1,7 @@
 """Wires the REST gateway."""
 
 import asyncio
-from importlib import metadata
+from importlib.metadata import version
 
 import structlog
 from fastapi.routing import APIRoute
@@ -25,6 +25,7 @@ from parley.service.http_connections import HttpLimits
 from parley.service.metrics import Metrics, Registry
 from parley.service.tasks import TaskOwner
 
+_VERSION = version("parley-restgateway")
 _PROBE_INTERVAL_S = 2.0
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -107,7 +108,7 @@ def create_api(
     """
     api = FastAPIOffline(
         title="Parley",
-        version=_version(),
+        version=_VERSION,
         description=description.ABOUT,
         openapi_tags=description.TAGS,
         servers=[{"url": "/", "description": "This server."}],
@@ -119,7 +120,7 @@ def create_api(
     paths = Paths(description.complete(api))
     api.state.store = store
     api.state.platform = PlatformView(
-        version=_version(), events=settings.events_url, health=settings.health_url
+        version=_VERSION, events=settings.events_url, health=settings.health_url
     )
     app: ASGIApp = BodyLimit(PathChecks(api), settings.max_body_bytes)
     if settings.cors_origins:
@@ -141,13 +142,6 @@ def create_api(
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _version() -> str:
-    try:
-        return metadata.version("parley-restgateway")
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def create_app(
