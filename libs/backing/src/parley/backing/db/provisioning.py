@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from parley.backing.db.changes import announce_config
 from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionRepository, NewExtension, check_not_service
-from parley.backing.db.tenants import TenantRepository
+from parley.backing.db.tenants import TenantRepository, snapshot_of
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import TenantId
 from parley.model.tenant import TenantSettings, TenantSnapshot
@@ -43,12 +43,4 @@ async def provision_tenant(db: Database, new: NewTenant) -> TenantSnapshot:
         )
         change = ConfigChange(kind=ConfigKind.TENANT, action=ConfigAction.CREATED, ids=[tenant.id])
         version = await announce_config(db, connection, tenant.id, change)
-    return TenantSnapshot(
-        id=tenant.id,
-        name=tenant.name,
-        domain=tenant.domains[0],
-        domains=tenant.domains,
-        settings=tenant.settings,
-        extensions={extension.number: extension for extension in extensions},
-        version=version,
-    )
+    return snapshot_of(tenant, extensions, version)

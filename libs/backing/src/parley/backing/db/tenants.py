@@ -19,7 +19,7 @@ from parley.backing.db.models import ExtensionRow, TenantDomainRow, TenantRow
 from parley.model.errors import Conflict, InvalidValue, NotFound
 from parley.model.events import ConfigAction, ConfigChange, ConfigKind
 from parley.model.ids import TenantId
-from parley.model.tenant import TenantSettings, TenantSnapshot
+from parley.model.tenant import Extension, TenantSettings, TenantSnapshot
 
 _IDS_PER_QUERY = 1000
 
@@ -346,6 +346,13 @@ async def _snapshot(
     tenant = await _with_domains(connection, row)
     query = select(ExtensionRow).where(ExtensionRow.tenant_id == tenant.id)
     extensions = map(extension_from_row, (await connection.execute(query)).all())
+    return snapshot_of(tenant, extensions, row.config_version)
+
+
+def snapshot_of(
+    tenant: Tenant, extensions: Iterable[Extension], config_version: int
+) -> TenantSnapshot:
+    """Makes the snapshot of a tenant with these extensions."""
     return TenantSnapshot(
         id=tenant.id,
         name=tenant.name,
@@ -354,5 +361,5 @@ async def _snapshot(
         settings=tenant.settings,
         enabled=tenant.enabled,
         extensions={extension.number: extension for extension in extensions},
-        version=row.config_version,
+        version=config_version,
     )
