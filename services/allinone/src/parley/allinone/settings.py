@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from parley.edgeproxy.identity.peers import parse_peers
+from parley.edgeproxy.settings import Peers
 from parley.service.settings import CommaList, LogLevel, PortRange, Ports, Settings
 
 _MAX_DRAIN_S = 3600.0
@@ -29,11 +29,6 @@ def _check_addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(_check_address, texts))
 
 
-def _check_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
-    parse_peers(texts)
-    return texts
-
-
 def _check_relays(texts: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(texts)) != len(texts):
         raise ValueError("names a relay twice")
@@ -48,7 +43,6 @@ Port = Annotated[int, Field(ge=1, le=_MAX_PORT)]
 Address = Annotated[str, AfterValidator(_check_address)]
 Addresses = Annotated[CommaList, AfterValidator(_check_addresses)]
 Relays = Annotated[CommaList, AfterValidator(_check_relays)]
-Peers = Annotated[CommaList, AfterValidator(_check_peers)]
 
 
 class AllInOneSettings(Settings):

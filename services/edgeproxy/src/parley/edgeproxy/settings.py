@@ -32,6 +32,10 @@ def _check_peers(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+Peers = Annotated[CommaList, AfterValidator(_check_peers)]
+"""SIP peers, `ip[:port]=domain`."""
+
+
 class EdgeSettings(ServiceSettings):
     """What an operator may tune; every default is runnable on one machine.
 
@@ -117,7 +121,7 @@ class EdgeSettings(ServiceSettings):
     min_expires_s: int = Field(60, ge=1)
     default_expires_s: int = Field(3600, ge=1)
     max_expires_s: int = Field(3600, ge=1)
-    trusted_peers: Annotated[CommaList, AfterValidator(_check_peers)] = ()
+    trusted_peers: Peers = ()
     source_rate: float = Field(200.0, ge=0)
     source_burst: float = Field(1000.0, ge=1)
     unlimited_sources: Annotated[CommaList, AfterValidator(_check_networks)] = (
