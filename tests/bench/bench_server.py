@@ -140,7 +140,7 @@ async def _serve(data: Path) -> int:
 
 
 if __name__ == "__main__":
-    configure_logging("warning")
+    configure_logging("warning", None)
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
         status = main(lambda: _serve(Path(folder)))
     sys.exit(status)

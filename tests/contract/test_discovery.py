@@ -10,6 +10,7 @@ from parley.backing.discovery.embedded import EmbeddedDiscovery
 from parley.backing.discovery.zookeeper import ZookeeperDiscovery
 from parley.service.clock import SystemClock
 from parley.service.ids import RandomIds
+from parley.service.tls import TlsFiles
 from parley.testkit.clock import FakeClock
 from parley.testkit.contracts.arms import Arm, Behaviour
 from parley.testkit.contracts.discovery import BEHAVIOURS
@@ -29,7 +30,7 @@ def _zookeeper(request: pytest.FixtureRequest) -> Arm[Discovery]:
     def pass_time(_: float) -> None:
         raise AssertionError("no behaviour of discovery depends on time")
 
-    return Arm(lambda: ZookeeperDiscovery(url, _SESSION_S), SystemClock(), pass_time)
+    return Arm(lambda: ZookeeperDiscovery(url, _SESSION_S, TlsFiles()), SystemClock(), pass_time)
 
 
 ARMS: dict[str, Callable[[pytest.FixtureRequest], Arm[Discovery]]] = {

@@ -16,6 +16,7 @@ from parley.backing.discovery.zookeeper_session import ZookeeperSession
 from parley.backing.discovery.zookeeper_url import parse_zookeeper_url
 from parley.backing.errors import BackingUnavailable
 from parley.service.ids import RandomIds
+from parley.service.tls import TlsFiles
 from parley.testkit.contracts.arms import settled
 from parley.testkit.gate import TcpGate
 
@@ -58,7 +59,7 @@ async def open_discovery(server: ZooKeeperServer, folder: str) -> AsyncIterator[
 
     async def open_(port: int = 0) -> ZookeeperDiscovery:
         url = f"zookeeper://127.0.0.1:{port or server.port}/{folder}"
-        discovery = ZookeeperDiscovery(url, SESSION_S)
+        discovery = ZookeeperDiscovery(url, SESSION_S, TlsFiles())
         opened.append(discovery)
         await discovery.start()
         return discovery
@@ -189,8 +190,9 @@ async def test_a_killed_process_leaves_the_view(
         "import asyncio, sys\n"
         "from parley.backing.discovery.base import Instance\n"
         "from parley.backing.discovery.zookeeper import ZookeeperDiscovery\n"
+        "from parley.service.tls import TlsFiles\n"
         "async def main():\n"
-        "    discovery = ZookeeperDiscovery(sys.argv[1], float(sys.argv[2]))\n"
+        "    discovery = ZookeeperDiscovery(sys.argv[1], float(sys.argv[2]), TlsFiles())\n"
         "    await discovery.start()\n"
         f"    one = Instance(service={SERVICE!r}, id='cm-other', address='tcp:127.0.0.1:1')\n"
         "    await discovery.register(one)\n"
@@ -275,8 +277,10 @@ async def test_a_folder_with_a_password_is_closed_to_others(
     server: ZooKeeperServer, folder: str
 ) -> None:
     url = f"zookeeper://parley:p%40ss@{server.url}/{folder}"
-    owner = ZookeeperDiscovery(url, SESSION_S)
-    stranger = ZookeeperSession(parse_zookeeper_url(f"zookeeper://{server.url}"), SESSION_S)
+    owner = ZookeeperDiscovery(url, SESSION_S, TlsFiles())
+    stranger = ZookeeperSession(
+        parse_zookeeper_url(f"zookeeper://{server.url}"), SESSION_S, TlsFiles()
+    )
     await owner.start()
     stranger.start()
     try:

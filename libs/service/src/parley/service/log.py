@@ -44,12 +44,12 @@ _SHARED: Final[tuple[Processor, ...]] = (
 )
 
 
-def configure_logging(level: str = "info", stream: TextIO | None = None) -> None:
+def configure_logging(level: str, stream: TextIO | None) -> None:
     """Routes structlog and the standard library's logging to one stream of JSON lines.
 
     Args:
         level: a key of `LEVELS`; what lies below it is dropped at no cost.
-        stream: where to write; stdout unless given.
+        stream: where to write; None: stdout.
     """
     target = sys.stdout if stream is None else stream
     number = LEVELS[level]

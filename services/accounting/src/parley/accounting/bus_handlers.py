@@ -40,7 +40,7 @@ class CallRecordsHandler:
         clock: Clock,
         metrics: AccountingMetrics,
         max_retry_s: float,
-        gather_s: float = 0.0,
+        gather_s: float,
     ) -> None:
         self._store = store
         self._bus = bus

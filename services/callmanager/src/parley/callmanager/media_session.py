@@ -68,7 +68,7 @@ class MediaSession:
         "stats",
     )
 
-    def __init__(self, session_id: SessionId, epoch: int = 1) -> None:
+    def __init__(self, session_id: SessionId, epoch: int) -> None:
         self.session_id = session_id
         self.epoch = epoch
         self.phase = MediaPhase.NONE

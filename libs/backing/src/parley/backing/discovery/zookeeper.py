@@ -46,7 +46,7 @@ class ZookeeperDiscovery:
         self,
         url: str,
         session_s: float,
-        tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
+        tls: TlsFiles,
     ) -> None:
         place = parse_zookeeper_url(url)
         self._writer = RandomIds().token(_TOKEN_BYTES)

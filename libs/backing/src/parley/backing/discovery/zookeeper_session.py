@@ -96,7 +96,7 @@ class ZookeeperSession:
         self,
         url: ZookeeperUrl,
         session_s: float,
-        tls: TlsFiles = TlsFiles(),  # noqa: B008 - immutable
+        tls: TlsFiles,
     ) -> None:
         self.session_s = session_s
         self.id = 0

@@ -31,7 +31,7 @@ _OPTIONS: Final = (
 class Dialler:
     """The call manager's side."""
 
-    def __init__(self, inside: Inside | None = None) -> None:
+    def __init__(self, inside: Inside | None) -> None:
         """Takes our proof; None for relays that ask for none."""
         self._inside = inside
 
