@@ -129,8 +129,9 @@ def parse_redis_url(url: str, tls: TlsFiles = TlsFiles()) -> RedisUrl:  # noqa: 
 
 def _options(parts: SplitResult) -> dict[str, str]:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := options.keys() - _OPTIONS:
-        raise ValueError(f"the URL of Redis has an unknown option {min(unknown)}")
+    if options.keys() - _OPTIONS:
+        # Which one is not repeated: it may be the rest of a password with a question mark.
+        raise ValueError(f"the options of Redis's URL are {', '.join(sorted(_OPTIONS))}")
     useless = set() if parts.scheme.startswith("rediss") else options.keys() & _TLS_OPTIONS
     if useless:
         raise ValueError(f"the option {min(useless)} needs a URL with TLS (rediss)")
