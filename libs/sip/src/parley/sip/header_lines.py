@@ -180,6 +180,14 @@ class HeaderLines:
         """Returns the canonical names in order, one per line."""
         return self._names.copy()
 
+    def header_size(self) -> tuple[int, int]:
+        """Returns how many lines there are, folds counted, and their bytes without line ends."""
+        count = size = 0
+        for line in self._lines:
+            count += 1 + line.count("\n")
+            size += len(line if line.isascii() else line.encode("utf-8", "surrogateescape"))
+        return count, size
+
     def is_ascii(self) -> bool:
         """Whether every line is plain ASCII; costs a flag per line."""
         return all(map(str.isascii, self._lines))

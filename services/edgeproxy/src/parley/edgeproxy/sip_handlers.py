@@ -13,6 +13,7 @@ import structlog
 
 from parley.backing.errors import BackingError
 from parley.edgeproxy.admission import Admission
+from parley.edgeproxy.border.header_size import check_header_size, is_header_small
 from parley.edgeproxy.border.raw_text import make_response_text, make_text
 from parley.edgeproxy.eager import run_eagerly
 from parley.edgeproxy.limits.avalanche import retry_after
@@ -30,7 +31,7 @@ from parley.model.errors import DomainError
 from parley.service.tasks import TaskOwner
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Message, Request, Response
+from parley.sip.message import Message, Request, Response, response_to
 from parley.sip.stateless import stateless_response
 from parley.sip.transaction import (
     ClientTransaction,
@@ -133,7 +134,7 @@ class EdgeHandler:
                 self._inside.on_request(transaction, request)
                 return
             self._metrics.count_request("outside", method)
-            make_text(request)
+            _let_in(request)
             if method == "REGISTER":
                 self._run(transaction, self._registers.on_register(transaction, request))
             elif method == "CANCEL":
@@ -152,6 +153,11 @@ class EdgeHandler:
 
     def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
         """Takes the CANCEL of an INVITE that came here."""
+        try:
+            if not self._is_inside(request):
+                _let_in(request)
+        except RemoteProtocolError:
+            request.remove("reason")  # the rest of it is not sent on
         self._proxy.on_cancel(transaction, request)
 
     def on_ack(self, request: Request) -> None:
@@ -162,19 +168,26 @@ class EdgeHandler:
             elif request.source is not None and self._admission.is_within_rate(
                 request.source, request
             ):
-                make_text(request)
+                _let_in(request)
                 self._outside.on_ack(request)
         except RemoteProtocolError:
             return
 
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
-        """Takes a response to a request that was forwarded; a malformed one is dropped."""
+        """Takes a response to a request that was forwarded; a malformed one is dropped.
+
+        For a final one that is too large somebody waits, who is told 502.
+        """
         if isinstance(transaction.user, Search):
             self._stray_cancels.on_response(transaction, response)
             return
         try:
             if not self._is_inside(response):
                 make_response_text(response)
+                if not is_header_small(response):
+                    if response.status < 200:
+                        return
+                    response = response_to(transaction.request, 502)
             self._proxy.on_response(transaction, response)
         except RemoteProtocolError:
             return
@@ -188,6 +201,7 @@ class EdgeHandler:
         try:
             if not is_inside:
                 make_response_text(response)
+                check_header_size(response)
             self._strays.on_stray(response, is_inside=is_inside)
         except RemoteProtocolError:
             return
@@ -229,3 +243,8 @@ class EdgeHandler:
         except Exception:
             _logger.exception("request crashed", method=transaction.request.method)
             self._proxy.refuse(transaction, 500)
+
+
+def _let_in(request: Request) -> None:
+    make_text(request)
+    check_header_size(request)

@@ -1,0 +1,30 @@
+"""How large a header may be that comes from outside: well below what a connection inside takes.
+
+An edge adds lines to what it sends on, and a header beyond a parser's bounds ends its connection
+(`sip/framing.py`): between services that is the connection of all their other calls.
+"""
+
+from typing import Final
+
+from parley.sip.errors import RemoteProtocolError
+from parley.sip.head import MAX_HEADER_BYTES, MAX_HEADERS
+from parley.sip.message import Message
+
+MAX_LINES: Final = MAX_HEADERS // 2
+MAX_BYTES: Final = MAX_HEADER_BYTES // 2
+
+
+def is_header_small(message: Message) -> bool:
+    """Says whether a header still fits once our own lines stand beside it."""
+    lines, size = message.header_size()
+    return lines <= MAX_LINES and size <= MAX_BYTES
+
+
+def check_header_size(message: Message) -> None:
+    """Refuses a header that is not small.
+
+    Raises:
+        RemoteProtocolError: 513.
+    """
+    if not is_header_small(message):
+        raise RemoteProtocolError("header is too large", 513)
