@@ -1,5 +1,7 @@
 """The owner of a call dies at any point; phones notice nothing, or a clean end, and one record."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -88,6 +90,27 @@ async def test_3_and_4_died_while_the_phone_rings_the_same_invite_goes_on(
     await moved(calling.bob, before)
     await calling.answer()
     await calling.end(by="bob")
+
+
+async def test_a_call_taken_over_while_its_repeated_invite_is_admitted_goes_on(
+    calling: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_taken = asyncio.Event()
+
+    async def look_late(_call_id: str) -> None:
+        await is_taken.wait()
+
+    other, before = calling.other, calling.bob.transaction.hop
+    monkeypatch.setattr(other.manager._handler, "_owner_of", look_late)
+    await calling.one.kill()
+    await calling.repeat()
+    await calling.taken()
+    [taken_over] = other.manager.calls
+    is_taken.set()
+    await moved(calling.bob, before)
+    await calling.answer()
+    assert list(other.manager.calls) == [taken_over]
+    await calling.end()
 
 
 async def test_5_died_with_the_answer_read_and_not_written(calling: Scene) -> None:

@@ -310,9 +310,13 @@ class CallManagerHandler:
             self._not_admitted(call_id, request)
             self._answers.give(transaction, request, 500)
             raise
+        if self._calls.get(call_id) is not None:
+            # It was taken over while we decided.
+            for each in ((transaction, request), *self._stop_admitting(call_id, request)):
+                self._is_repeated(call_id, *each)
+            return
         if owned is not None:
-            copies = self._stop_admitting(call_id, request)
-            for each in ((transaction, request), *copies):
+            for each in ((transaction, request), *self._stop_admitting(call_id, request)):
                 self._absent.bring_request(*each)
             return
         call, decision = admitted
