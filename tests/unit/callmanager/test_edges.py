@@ -8,7 +8,7 @@ import pytest
 
 from parley.backing.discovery.base import Instance, InstanceState
 from parley.backing.discovery.embedded import EmbeddedDiscovery
-from parley.callmanager.edges import Edges
+from parley.callmanager.edges import CLOSED_S, Edges
 from parley.callmanager.hops import address_of, hop_at
 from parley.sip.hop import Hop
 from parley.sip.message import Request
@@ -130,6 +130,8 @@ async def test_who_brought_a_request_is_lost_with_its_connection(region: Region)
     assert not region.edges.is_lost(brought_by(flow))
     region.edges.note_closed(flow)
     assert region.edges.is_lost(brought_by(flow))
+    region.clock.advance(CLOSED_S)
+    assert not region.edges.is_lost(brought_by(flow))
 
 
 async def test_who_brought_a_request_is_lost_when_it_drains_or_goes_or_is_not_reached(

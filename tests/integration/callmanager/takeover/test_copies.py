@@ -126,3 +126,17 @@ async def test_who_comes_after_the_ack_hears_no_answer(alone: Scene) -> None:
         return bool((await other_edge.response()).status == 482)
 
     await alone.cluster.eventually(is_refused, 5.0)
+
+
+async def test_a_successor_too_takes_an_invite_from_its_own_flow_only(idle: Scene) -> None:
+    idle.dial(x_parley_flow=PHONE)
+    await request(idle.bob, "INVITE")
+    await idle.ring()
+    await idle.one.kill()
+    await idle.taken()
+    thief, other_edge = [await idle.cluster.phone("1003", idle.other) for _ in range(2)]
+
+    thief.send(copy_of(idle.ann.invite, {"x_parley_flow": THIEF}))
+    assert (await thief.response()).status == 482
+    other_edge.send(copy_of(idle.ann.invite, {}))
+    await response(other_edge, 180)

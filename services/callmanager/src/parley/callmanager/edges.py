@@ -6,7 +6,7 @@ named is left alone, for it may be new, or not an edge.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from parley.backing.discovery.base import Discovery, Instance, InstanceState, Watch
 from parley.callmanager.hops import hop_at
@@ -20,7 +20,10 @@ from parley.siptransport.policy import by_via
 SERVICE_NAME: Final = "edgeproxy"
 SUSPECT_S: Final = 2.0
 """How long an edge that could not be reached is avoided; discovery will know by then."""
-_MANY_GONE: Final = 1000
+CLOSED_S: Final = 6.0
+"""How long a closed connection means that its edge may be gone: discovery knows by then, too."""
+_MANY_REMEMBERED: Final = 1000
+_T = TypeVar("_T")
 
 
 class Edges:
@@ -33,7 +36,7 @@ class Edges:
         self._draining: dict[str, Hop] = {}
         self._gone: dict[Hop, None] = {}
         self._suspects: dict[Hop, float] = {}
-        self._closed: dict[Hop, None] = {}
+        self._closed: dict[Hop, float] = {}
         self._watch: Watch | None = None
 
     def start(self) -> None:
@@ -61,16 +64,18 @@ class Edges:
 
     def note_closed(self, flow: Hop) -> None:
         """Learns that a connection of an edge is gone."""
-        _put_bounded(self._closed, flow)
+        _put_bounded(self._closed, flow, self._clock.now() + CLOSED_S)
 
     def is_lost(self, request: Request) -> bool:
-        """Whether the edge that brought a request is gone or about to go, or its connection is.
+        """Whether the edge that brought a request is gone or about to go, or may be.
 
         Raises:
             RemoteProtocolError: the topmost Via cannot be used.
         """
         place = sent_by_hop(request.via)
-        return request.source in self._closed or self.is_leaving(place) or self._is_suspect(place)
+        if request.source is not None and self._clock.now() < self._closed.get(request.source, 0.0):
+            return True
+        return self.is_leaving(place) or self._is_suspect(place)
 
     def another(self, failed: Hop, key: str) -> Hop | None:
         """Another edge than one that was just not reached; None when there is none."""
@@ -119,12 +124,12 @@ class Edges:
         self._live, self._draining = live, draining
         after = {*live.values(), *draining.values()}
         for hop in before - after:
-            _put_bounded(self._gone, hop)
+            _put_bounded(self._gone, hop, None)
         for hop in after:
             self._gone.pop(hop, None)
 
 
-def _put_bounded(hops: dict[Hop, None], hop: Hop) -> None:
-    hops[hop] = None
-    if len(hops) > _MANY_GONE:
+def _put_bounded(hops: dict[Hop, _T], hop: Hop, value: _T) -> None:
+    hops[hop] = value
+    if len(hops) > _MANY_REMEMBERED:
         del hops[next(iter(hops))]
