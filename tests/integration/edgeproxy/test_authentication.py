@@ -173,8 +173,9 @@ async def test_credentials_bind_nothing_after_a_restart_of_their_edge(world: "Wo
     assert (await phone.exchange(phone.authorized(request, answer))).status == 200
 
 
+@pytest.mark.parametrize("status", [481, 482], ids=["no such call", "a call of another flow"])
 async def test_a_call_by_another_edges_nonce_is_taken_only_where_it_is_known(
-    world: "World", manager: "CallManager"
+    world: "World", manager: "CallManager", status: int
 ) -> None:
     first, second = await world.edge("edge-1"), await world.edge("edge-2")
     phone = await world.phone(first)
@@ -184,7 +185,7 @@ async def test_a_call_by_another_edges_nonce_is_taken_only_where_it_is_known(
     received = await manager.handler.next(RequestReceived)
     assert received.request.get("x-parley-repeated") == "1"
 
-    manager.answer(received.transaction, 481)
+    manager.answer(received.transaction, status)
 
     answer = await phone.response()
     assert (answer.status, _is_stale(answer)) == (407, True)

@@ -269,6 +269,24 @@ async def test_a_token_makes_nobody_known_from_whom_it_was_not_given(
     forger.close()
 
 
+async def test_a_token_over_a_connection_makes_nobody_else_there_known(
+    world: "World", manager: "CallManager"
+) -> None:
+    edge = await world.edge(unlimited_sources="")
+    phone = await world.phone(edge)
+    invite, _, ok = await phone.answered(manager)
+    stolen = phone.in_dialog("INFO", invite, ok)
+    stolen.prepend("via", "SIP/2.0/TCP 127.0.0.10:9;branch=z9hG4bKstolen;rport")
+    hop = edge.addresses.outside["tcp"]
+    with socket.create_connection((hop.host, hop.port), 5, ("127.0.0.10", 0)) as thief:
+        thief.sendall(bytes(stolen))
+        received = await manager.handler.next(RequestReceived)
+
+    assert received.request.get("x-parley-source") == "127.0.0.10"
+    assert not edge.node.is_known("127.0.0.10")
+    assert edge.node.is_known("127.0.0.1")
+
+
 async def test_an_invite_with_a_token_of_another_address_is_challenged_and_no_more(
     world: "World", manager: "CallManager", edge: EdgeProxy, phone: "Phone"
 ) -> None:

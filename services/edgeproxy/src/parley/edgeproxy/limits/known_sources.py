@@ -45,8 +45,7 @@ class KnownSources:
 
     def note(self, source: Hop) -> None:
         """Learns that what came from there was sent by whom it says."""
-        if source.transport != "udp":
-            self._vouch(source)
+        self.note_connection(source)
         key, until = source_key(source.host), self._clock.now() + self._life_s
         known = self._until.get(key)
         if known is not None and known > until - self._life_s / 2:
@@ -55,6 +54,11 @@ class KnownSources:
         if len(self._until) >= self._size:
             del self._until[next(iter(self._until))]
         self._until[key] = until
+
+    def note_connection(self, source: Hop) -> None:
+        """Learns so of a connection, which makes nobody else at its address known."""
+        if source.transport != "udp":
+            self._vouch(source)
 
     def knows(self, host: str) -> bool:
         """Says whether somebody at the source of this address proved himself lately."""

@@ -94,9 +94,9 @@ class OutsideRequests:
             self._refuse(transaction, request, status)
             return
         source = _source_of(request)
-        # A datagram's source may be forged; a token that was given to it is not.
-        is_heard = source.transport != "udp" or token.flow.host == source.host
-        if not is_heard and request.method == "INVITE":
+        # Whoever has a token, and be it of a call that is long over, is not whom it was given to.
+        is_his = token.flow.host == source.host
+        if not is_his and request.method == "INVITE" and source.transport == "udp":
             # Its answers are sent again and again, to whomever the source names.
             caller = await self._identify(request)
             if transaction.is_answered:
@@ -104,9 +104,11 @@ class OutsideRequests:
             if isinstance(caller, Answer):
                 self._proxy.refuse(transaction, caller.status, caller.reason, caller.headers)
                 return
-            is_heard = True
-        if is_heard:
+            is_his = True
+        if is_his:
             self._known.note(source)
+        else:
+            self._known.note_connection(source)
         self._enter_dialog(outgoing, request, token)
         forwarding = Forwarding(
             transaction, is_inward=True, call_id=token.call_id, owner=token.owner

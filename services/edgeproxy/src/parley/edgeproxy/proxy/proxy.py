@@ -39,6 +39,8 @@ SILENCE_S: Final = 0.6
 """A call manager that lives says 100 to an INVITE, or answers, long before."""
 RETRY_AFTER_S: Final = "2"
 _NOT_HERE: Final = frozenset((481, 503))
+_NOT_KNOWN: Final = frozenset((481, 482))
+"""Answers to an INVITE that is good as a repeated one only: no such call, or not from there."""
 _NO_CALL_MANAGER: Final = (503, "No Call Manager", (("retry-after", RETRY_AFTER_S),))
 
 
@@ -163,7 +165,7 @@ class Proxy:
             return
         if status >= 200:
             self._settle(forwarding)
-        if status == 481 and forwarding.unless_known is not None:
+        if status in _NOT_KNOWN and forwarding.unless_known is not None:
             answer = forwarding.unless_known
             self.respond(forwarding.server, answer.status, answer.reason, answer.headers)
             return
