@@ -1,9 +1,9 @@
 """How many connections a transport accepts, of whom (sans I/O).
 
-A stranger is whoever came to a public listener from an address that nobody vouches for, and has
-not proved himself on the connection either. Strangers have a small share of their own: few for
-one address, and when the share is full the one that came first makes room, so that a phone which
-proves itself within seconds gets in however many idle strangers there are.
+A stranger is whoever came to a public listener from an address that nobody vouches for, or to an
+inside one, and has not proved himself on the connection yet. Strangers have a small share of their
+own: few for one address, and when the share is full the one that came first makes room, so that a
+phone which proves itself within seconds gets in however many idle strangers there are.
 """
 
 from collections import Counter

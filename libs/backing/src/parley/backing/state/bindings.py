@@ -56,7 +56,10 @@ class Bindings:
     # --- one AOR ---------------------------------------------------------------------------
 
     async def read(self, aor: str) -> bytes | None:
-        """Reads the bindings of an AOR as they are kept, for `decode_bindings`."""
+        """Reads the bindings of an AOR as they are kept, for `decode_bindings`.
+
+        Callers that keep them for long keep bytes.
+        """
         return await self._state.get(_bindings(aor))
 
     async def read_many(self, aors: Sequence[str]) -> list[bytes | None]:
