@@ -167,8 +167,8 @@ async def test_kafka_answers_who_has_our_certificate_and_a_password_where_it_wan
     url = f"kafka+tls://127.0.0.1:{port}"
     for sasl in SASL_MECHANISMS:
         login = {"bus": "kafka", "bus_url": url, "bus_sasl": sasl, "bus_username": "ann"}
+        stranger = await world.open(world.backing(**login, bus_password="wrong").bus)
         with pytest.raises((BackingError, TimeoutError)):
-            stranger = await world.open(world.backing(**login, bus_password="wrong").bus)
             async with asyncio.timeout(3):
                 await stranger.publish_and_wait("t", "k", b"2")
         known = await world.open(world.backing(**login, bus_password="right").bus)

@@ -191,7 +191,7 @@ async def test_call_manager_obeys_no_relay_of_another_role(
         "nobody",
         "another secret",
         "another role",
-        "for an edge",
+        "for SIP at this address",
         "for another relay",
         "for any relay",
     ],
@@ -202,7 +202,7 @@ async def test_who_shows_no_fitting_token_commands_nothing(who: str, with_token:
     signer = TokenSigner((secret,), role, SystemClock())
     address = with_token.front.address
     purposes = {
-        "for an edge": address,
+        "for SIP at this address": address,
         "for another relay": "mediarelay 127.0.0.1:7100",
         "for any relay": "mediarelay",
     }

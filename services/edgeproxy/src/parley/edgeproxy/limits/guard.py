@@ -10,6 +10,7 @@ shows that it is not has a rate limit of its own, and only such failures count.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeVar
 
@@ -31,7 +32,8 @@ def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ip_network(text.strip(), strict=False) for text in texts if text.strip())
 
 
-def is_inside(host: str, networks: Iterable[Network]) -> bool:
+@lru_cache(maxsize=65536)
+def is_inside(host: str, networks: tuple[Network, ...]) -> bool:
     """Says whether an address lies in one of the networks; a name lies in none."""
     try:
         address = ip_address(host)
