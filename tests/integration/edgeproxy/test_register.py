@@ -8,6 +8,7 @@ import pytest
 from parley.edgeproxy.app import EdgeProxy
 from parley.model.events import RegistrationAdded, RegistrationRefreshed, RegistrationRemoved
 from parley.service.tasks import TaskOwner
+from parley.sip.digest import parse_challenge
 from parley.sip.transaction import RequestReceived
 
 if TYPE_CHECKING:
@@ -174,6 +175,21 @@ async def test_a_flood_from_a_forged_address_does_not_silence_who_is_heard_there
     by_tcp = await world.phone(edge, transport="tcp")
     assert (await by_tcp.exchange(by_tcp.request("REGISTER"))).status == 401
     assert (await forger.exchange(forger.request("INVITE", DIALLED))).status == 503
+
+
+async def test_an_old_nonce_shows_that_its_source_hears_us_as_well(world: "World") -> None:
+    edge = await world.edge(
+        nonce_life_s=0.001, source_rate=0.001, source_burst=4.0, unlimited_sources=""
+    )
+    phone, forger = await world.phone(edge), await world.phone(edge)
+    challenge = await phone.exchange(phone.request("REGISTER"))
+    while (await forger.exchange(forger.request("INVITE", DIALLED))).status != 503:
+        pass
+
+    answer = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
+
+    assert answer.status == 401
+    assert parse_challenge(answer.get("www-authenticate") or "").is_stale
 
 
 async def test_flood_makes_no_transactions(world: "World") -> None:

@@ -34,6 +34,7 @@ class NonceState(Enum):
     ELSEWHERE = "elsewhere"
     """Young, and of another maker with the same secret, or of our former run."""
     STALE = "stale"
+    """Given to that source by somebody with the secret, too long ago."""
     INVALID = "invalid"
 
 

@@ -171,7 +171,10 @@ class Authenticator:
         return await self._check(request, tenant, credentials, source, is_registrar)
 
     def is_heard(self, request: Request, source: Hop) -> bool:
-        """Says whether a nonce in a request was given to its source: that is no forged one."""
+        """Says whether a nonce in a request was given to its source: that is no forged one.
+
+        An old nonce says so as well: a phone may bring the one of its last registration.
+        """
         for header in ("authorization", "proxy-authorization"):
             text = request.get(header)
             try:
@@ -180,7 +183,7 @@ class Authenticator:
                 continue
             if credentials is not None:
                 state = self._nonces.check(credentials.nonce, self._clock.wall_s(), source.host)
-                if state in (NonceState.FRESH, NonceState.ELSEWHERE):
+                if state is not NonceState.INVALID:
                     return True
         return False
 
