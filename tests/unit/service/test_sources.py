@@ -22,6 +22,10 @@ def test_an_ipv4_address_is_a_source_however_it_is_written(host: str) -> None:
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2%eth0", True),
         ("::1", "192.0.2.1", False),
+        ("64:ff9b::192.0.2.1", "64:FF9B::c000:201", True),
+        ("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2", False),
+        ("64:ff9b::127.0.0.1", "127.0.0.1", False),
+        ("64:ff9b:1::192.0.2.1", "64:ff9b:1::192.0.2.2", True),
     ],
 )
 def test_an_ipv6_network_of_64_bits_is_one_source(one: str, other: str, is_same: bool) -> None:
