@@ -34,6 +34,12 @@ def test_what_one_edge_writes_another_reads(token: Token) -> None:
     assert TokenCodec(b"secret of all edges").decode(CODEC.encode(token)) == token
 
 
+def test_a_link_local_address_keeps_its_zone() -> None:
+    token = Token(TokenKind.PATH, Hop("udp", "fe80::1%eth0", 5060))
+
+    assert TokenCodec(b"secret of all edges").decode(CODEC.encode(token)) == token
+
+
 @given(_tokens)
 def test_token_survives_as_the_user_of_a_uri(token: Token) -> None:
     text = CODEC.encode(token)

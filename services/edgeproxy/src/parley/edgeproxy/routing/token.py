@@ -8,15 +8,16 @@ writes the same token for the same thing, and takes 4 us. They are written in ba
 alphabet is legal and case-preserving in the user part of a SIP URI.
 
 Layout: kind (1), transport (1), port (2), flow (8), then host, call id and owner, each with a
-length byte; a host that is an IP address is packed. A flow that is a connection needs no more:
-its number is never used again, and another edge that is given the token does not find it and says
-so.
+length byte; a host that is an IP address without zone is packed. A flow that is a connection needs
+no more: its number is never used again, and another edge that is given the token does not find it
+and says so.
 """
 
 import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from contextlib import suppress
 from enum import IntEnum
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
@@ -120,12 +121,16 @@ def _remember(cache: dict[_K, _V], key: _K, value: _V) -> None:
 def _pack(token: Token) -> bytes:
     flow = token.flow
     head = _HEAD.pack(token.kind, _CODES[flow.transport], flow.port, flow.flow)
-    try:
-        host = ip_address(flow.host).packed
-        packed = bytes((len(host) | _PACKED,)) + host
-    except ValueError:
-        packed = _text(flow.host, _PACKED - 1)
-    return b"".join((head, packed, _text(token.call_id, 255), _text(token.owner, 255)))
+    texts = _text(token.call_id, 255), _text(token.owner, 255)
+    return b"".join((head, _host(flow.host), *texts))
+
+
+def _host(host: str) -> bytes:
+    if "%" not in host:  # a zone would be lost
+        with suppress(ValueError):
+            packed = ip_address(host).packed
+            return bytes((len(packed) | _PACKED,)) + packed
+    return _text(host, _PACKED - 1)
 
 
 def _text(value: str, limit: int) -> bytes:
