@@ -209,13 +209,13 @@ async def test_clients_that_do_not_read_keep_nobody_out(serve: Serve) -> None:
 
 
 async def test_who_proved_himself_makes_room_for_no_stranger(serve: Serve) -> None:
-    server = await serve(max_connections=4, max_strangers_per_source=2, head_timeout_s=_FAR_S)
-    known = [await _served(server, _HOST, b"/known") for _ in range(3)]
+    server = await serve(max_connections=4, head_timeout_s=_FAR_S)
+    known = [await _served(server, _HOST, b"/known") for _ in range(2)]
     strangers = [await _connected(server, _HOST) for _ in range(5)]
 
     for client in known:
         await _ask(*client, b"/")
-    for client in strangers[:4]:
+    for client in strangers[:3]:
         assert await _is_cut(client)
     for _, writer in (*known, *strangers):
         await _closed(writer)
@@ -229,6 +229,47 @@ async def test_the_known_make_room_for_a_newcomer_when_they_are_alone(serve: Ser
 
     assert await _is_cut(known[0])
     for _, writer in (newcomer, *known):
+        await _closed(writer)
+
+
+async def test_the_known_make_room_first_when_they_keep_more_than_half(serve: Serve) -> None:
+    server = await serve(max_connections=4, head_timeout_s=_FAR_S)
+    known = [await _served(server, _HOST, b"/known") for _ in range(4)]
+    newcomers = [await _connected(server, _HOST) for _ in range(2)]
+
+    for client in known[:2]:
+        assert await _is_cut(client)
+    for client in newcomers:
+        await _ask(*client, b"/")
+    for _, writer in (*known, *newcomers):
+        await _closed(writer)
+
+
+async def test_known_clients_that_do_not_read_keep_nobody_out(serve: Serve) -> None:
+    server = await serve(max_connections=3, request_timeout_s=_FAR_S)
+    known = [await _served(server, _HOST, b"/known") for _ in range(3)]
+    for reader, writer in known:
+        writer.write(b"GET /known?50000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await asyncio.wait_for(reader.readexactly(12), _WAIT_S) == b"HTTP/1.1 200"
+
+    newcomer = await _served(server, _HOST)
+
+    assert await _is_cut(known[0])
+    for _, writer in (newcomer, *known):
+        await _closed(writer)
+
+
+async def test_who_does_not_prove_himself_again_is_a_stranger(serve: Serve) -> None:
+    server = await serve(max_connections=4, max_strangers_per_source=2, head_timeout_s=_FAR_S)
+    known = [await _served(server, _HOST, b"/known") for _ in range(4)]
+    for client in known[:3]:
+        await _ask(*client, b"/")
+
+    assert await _is_cut(known[0])  # the third stranger of this source is one too many
+    newcomers = [await _served(server, "127.0.0.2") for _ in range(2)]
+    assert await _is_cut(known[1])
+    await _ask(*known[3], b"/known")
+    for _, writer in (*newcomers, *known):
         await _closed(writer)
 
 

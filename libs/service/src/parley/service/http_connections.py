@@ -6,8 +6,9 @@ request's head and for the whole request, and their number has a bound. At the b
 whose request has been incomplete longest makes room, so that silent sockets keep nobody out, else
 one that does not read its response.
 
-An application may say that a client proved who it is (`vouch`). All others are strangers: they have
-a bound per source as well, and make room before the known do.
+An application may say that a client proved who it is (`vouch`), with each request anew. All others
+are strangers: they have a bound per source as well, and make room before the known do, unless those
+keep more than half of all places with requests that are not complete.
 """
 
 import asyncio
@@ -87,25 +88,25 @@ class OpenConnections:
         self._receiving: dict[LimitedHttp, None] = {}
         self._answering: dict[LimitedHttp, None] = {}
         self._known_receiving: dict[LimitedHttp, None] = {}
+        self._states = (self._receiving, self._answering, self._known_receiving)
         self._strangers: dict[str, dict[LimitedHttp, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._receiving) + len(self._answering) + len(self._known_receiving)
+        return sum(map(len, self._states))
 
     def admit(self, connection: "LimitedHttp") -> bool:
         """Adds a stranger's connection whose request is to come; False when there is no room."""
-        limits, source = self._limits, connection.source
-        same = self._strangers.get(source, {})
-        if len(same) >= limits.max_strangers_per_source:
-            idle = (each for each in same if each in self._receiving)
-            if not _cut_first(chain(idle, _unread(same))):
-                return False
-        if len(self) >= limits.max_connections:
+        if not self._make_room_at(connection.source):
+            return False
+        size = self._limits.max_connections
+        if len(self) >= size:
             strangers = (each for each in self._answering if not each.is_known)
-            if not _cut_first(chain(self._receiving, _unread(strangers), self._known_receiving)):
+            leaving = [chain(self._receiving, _unread(strangers)), self._known_receiving]
+            if 2 * len(self._known_receiving) > size:
+                leaving.reverse()
+            if not _cut_first(chain(*leaving, _unread(self._answering))):
                 return False
-        self._receiving[connection] = None
-        self._strangers.setdefault(source, {})[connection] = None
+        self._add(connection)
         return True
 
     def vouch(self, connection: "LimitedHttp") -> None:
@@ -123,17 +124,33 @@ class OpenConnections:
                 self._answering[connection] = None
 
     def receiving(self, connection: "LimitedHttp") -> None:
-        """Notes that a connection waits for its next request."""
-        if connection in self._answering:
-            del self._answering[connection]
-            waiting = self._known_receiving if connection.is_known else self._receiving
-            waiting[connection] = None
+        """Notes that a connection waits for its next request, a stranger's or not."""
+        if any(connection in state for state in self._states):
+            self.forget(connection)
+            if not connection.is_known:
+                self._make_room_at(connection.source)
+            self._add(connection)
 
     def forget(self, connection: "LimitedHttp") -> None:
         """Removes a connection."""
-        for state in (self._receiving, self._answering, self._known_receiving):
+        for state in self._states:
             state.pop(connection, None)
         self._forget_stranger(connection)
+
+    def _make_room_at(self, source: str) -> bool:
+        """Makes room for one more stranger of a source; False when nobody can leave."""
+        same = self._strangers.get(source, {})
+        if len(same) < self._limits.max_strangers_per_source:
+            return True
+        idle = (each for each in same if each in self._receiving)
+        return _cut_first(chain(idle, _unread(same)))
+
+    def _add(self, connection: "LimitedHttp") -> None:
+        if connection.is_known:
+            self._known_receiving[connection] = None
+        else:
+            self._receiving[connection] = None
+            self._strangers.setdefault(connection.source, {})[connection] = None
 
     def _forget_stranger(self, connection: "LimitedHttp") -> None:
         same = self._strangers.get(connection.source)
@@ -169,7 +186,7 @@ class LimitedHttp(H11Protocol):
 
     Attributes:
         source: where it came from, as bounds count it.
-        is_known: its client has proved who it is.
+        is_known: its client has proved who it is, with this request or the one before.
     """
 
     config: LimitedConfig
@@ -186,7 +203,7 @@ class LimitedHttp(H11Protocol):
         self._open = config.open_connections
         self._deadline: asyncio.TimerHandle | None = None
         self._begun: object = None
-        self._is_upgraded = False
+        self._is_upgraded = self._is_vouched = False
         self.is_known = False
         self.source = ""
 
@@ -202,7 +219,7 @@ class LimitedHttp(H11Protocol):
 
     def vouch(self) -> None:
         """Learns that its client is no stranger any more."""
-        self.is_known = True
+        self.is_known = self._is_vouched = True
         self._open.vouch(self)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -239,6 +256,7 @@ class LimitedHttp(H11Protocol):
             return
         if cycle is not self._begun:
             self._begun = cycle
+            self._is_vouched = False
             # The application runs in the next turn of the loop.
             cast("dict[str, Any]", cycle.scope)[_VOUCH] = self.vouch
             self._arm(self._limits.request_timeout_s)
@@ -258,6 +276,8 @@ class LimitedHttp(H11Protocol):
         if self.transport.get_write_buffer_size():
             # A close, too, would wait for it for ever.
             self._arm(self._limits.request_timeout_s)
+        # A token that was good once keeps no place.
+        self.is_known = self._is_vouched
         self._open.receiving(self)
         super().on_response_complete()
 
