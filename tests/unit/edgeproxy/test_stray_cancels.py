@@ -3,7 +3,7 @@
 from typing import cast
 
 import pytest
-from tests.unit.edgeproxy.proxy_bench import PHONE, Bench, FakeTransaction
+from tests.unit.edgeproxy.proxy_bench import PHONE, PHONE_TCP, Bench, FakeTransaction
 
 from parley.edgeproxy.proxy.callmanagers import SUSPECT_S
 from parley.edgeproxy.proxy.proxy import SILENCE_S
@@ -229,6 +229,23 @@ async def test_one_source_may_begin_few_searches(bench: Bench) -> None:
     _take(bench, _cancel("192.0.2.2"))
     assert bench.statuses == [481]
     assert len(bench.node.requests) == SOURCE_BURST + 1
+
+
+async def test_forged_datagrams_take_no_search_from_who_is_heard_there(bench: Bench) -> None:
+    for _ in range(int(SOURCE_BURST) + 1):
+        _take(bench)
+    assert bench.statuses == [481]
+
+    by_tcp, with_token = _cancel(), _cancel()
+    by_tcp.source = PHONE_TCP
+    bench.routes.record(
+        with_token, Token(TokenKind.DIALOG, PHONE, "call-1", "cm1"), "udp", is_inward=False
+    )
+    with_token.add("route", with_token.values("record-route")[0])
+    for heard in (by_tcp, with_token):
+        _take(bench, heard)
+    assert bench.statuses == [481]
+    assert len(bench.node.requests) == SOURCE_BURST + 2
 
 
 def _host(number: int) -> str:

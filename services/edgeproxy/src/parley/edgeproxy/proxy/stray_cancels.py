@@ -39,7 +39,8 @@ SEARCH_RATE: Final = 100.0
 SEARCH_BURST: Final = 1000.0
 """How many more at once: an edge that dies leaves many calls ringing."""
 SOURCE_RATE: Final = 10.0
-"""Searches a second for one address, behind which there may be a whole office."""
+"""Searches a second for one address, behind which there may be a whole office; as many again over
+connections and with a token of that address."""
 SOURCE_BURST: Final = 100.0
 """How many more at once."""
 
@@ -99,7 +100,7 @@ class StrayCancels:
         self._routes = routes
         self._clock = clock
         self._metrics = metrics
-        self._sources = SourceLimiter(SOURCE_RATE, SOURCE_BURST)
+        self._sources, self._heard = (SourceLimiter(SOURCE_RATE, SOURCE_BURST) for _ in range(2))
         self._for_known, self._for_all = (
             Avalanche(SEARCH_RATE / 2, SEARCH_BURST / 2) for _ in range(2)
         )
@@ -163,9 +164,12 @@ class StrayCancels:
         if source is None:
             return False
         is_known = self._knows(source.host)
+        # Of a datagram without token the address may be forged.
+        is_heard = source.transport != "udp" or self._routes.is_heard(request, source)
+        of_source = self._heard if is_heard else self._sources
         return (
             len(self._searches) < (MAX_SEARCHES if is_known else MAX_SEARCHES // 2)
-            and self._sources.admit(source.host, now)
+            and of_source.admit(source.host, now)
             and ((is_known and self._for_known.admit(now)) or self._for_all.admit(now))
         )
 
