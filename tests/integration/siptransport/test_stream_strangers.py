@@ -22,7 +22,9 @@ from parley.sip.hop import Hop
 from parley.sip.transaction import RequestReceived, TransactionFailed
 from parley.siptransport.acceptor import Acceptor
 from parley.siptransport.limits import TransportLimits
+from parley.siptransport.quota import GRACE_S
 from parley.siptransport.transport import ListenOptions
+from parley.testkit.clock import FakeClock
 from parley.testkit.sip_messages import make_request
 from parley.testkit.sip_peer import MakePeer, SipPeer
 
@@ -88,6 +90,28 @@ async def test_strangers_crowd_out_each_other_and_nobody_who_is_known(make_peer:
     assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
     for _, writer in (*strangers, third, fourth, (reader, phone)):
         await close(writer)
+
+
+async def test_idle_strangers_keep_nobody_of_their_address_out_for_long(
+    make_peer: MakePeer,
+) -> None:
+    peer = make_peer(limits=STRANGERS)
+    hop = await peer.node.listen(TCP, PUBLIC)
+    stream = stream_of(peer, "tcp")
+    clock = FakeClock()
+    stream.clock = clock
+    idle = [await connect(hop) for _ in range(2)]
+    early = await connect(hop)
+    assert await _is_cut(early[0])
+
+    clock.advance(GRACE_S)
+    reader, writer = await connect(hop)
+    writer.write(OPTIONS % 1)
+    assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
+    assert await _is_cut(idle[0][0])
+    assert stream._quota.stranger_count == 2
+    for _, each in (*idle, early, (reader, writer)):
+        await close(each)
 
 
 async def test_handshakes_that_never_end_count_as_strangers(

@@ -17,7 +17,8 @@ class TransportLimits:
         strangers: accepted connections whose peer, and his address, proved nothing yet; above it
             the one that came first is cut off. Much less than `connections`: the rest is kept for
             the known.
-        strangers_per_source: the same of one source; above it no more are accepted.
+        strangers_per_source: the same of one source; above it no more are accepted until the one
+            that came first has had some seconds.
         services: accepted connections of one transport's inside listeners.
         unproved_services: those of them that have not proved yet to be a service's; above it the
             one that came first is cut off. Much less than `services`.

@@ -206,11 +206,11 @@ class StreamTransport:
         connection = StreamConnection(self, listener, None, is_public=options.is_public)
         doors, door = self._doors if options.is_inside else None, None
         quota = self._quota if doors is None else self._services
-        is_stranger = options.is_public and not self.sink.is_known(peer[0])
-        if not quota.admit(connection, peer[0], is_stranger=is_stranger or doors is not None):
+        is_stranger = doors is not None or (options.is_public and not self.sink.is_known(peer[0]))
+        if not quota.admit(connection, peer[0], self.clock.now(), is_stranger=is_stranger):
             sock.close()
             return
-        surplus = quota.surplus()
+        surplus = quota.surplus(connection)
         if surplus is not None:
             quota.release(surplus)
             surplus.abort()

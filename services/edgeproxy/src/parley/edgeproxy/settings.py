@@ -86,7 +86,8 @@ class EdgeSettings(ServiceSettings):
         max_source_connections: the same of one address.
         max_strangers: accepted connections of TCP, and of TLS, on which nobody proved who he is yet
             and that come from an address where nobody did lately. Above it the oldest is cut off.
-        max_source_strangers: the same of one address; above it no more are accepted.
+        max_source_strangers: the same of one address; above it no more are accepted until the
+            oldest has had 5 s.
         stranger_timeout_s: seconds until somebody must have proved who he is on a connection.
         idle_timeout_s: seconds after which a connection that brought nothing is closed.
         drain_rate: connections of phones that are closed a second when the edge is to end.
