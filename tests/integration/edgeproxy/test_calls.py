@@ -12,6 +12,8 @@ from parley.sip.transaction import (
     RequestReceived,
     ResponseReceived,
 )
+from parley.siptransport.stream import StreamTransport
+from parley.testkit.contracts.arms import settled
 
 if TYPE_CHECKING:
     from tests.integration.edgeproxy.conftest import CallManager, Phone, World
@@ -260,3 +262,25 @@ async def test_draining_edge_refuses_new_calls_and_ends_when_idle(
     assert (await phone.exchange(phone.request("INVITE", DIALLED))).status == 503
     phone.send(phone.in_dialog("BYE", invite, ok))
     assert (await manager.handler.next(RequestReceived)).request.method == "BYE"
+
+
+async def test_a_caller_whose_connection_broke_is_answered_over_his_new_one(
+    world: "World", manager: "CallManager", edge: EdgeProxy
+) -> None:
+    phone = await world.phone(edge, transport="tcp")
+    invite, transaction = await phone.call(manager)
+    branch = invite.via.branch
+    stream = phone.node.transports["tcp"]
+    assert isinstance(stream, StreamTransport)
+    for connection in list(stream._by_flow.values()):
+        connection.abort()
+    await settled(lambda: edge.node.transports["tcp"].connection_count == 0)
+
+    invite.remove("via")
+    repeated = phone.node.send_request(invite, phone.edge_hop, branch=branch)
+    await phone.handler.find(ResponseReceived)  # 100
+    manager.answer(transaction, 200)
+    answer = await phone.handler.next(ResponseReceived)
+
+    assert (answer.transaction, answer.response.status) == (repeated, 200)
+    assert manager.handler.events.empty()

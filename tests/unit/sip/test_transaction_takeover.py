@@ -16,6 +16,7 @@ from parley.testkit.ids import CountingIds
 from parley.testkit.sip_messages import make_request, make_response
 
 FIRST = Hop("tcp", "192.0.2.1", 40000, 17)
+AGAIN = Hop("tcp", "192.0.2.1", 40001, 19)
 SECOND = Hop("tcp", "192.0.2.2", 41000, 18)
 EDGE = Hop("tcp", "192.0.2.1", 5070)
 BRANCH = "z9hG4bK-call7-3-b1"
@@ -138,6 +139,29 @@ def test_the_way_back_follows_a_retransmission_where_the_owner_says_so(
     layer.receive_message(_incoming(source=SECOND), 0.1)
 
     layer.send_response(event.transaction, make_response(event.transaction, 486), 0.2)
+    assert _sent(layer)[-1].hop == way_back
+
+
+@pytest.mark.parametrize(
+    ("repeated_by", "is_closed", "way_back"),
+    [(AGAIN, True, AGAIN), (AGAIN, False, FIRST), (SECOND, True, FIRST)],
+    ids=["connection closed", "connection alive", "another address"],
+)
+def test_a_request_is_answered_where_its_peer_repeats_it_when_its_connection_is_closed(
+    repeated_by: Hop, is_closed: bool, way_back: Hop
+) -> None:
+    layer = TransactionLayer(CountingIds())
+    layer.receive_message(_incoming(source=FIRST), 0.0)
+    (event,) = _events(layer)
+    assert isinstance(event, RequestReceived)
+    layer.send_response(event.transaction, make_response(event.transaction, 200), 0.1)
+    if is_closed:
+        layer.flow_closed(FIRST, 0.2)
+    _sent(layer)
+    layer.receive_message(_incoming(source=repeated_by), 0.3)
+
+    assert [one.hop for one in _sent(layer)] == ([AGAIN] if way_back is AGAIN else [])
+    layer.send_response(event.transaction, make_response(event.transaction, 200), 0.4)
     assert _sent(layer)[-1].hop == way_back
 
 

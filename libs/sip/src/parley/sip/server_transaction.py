@@ -22,20 +22,30 @@ class ServerTransaction(Transaction):
     Attributes:
         request: as received; a husk once a request other than INVITE has its final response.
         response: the last response sent, which answers retransmissions; None before the first.
+        is_cut_off: the connection that it came by is closed.
     """
 
-    __slots__ = ("response",)
+    __slots__ = ("is_cut_off", "response")
 
     def __init__(
         self, context: TransactionContext, plan: Plan, request: Request, hop: Hop, key: Key
     ) -> None:
         super().__init__(context, plan, request, hop, key)
         self.response: Response | None = None
+        self.is_cut_off = False
 
     @property
     def is_answered(self) -> bool:
         """Whether a final response was sent."""
         return self.response is not None and self.response.status >= 200
+
+    def is_left_for(self, source: Hop | None) -> bool:
+        """Whether its connection is closed and its peer repeats it by another one.
+
+        18.2.2 has us open a connection to the address that it came from. One from there is as
+        good, and reaches whom we could not connect to.
+        """
+        return self.is_cut_off and source is not None and source.host == self.hop.host
 
     def begin_adopted(self, now: float) -> None:
         """Begins with a request that another instance received, which said 100 long ago."""
@@ -49,6 +59,7 @@ class ServerTransaction(Transaction):
 
     def move(self, hop: Hop) -> None:
         """Sends the responses by another hop of the same transport from now on."""
+        self.is_cut_off = False
         if self._plan.is_reliable and not self.is_terminated:
             self._leave_flow()
             self.hop = hop

@@ -50,7 +50,8 @@ class TransactionLayer:
         admits: says whether a request that is new may have a transaction; one that may not is
             dropped. All may when None.
         follows: says whether a retransmission that came by another way than the request moves the
-            way back of the responses; none does when None.
+            way back of the responses; when None, only that does which comes from the same address
+            after the connection of the request was closed.
         takes_cancels: a CANCEL that matches nothing is a new request to the user instead of 481.
     """
 
@@ -137,7 +138,8 @@ class TransactionLayer:
             self._events.append(RequestReceived(transaction, request))
 
     def _follow(self, transaction: ServerTransaction, request: Request) -> None:
-        if self._follows is None or not self._follows(request):
+        follows = self._follows is not None and self._follows(request)
+        if not follows and not transaction.is_left_for(request.source):
             return
         hop = response_hop(request)
         # Timers depend on the transport, so the way may change and its kind may not.
@@ -331,11 +333,13 @@ class TransactionLayer:
         """Fails the requests that wait for an answer on a connection that is gone.
 
         Our own responses may still go out on another connection (18.2.2): see
-        `message_failed`.
+        `message_failed`; the peer may repeat its request over one.
         """
         for transaction in list(self._context.by_flow.get(hop, ())):
             if isinstance(transaction, ClientTransaction):
                 transaction.step(Input.TRANSPORT_ERROR, transaction.request, now)
+            elif isinstance(transaction, ServerTransaction):
+                transaction.is_cut_off = True
 
     def message_failed(self, message: Request | Response, now: float) -> None:
         """Fails the transaction of one message that could not be sent, if it has one."""

@@ -35,7 +35,8 @@ class NodePolicy:
         knows: asked about the address of each connection that comes to a public listener; one that
             is known has no part in the bounds of strangers.
         follows: asked about a retransmission that came by another flow than the request; True
-            moves the way back of the responses to this flow. None: the way back stays.
+            moves the way back of the responses to this flow. None, or False: only if the request's
+            connection is closed and the new one comes from the same address.
         reroute: asked with a response of a server transaction that could not be sent over a stream
             (its `listener` tells where the request came in) and the hop that failed; returns
             another hop of the same transport, or None when there is none: then the transaction
