@@ -82,12 +82,17 @@ async def test_the_cancel_of_a_call_ends_it_without_its_many_reasons(world: "Wor
     assert is_unbroken(manager)
 
 
-async def test_an_invite_is_refused_and_the_next_one_is_taken(world: "World") -> None:
+@pytest.mark.parametrize("text", ["many lines", "many routes"])
+async def test_an_invite_is_refused_and_the_next_one_is_taken(world: "World", text: str) -> None:
     manager, phone = await joined(world, "tcp")
     invite = phone.request("INVITE", "sip:1002@demo.test")
-    challenge = await phone.exchange(invite)
+    large = phone.authorized(invite, await phone.exchange(invite))
+    if text == "many lines":
+        with_reasons(large, MANY)
+    else:
+        large.add("record-route", ", ".join(["<sip:a>"] * MANY))
 
-    answer = await phone.exchange(with_reasons(phone.authorized(invite, challenge), MANY))
+    answer = await phone.exchange(large)
 
     assert answer.status == 513
     await phone.call(manager)
@@ -111,8 +116,11 @@ async def test_requests_within_a_dialog_are_refused_and_an_ack_is_dropped(world:
     assert is_unbroken(manager)
 
 
+@pytest.mark.parametrize("header", ["reason", "record-route"])
 @pytest.mark.parametrize("status", [180, 200, 486])
-async def test_a_phones_answer_is_dropped_or_becomes_a_502(world: "World", status: int) -> None:
+async def test_a_phones_answer_is_dropped_or_becomes_a_502(
+    world: "World", status: int, header: str
+) -> None:
     manager, phone = await joined(world)
     assert (await phone.register()).status == 200
     [binding] = await world.bindings("1001")
@@ -123,7 +131,10 @@ async def test_a_phones_answer_is_dropped_or_becomes_a_502(world: "World", statu
     received = await phone.handler.find(RequestReceived)
 
     answer = response_to(received.request, status, to_tag="b")
-    answer.extend("reason", ["SIP;cause=487"] * MANY)
+    if header == "reason":
+        answer.extend(header, ["SIP;cause=487"] * MANY)
+    else:
+        answer.add(header, ", ".join(["<sip:a>"] * MANY))
     phone.node.respond(received.transaction, answer)
     if status < 200:
         phone.node.respond(received.transaction, response_to(received.request, 486, to_tag="b"))

@@ -12,19 +12,27 @@ from parley.sip.message import Message
 
 MAX_LINES: Final = MAX_HEADERS // 2
 MAX_BYTES: Final = MAX_HEADER_BYTES // 2
+MAX_ROUTES: Final = 32
+"""Values of Record-Route: each becomes a line of what is sent within the dialog (12.2.1.1)."""
 
 
 def is_header_small(message: Message) -> bool:
-    """Says whether a header still fits once our own lines stand beside it."""
+    """Says whether a header still fits once our own lines stand beside it.
+
+    Raises:
+        RemoteProtocolError: Record-Route cannot be read.
+    """
     lines, size = message.header_size()
-    return lines <= MAX_LINES and size <= MAX_BYTES
+    if lines > MAX_LINES or size > MAX_BYTES:
+        return False
+    return not message.has("record-route") or len(message.values("record-route")) <= MAX_ROUTES
 
 
 def check_header_size(message: Message) -> None:
     """Refuses a header that is not small.
 
     Raises:
-        RemoteProtocolError: 513.
+        RemoteProtocolError: 513; 400 when Record-Route cannot be read.
     """
     if not is_header_small(message):
         raise RemoteProtocolError("header is too large", 513)
