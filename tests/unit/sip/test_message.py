@@ -315,3 +315,14 @@ def test_a_husk_keeps_method_and_uri_alone() -> None:
     assert (husk.method, husk.uri) == (request.method, request.uri)
     assert (husk.header_names(), husk.body) == ([], b"")
     assert request.has("via")
+
+
+@pytest.mark.parametrize("phrase", ["Vorübergehend".encode("latin-1"), "Vorübergehend".encode()])
+def test_a_reason_phrase_is_text_whatever_a_phone_writes(phrase: bytes) -> None:
+    response = parse_message(
+        bytes(response_to(new_request(), 480)).replace(b"Temporarily", phrase, 1)
+    )
+
+    assert isinstance(response, Response)
+    assert response.reason.startswith("Vorübergehend ")
+    bytes(response).decode()
