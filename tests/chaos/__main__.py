@@ -1,4 +1,4 @@
-"""The chaos suite: `python -m tests.chaos [--id R2] [--rounds 3]`.
+"""The chaos suite: `python -m tests.chaos [--id R2] [--rounds 3] [--json FILE] [--join FILE]`.
 
 Every run of a fault test has a cluster of its own. With one id the result is printed; without, all
 tests run in rounds and the worst figures go to `docs/operations/chaos.md`.
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from tests.chaos.background import SENTENCE
 from tests.chaos.figures import Outcome, worst
 from tests.chaos.ground import cluster
 from tests.chaos.scenario import SCENARIOS, Scenario, Skipped
-from tests.chaos.scoreboard import markdown, write
+from tests.chaos.scoreboard import markdown, read, write
 
 _PAGE: Final = Path(__file__).parents[2] / "docs/operations/chaos.md"
 _LIMIT_S: Final = 150.0
@@ -66,6 +67,12 @@ def _run(scenario: Scenario, rounds: int, keep: Path | None) -> Outcome:
     return worst(outcomes)
 
 
+def _joined(scenarios: Sequence[Scenario], reports: Sequence[Path]) -> list[Outcome]:
+    found = [one for data in reports for one in read(data)]
+    rounds = ([one for one in found if one.id == each.id] for each in scenarios)
+    return [worst(same) for same in rounds if same]
+
+
 def main() -> int:
     """Runs what was asked for; the status says whether every goal was kept."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -73,6 +80,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=0, help="3 for all, 1 for single ids")
     parser.add_argument("--page", type=Path, default=None, help="where to write the table")
     parser.add_argument("--json", type=Path, default=None, help="where to write all figures")
+    parser.add_argument(
+        "--join", type=Path, action="append", default=[], help="run nothing, join these figures"
+    )
     parser.add_argument("--keep", type=Path, default=None, help="keep data and logs there")
     arguments = parser.parse_args()
     known = _load_scenarios()
@@ -80,12 +90,15 @@ def main() -> int:
     missing = set(arguments.id) - {each.id for each in known}
     if missing:
         parser.error(f"no such id: {', '.join(sorted(missing))}")
-    rounds = arguments.rounds or (1 if arguments.id else 3)
-    outcomes = [_run(each, rounds, arguments.keep) for each in wanted]
+    if arguments.join:
+        outcomes = _joined(wanted, arguments.join)
+    else:
+        rounds = arguments.rounds or (1 if arguments.id else 3)
+        outcomes = [_run(each, rounds, arguments.keep) for each in wanted]
     page = arguments.page or (None if arguments.id else _PAGE)
     data = arguments.json or (None if arguments.id else _PAGE.with_suffix(".json"))
-    write(outcomes, rounds, SENTENCE, page, data)
-    sys.stdout.write(markdown(outcomes, rounds, SENTENCE))
+    write(outcomes, SENTENCE, page, data)
+    sys.stdout.write(markdown(outcomes, SENTENCE))
     return 0 if all(each.is_met for each in outcomes) else 1
 
 

@@ -39,7 +39,7 @@ class Figure(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """One run of one fault test.
+    """One run of one fault test, or several joined.
 
     Attributes:
         id: of the scoreboard: `R2`.
@@ -48,6 +48,7 @@ class Outcome(Struct, frozen=True):
         error: why the run broke off; empty when it did not.
         skipped: why it was not run; empty when it was.
         took_s: wall time, the start of the cluster included.
+        rounds: how many runs were joined.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Outcome(Struct, frozen=True):
     error: str = ""
     skipped: str = ""
     took_s: float = 0.0
+    rounds: int = 1
 
     @property
     def is_met(self) -> bool:
@@ -75,6 +77,7 @@ def worst(outcomes: Sequence[Outcome]) -> Outcome:
         next((one.error for one in outcomes if one.error), ""),
         next((one.skipped for one in outcomes if one.skipped), ""),
         max(one.took_s for one in outcomes),
+        sum(one.rounds for one in outcomes),
     )
 
 

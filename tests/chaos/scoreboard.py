@@ -13,13 +13,13 @@ from tests.chaos.figures import Outcome
 _HEAD: Final = """# Chaos scoreboard
 
 What happens to calls, registrations and records when something dies. Written by
-`make chaos`; `make chaos ID=R2` runs one line of it. The worst of {rounds} rounds counts. What
+`make chaos`; `make chaos ID=R2` runs one line of it. The worst of the rounds counts. What
 misses its goal says so; what was not measured counts as missed.
 
 {machine}
 
-| id | fault | measured | value | goal | kept |
-|---|---|---|---|---|---|
+| id | fault | rounds | measured | value | goal | kept |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -30,15 +30,16 @@ def machine(wall: datetime | None = None) -> str:
     return f"Run on {day}, {os.cpu_count()} cores, {memory_gib:.0f} GiB of memory."
 
 
-def markdown(outcomes: Sequence[Outcome], rounds: int, load: str) -> str:
+def markdown(outcomes: Sequence[Outcome], load: str) -> str:
     """The page."""
-    head = _HEAD.format(rounds=rounds, machine=f"{machine()} {load}")
+    head = _HEAD.format(machine=f"{machine()} {load}")
     return head + "\n".join(row for one in outcomes for row in _rows(one)) + "\n"
 
 
 def _rows(one: Outcome) -> list[str]:
+    which = f"| {one.id} | {one.title} | {one.rounds}"
     rows = [
-        f"| {one.id} | {one.title} | {figure.name}{f' ({figure.note})' if figure.note else ''} "
+        f"{which} | {figure.name}{f' ({figure.note})' if figure.note else ''} "
         f"| {figure.text()} | {'<=' if figure.better == 'low' else '>='} {figure.goal:g} "
         f"| {'yes' if figure.is_met else '**no**'} |"
         for figure in one.figures
@@ -46,16 +47,23 @@ def _rows(one: Outcome) -> list[str]:
     for word, text in (("broke off", one.error), ("not run", one.skipped)):
         if text:
             line = " ".join(text.split())[:300].replace("|", "/")
-            rows.append(f"| {one.id} | {one.title} | {word}: {line} | | | **no** |")
+            rows.append(f"{which} | {word}: {line} | | | **no** |")
     return rows
 
 
-def write(
-    outcomes: Sequence[Outcome], rounds: int, load: str, page: Path | None, data: Path | None
-) -> None:
+def write(outcomes: Sequence[Outcome], load: str, page: Path | None, data: Path | None) -> None:
     """Writes the page, the JSON, or both."""
     if page is not None:
-        page.write_text(markdown(outcomes, rounds, load))
+        page.write_text(markdown(outcomes, load))
     if data is not None:
-        report = {"machine": machine(), "load": load, "rounds": rounds, "outcomes": outcomes}
+        report = {"machine": machine(), "load": load, "outcomes": outcomes}
         data.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+
+
+class _Report(msgspec.Struct):
+    outcomes: list[Outcome]
+
+
+def read(data: Path) -> list[Outcome]:
+    """Reads the outcomes of JSON that `write` wrote."""
+    return msgspec.json.decode(data.read_bytes(), type=_Report).outcomes

@@ -1,7 +1,9 @@
 """The scoreboard never makes a missing or a bad value look good."""
 
+from pathlib import Path
+
 from tests.chaos.figures import Figure, Outcome, worst
-from tests.chaos.scoreboard import markdown
+from tests.chaos.scoreboard import markdown, read, write
 
 
 def outcome(*figures: Figure, error: str = "") -> Outcome:
@@ -43,6 +45,15 @@ def test_a_test_without_figures_is_not_kept() -> None:
 
 
 def test_the_page_names_what_misses_its_goal() -> None:
-    page = markdown([outcome(Figure("calls lost", 2, 0))], 3, "Load: none.")
+    page = markdown([outcome(Figure("calls lost", 2, 0))], "Load: none.")
 
-    assert "| R0 | nothing dies | calls lost | 2 | <= 0 | **no** |" in page
+    assert "| R0 | nothing dies | 1 | calls lost | 2 | <= 0 | **no** |" in page
+
+
+def test_rounds_of_several_runs_are_joined(tmp_path: Path) -> None:
+    data = tmp_path / "chaos.json"
+    write([worst([outcome(Figure("calls lost", 0, 0))] * 2)], "Load: none.", None, data)
+
+    joined = worst([*read(data), outcome(Figure("calls lost", 1, 0))])
+
+    assert (joined.rounds, joined.figures[0].value) == (3, 1)
