@@ -1,7 +1,8 @@
 import pytest
+from redis.crc import key_slot
 
 from parley.backing.state.embedded import EmbeddedState
-from parley.backing.state.leases import Leases
+from parley.backing.state.leases import Leases, _lease
 from parley.testkit.clock import FakeClock
 
 
@@ -28,7 +29,7 @@ async def test_a_lease_is_renewed_by_who_knows_its_version(
     assert await leases.renew("cm1", b"2", 0, 1.0) is None
     second = await leases.renew("cm1", b"2", first, 1.0)
     assert await leases.read("cm1") == (b"2", second)
-    assert await state.get("lease:{cm1}") == b"2"
+    assert await state.get("lease:{callmanager}:cm1") == b"2"
 
 
 async def test_a_lease_that_is_not_renewed_or_given_up_is_none(
@@ -50,3 +51,9 @@ async def test_owners_are_listed_until_they_are_taken_out(
     assert await state.index_range("owners:{callmanager}", limit=1) == [("old", 1.0)]
     await leases.remove_owner("gone")
     assert await leases.owners() == ["old", "young"]
+
+
+def test_all_leases_are_in_one_shard_with_the_list_of_owners() -> None:
+    keys = ("owners:{callmanager}", _lease("cm-1"), _lease("cm-2"))
+
+    assert len({key_slot(key.encode()) for key in keys}) == 1

@@ -22,7 +22,7 @@ class _State:
 
     def __init__(self) -> None:
         self.while_reading: Callable[[], None] = lambda: None
-        self.leases = {"lease:{cm-1}"}
+        self.leases = {"lease:{callmanager}:cm-1"}
         self.calls = ["call"]
         self.tell_new_generation: Callable[[], None] = lambda: None
 
@@ -116,7 +116,7 @@ async def test_who_was_without_a_lease_gives_the_others_time_to_renew_theirs(
 async def test_what_another_one_has_to_take_and_does_not_is_taken_after_a_while(
     stage: _Stage,
 ) -> None:
-    stage.state.leases.add("lease:{cm-3}")
+    stage.state.leases.add("lease:{callmanager}:cm-3")
     stage.state.calls = [f"call-{n}" for n in range(20)]
     await stage.sweeper.sweep()
     ours = len(stage.taken)

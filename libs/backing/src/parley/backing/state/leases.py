@@ -1,8 +1,8 @@
 """Leases of the call managers: who of those that may own calls is alive.
 
-`lease:{<instance>}` is a key with a short time to live, written by compare-and-set: while it is
-there, the others take its holder for alive. `owners:{callmanager}` is the index of the instances
-that may own calls, the dead ones whose calls are not all taken yet included.
+`lease:{callmanager}:<instance>` is a key with a short time to live, written by compare-and-set:
+while it is there, the others take its holder for alive. `owners:{callmanager}` is the index of the
+instances that may own calls, the dead ones whose calls are not all taken yet included.
 """
 
 from collections.abc import Sequence
@@ -54,4 +54,5 @@ class Leases:
 
 
 def _lease(instance: str) -> str:
-    return f"lease:{{{instance}}}"
+    # All in one slot of a Redis Cluster: who lost a shard must not look cut off beside the others.
+    return f"lease:{{callmanager}}:{instance}"
