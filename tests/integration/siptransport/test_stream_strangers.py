@@ -4,7 +4,8 @@ import asyncio
 import resource
 import socket
 import ssl
-from contextlib import suppress
+import warnings
+from contextlib import ExitStack, suppress
 
 import pytest
 from tests.integration.siptransport.wire import (
@@ -92,6 +93,21 @@ async def test_strangers_crowd_out_each_other_and_nobody_who_is_known(make_peer:
         await close(writer)
 
 
+async def test_those_cut_off_before_they_began_are_closed(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=TransportLimits(strangers=1, strangers_per_source=9))
+    hop = await peer.node.listen(TCP, PUBLIC)
+    with ExitStack() as stack, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        # All are there when the listener wakes up.
+        strangers = [
+            stack.enter_context(socket.create_connection((hop.host, hop.port), 5)) for _ in range(5)
+        ]
+        await until(lambda: len(stream_of(peer, "tcp")._quota) == 1)
+        for stranger in strangers[:-1]:
+            assert await asyncio.to_thread(stranger.recv, 1) == b""
+        assert not told
+
+
 async def test_idle_strangers_keep_nobody_of_their_address_out_for_long(
     make_peer: MakePeer,
 ) -> None:
@@ -109,7 +125,7 @@ async def test_idle_strangers_keep_nobody_of_their_address_out_for_long(
     writer.write(OPTIONS % 1)
     assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
     assert await _is_cut(idle[0][0])
-    assert stream._quota.stranger_count == 2
+    assert len(stream._quota._strangers) == 2
     for _, each in (*idle, early, (reader, writer)):
         await close(each)
 
@@ -140,7 +156,7 @@ async def test_a_known_address_has_no_part_in_the_bounds_of_strangers(
     for number, (reader, writer) in enumerate(known):
         writer.write(OPTIONS % number)
         assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
-    assert stream_of(peer, "tcp")._quota.stranger_count == 0
+    assert len(stream_of(peer, "tcp")._quota._strangers) == 0
     for _, writer in known:
         await close(writer)
 

@@ -221,7 +221,10 @@ class StreamTransport:
             dialled = (listener.host, int(sock.getsockname()[1]))
             door = doors.before(connection, dialled)
         welcome = self._welcome(connection, door, sock, options.tls)
-        connection.welcome(self._tasks.spawn(welcome, name=f"sip-accept-{self.name}"))
+        task = self._tasks.spawn(welcome, name=f"sip-accept-{self.name}")
+        # One that is cut off before its first step never comes to what it would do in the end.
+        task.add_done_callback(lambda _: self._welcomed(connection, door, sock))
+        connection.welcome(task)
 
     async def _welcome(
         self,
@@ -242,12 +245,15 @@ class StreamTransport:
                 await door.settled
         except (OSError, ValueError):
             pass  # no TLS, too slow, gone: nobody waits for it
-        finally:
-            if door is not None and not door.is_open:
-                door.abort()
-            if not connection.flow.flow:
-                self._release(connection)
-                sock.close()
+
+    def _welcomed(
+        self, connection: StreamConnection, door: Door | None, sock: socket.socket
+    ) -> None:
+        if door is not None and not door.is_open:
+            door.abort()
+        if not connection.flow.flow:
+            self._release(connection)
+            sock.close()
 
     def _release(self, connection: StreamConnection) -> None:
         for quota in (self._quota, self._services):
