@@ -7,6 +7,7 @@ from typing import NamedTuple
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.header_names import CANONICAL, METHODS, is_token
 from parley.sip.numbers import parse_number
+from parley.sip.text import as_text
 
 MAX_HEADER_BYTES = 65536
 MAX_HEADERS = 256
@@ -114,16 +115,7 @@ def _parse_status_line(line: str) -> StatusLine:
     status = parse_number(code, 699, "status")
     if status < 100 or len(code) != 3 or _unsafe(reason):
         raise RemoteProtocolError("status line is malformed")
-    return StatusLine(status, reason if reason.isascii() else _as_text(reason))
-
-
-def _as_text(phrase: str) -> str:
-    """Reads a phrase for people as Latin-1 where it is no UTF-8 (7.2): some phones write that."""
-    try:
-        phrase.encode()
-    except UnicodeEncodeError:
-        return phrase.encode("utf-8", "surrogateescape").decode("latin-1")
-    return phrase
+    return StatusLine(status, as_text(reason))
 
 
 def _check_version(version: str) -> None:

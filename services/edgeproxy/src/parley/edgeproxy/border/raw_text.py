@@ -9,6 +9,7 @@ from typing import Final
 
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Message, Request, Response
+from parley.sip.text import as_text, is_text
 from parley.sip.uri import SipUri
 
 _EXACT: Final = ("via", "call-id", "cseq", "route", "record-route")
@@ -24,7 +25,7 @@ def make_text(request: Request) -> None:
     if request.is_ascii():
         return
     for name in _EXACT:
-        if not all(map(_is_text, request.get_all(name))):
+        if not all(map(is_text, request.get_all(name))):
             raise RemoteProtocolError(f"{name} is not UTF-8")
     _reread(request)
 
@@ -38,25 +39,13 @@ def make_response_text(response: Response) -> None:
 def _reread(message: Message) -> None:
     for name in dict.fromkeys(message.header_names()):
         values = message.get_all(name)
-        if not all(map(_is_text, values)):
+        if not all(map(is_text, values)):
             message.remove(name)
-            message.extend(name, map(_as_latin_1, values))
+            message.extend(name, map(as_text, values))
 
 
 def _check_uri(request: Request) -> None:
     # Unescaped it may be what the parser refuses when it is written plainly.
     text = request.uri_text
-    if "%" in text and isinstance(request.uri, SipUri) and not _is_text(request.uri.user or ""):
+    if "%" in text and isinstance(request.uri, SipUri) and not is_text(request.uri.user or ""):
         raise RemoteProtocolError("Request-URI is not UTF-8")
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _as_latin_1(value: str) -> str:
-    return value if _is_text(value) else value.encode("utf-8", "surrogateescape").decode("latin-1")
