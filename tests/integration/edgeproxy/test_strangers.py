@@ -172,11 +172,11 @@ async def test_who_registers_over_a_connection_is_no_stranger_there(world: "Worl
     assert isinstance(stream, StreamTransport)
     phone = await world.phone(edge, transport="tcp")
     assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
-    assert stream._quota.stranger_count == 1
+    assert len(stream._quota._strangers) == 1
 
     assert (await phone.register()).status == 200
 
-    assert stream._quota.stranger_count == 0
+    assert len(stream._quota._strangers) == 0
     stream.sweep(stream.clock.now() + 60)
     assert (await phone.exchange(phone.request("OPTIONS"))).status == 200
 

@@ -26,10 +26,10 @@ def test_a_stranger_who_proves_himself_leaves_room_for_the_next() -> None:
         quota.admit(name, "a", 0.0, is_stranger=True)
     quota.vouch("1")
     assert quota.admit("3", "a", 0.0, is_stranger=True)
-    assert (len(quota), quota.stranger_count) == (3, 2)
+    assert (len(quota), len(quota._strangers)) == (3, 2)
     quota.release("1")
     quota.release("1")
-    assert (len(quota), quota.stranger_count) == (2, 2)
+    assert (len(quota), len(quota._strangers)) == (2, 2)
 
 
 def test_the_oldest_stranger_makes_room_when_their_share_is_full() -> None:

@@ -43,7 +43,6 @@ from parley.siptransport.transport import (
     DEFAULT_OPTIONS,
     ListenOptions,
     Transport,
-    TransportSink,
 )
 from parley.siptransport.udp import UdpTransport
 from parley.siptransport.vias import Vias
@@ -124,11 +123,6 @@ class SipNode:
         self._housekeeping = Housekeeping(self.transports, self.layer, self.counts, metrics, clock)
 
     # --- for the owner ---------------------------------------------------------------------
-
-    def add_transport(self, make: Callable[[TransportSink], Transport]) -> None:
-        """Adds a transport of another kind; `make` gets the sink that it reports to."""
-        transport = make(self)
-        self.transports[transport.name] = transport
 
     async def listen(self, hop: Hop, options: ListenOptions = DEFAULT_OPTIONS) -> Hop:
         """Opens a listener.

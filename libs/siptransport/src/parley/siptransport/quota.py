@@ -33,11 +33,6 @@ class ConnectionQuota(Generic[G]):
     def __len__(self) -> int:
         return len(self._hosts)
 
-    @property
-    def stranger_count(self) -> int:
-        """How many of them are strangers."""
-        return len(self._strangers)
-
     def admit(self, guest: G, host: str, now: float, *, is_stranger: bool) -> bool:
         """Says whether a connection may stay, and counts it then; `surplus` may have to leave."""
         limits, host = self._limits, source_key(host)

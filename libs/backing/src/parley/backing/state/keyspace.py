@@ -16,6 +16,7 @@ from typing import TypeVar
 from parley.backing.errors import WrongKind
 
 NEVER = math.inf
+_EXPIRE_AT_ONCE = 256
 
 _E = TypeVar("_E", bound="Entry")
 
@@ -175,15 +176,11 @@ class Keyspace:
                 self._heap.append((entry.deadline, key))
         heapq.heapify(self._heap)
 
-    def next_due(self) -> float:
-        """Returns when `expire_due` has something to do again."""
-        return self._heap[0][0] if self._heap else NEVER
-
-    def expire_due(self, limit: int = 256) -> int:
+    def expire_due(self) -> int:
         """Removes expired entries, a bounded number at a time; returns how many places it saw."""
         now = self._now()
         seen = 0
-        while self._heap and self._heap[0][0] <= now and seen < limit:
+        while self._heap and self._heap[0][0] <= now and seen < _EXPIRE_AT_ONCE:
             seen += 1
             filed, key = heapq.heappop(self._heap)
             entry = self._entries.get(key)
