@@ -24,16 +24,6 @@ def binding(expires_at: float = 60.0) -> Binding:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def state(clock: FakeClock) -> EmbeddedState:
-    return EmbeddedState(clock)
-
-
-@pytest.fixture
 def bindings(state: EmbeddedState) -> Bindings:
     return Bindings(state)
 

@@ -7,16 +7,6 @@ from parley.testkit.clock import FakeClock
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def state(clock: FakeClock) -> EmbeddedState:
-    return EmbeddedState(clock)
-
-
-@pytest.fixture
 def leases(state: EmbeddedState) -> Leases:
     return Leases(state)
 

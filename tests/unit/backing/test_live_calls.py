@@ -8,7 +8,6 @@ import pytest
 from parley.backing.state.embedded import EmbeddedState
 from parley.backing.state.live_calls import LiveCalls, OwnedCall
 from parley.model.ids import CallId, TenantId
-from parley.testkit.clock import FakeClock
 
 CALL = OwnedCall(CallId("c1"), TenantId("t1"), 5.0, 1)
 
@@ -32,11 +31,6 @@ class Slow:
             return await getattr(self._state, name)(key, *arguments, **named)
 
         return run
-
-
-@pytest.fixture
-def state() -> EmbeddedState:
-    return EmbeddedState(FakeClock())
 
 
 @pytest.fixture

@@ -6,14 +6,8 @@ from parley.backing.state.loads import Loads, callmanager_loads, relay_loads
 from parley.model.ids import InstanceId
 from parley.model.load import Load
 from parley.model.relay_load import RelayLoad
-from parley.testkit.clock import FakeClock
 
 KEY = "load:{callmanager}"
-
-
-@pytest.fixture
-def state() -> EmbeddedState:
-    return EmbeddedState(FakeClock())
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import secrets
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Final, Self
 
 from parley.sip.dialog import Dialog
@@ -53,12 +52,7 @@ class RawPhone:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
