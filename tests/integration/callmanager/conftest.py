@@ -11,9 +11,8 @@ from parley.backing.bus.base import Record
 from parley.backing.db.extensions import ExtensionRepository, NewExtension
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
-from parley.backing.factory import Backing, Port, create_backing
+from parley.backing.factory import Backing, Port
 from parley.backing.media.base import MediaEventCallback, MediaUnavailable
-from parley.backing.settings import BackingSettings
 from parley.backing.state.bindings import Bindings
 from parley.callmanager.app import CallManager, create_app
 from parley.callmanager.settings import CallManagerSettings
@@ -46,6 +45,7 @@ from parley.sip.transaction import (
 )
 from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
+from parley.testkit.backing import in_memory
 from parley.testkit.sip_handler import RecordingHandler
 
 DOMAIN = "demo.test"
@@ -331,14 +331,8 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        backing = create_backing(
-            Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS,
-            BackingSettings.load(is_durable=False),
-            SystemClock(),
-            Registry(),
-        )
-        await backing.start()
-        stack.push_async_callback(backing.aclose)
+        ports = Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS
+        backing = await stack.enter_async_context(in_memory(ports))
         directory = TenantDirectory(backing.db, backing.bus)
         await directory.start()
         stack.push_async_callback(directory.aclose)

@@ -10,8 +10,7 @@ from parley.backing.bus.base import Record
 from parley.backing.db.extensions import ExtensionRepository, NewExtension
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.directory import TenantDirectory
-from parley.backing.factory import Backing, Port, create_backing
-from parley.backing.settings import BackingSettings
+from parley.backing.factory import Backing, Port
 from parley.backing.state.bindings import Bindings
 from parley.backing.state.loads import callmanager_loads
 from parley.edgeproxy.app import EdgeProxy, create_app
@@ -35,6 +34,7 @@ from parley.sip.transaction import (
 from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
 from parley.siptransport.policy import NodePolicy
+from parley.testkit.backing import in_memory
 from parley.testkit.sip_handler import RecordingHandler
 
 DOMAIN = "demo.test"
@@ -303,16 +303,9 @@ class Phone:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    settings = BackingSettings.load(is_durable=False)
     async with AsyncExitStack() as stack:
-        backing = create_backing(
-            Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS,
-            settings,
-            SystemClock(),
-            Registry(),
-        )
-        await backing.start()
-        stack.push_async_callback(backing.aclose)
+        ports = Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS
+        backing = await stack.enter_async_context(in_memory(ports))
         directory = TenantDirectory(backing.db, backing.bus)
         await directory.start()
         stack.push_async_callback(directory.aclose)

@@ -1,7 +1,7 @@
 """The gateway while what it stands on is away, and with Redis under it."""
 
-from collections.abc import Coroutine, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -11,8 +11,7 @@ from tests.cluster.servers.redis import RedisServer
 
 from parley.backing.db.tokens import TokenRepository
 from parley.backing.errors import BackingUnavailable
-from parley.backing.factory import Port, create_backing
-from parley.backing.settings import BackingSettings
+from parley.backing.factory import Backing, Port
 from parley.backing.state.base import in_one_turn
 from parley.backing.state.live_calls import LiveCalls, OwnedCall
 from parley.backing.state.redis import RedisState
@@ -26,44 +25,43 @@ from parley.restgateway.settings import RestGatewaySettings
 from parley.restgateway.store import Store
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry
+from parley.testkit.backing import in_memory
 from parley.testkit.contracts.arms import settled
 
 _MANY = 10_001
 _AT_ONCE = 500
 
 
+@pytest.fixture
+async def backing() -> AsyncIterator[Backing]:
+    async with in_memory(Port.DATABASE | Port.STATE) as backing:
+        yield backing
+
+
 async def test_the_gateway_is_not_ready_while_its_database_is_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backing: Backing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SystemClock()
-    backing = create_backing(
-        Port.DATABASE | Port.STATE,
-        BackingSettings.load(data=tmp_path, is_durable=False),
-        clock,
-        Registry(),
-    )
-    await backing.start()
     monkeypatch.setattr("parley.restgateway.app._PROBE_INTERVAL_S", 0.01)
     registry = Registry()
-    gateway = create_app(
-        RestGatewaySettings.load(port=0, lame_duck_s=0.0), backing, clock, registry
-    )
-    await gateway.start()
+    settings = RestGatewaySettings.load(port=0, lame_duck_s=0.0)
+    gateway = create_app(settings, backing, SystemClock(), registry)
 
     async def away(*_args: object) -> None:
         raise BackingUnavailable("the database does not answer")
 
-    await settled(gateway.is_ready)
-    with monkeypatch.context() as outage:
-        outage.setattr(TokenRepository, "verify", away)
-        await settled(lambda: not gateway.is_ready())
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{gateway.server.port}") as client:
-            headers = {"Authorization": "Bearer x"}
-            assert (await client.get("/v1/tenants", headers=headers)).status_code == 503
-            assert registry.value("parley_restgateway_connections") == 1
-    await settled(gateway.is_ready)
-    await gateway.aclose()
-    await backing.aclose()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(gateway.aclose)
+        await gateway.start()
+        await settled(gateway.is_ready)
+        with monkeypatch.context() as outage:
+            outage.setattr(TokenRepository, "verify", away)
+            await settled(lambda: not gateway.is_ready())
+            address = f"http://127.0.0.1:{gateway.server.port}"
+            async with httpx2.AsyncClient(base_url=address) as client:
+                headers = {"Authorization": "Bearer x"}
+                assert (await client.get("/v1/tenants", headers=headers)).status_code == 503
+                assert registry.value("parley_restgateway_connections") == 1
+        await settled(gateway.is_ready)
 
 
 async def _fill(state: RedisState, numbers: Sequence[int]) -> None:
@@ -83,21 +81,15 @@ async def _fill(state: RedisState, numbers: Sequence[int]) -> None:
 
 
 async def test_more_calls_than_redis_takes_at_once_are_read_by_pages(
-    tmp_path: Path, redis_server: RedisServer
+    backing: Backing, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis_server.command("FLUSHALL")
     clock = SystemClock()
-    backing = create_backing(
-        Port.DATABASE | Port.STATE,
-        BackingSettings.load(data=tmp_path, is_durable=False),
-        clock,
-        Registry(),
-    )
     state = RedisState(redis_server.url, clock, Limits(timeout_s=10.0))
     await state.start()
     for start in range(0, _MANY, _AT_ONCE):
         await _fill(state, range(start, min(start + _AT_ONCE, _MANY)))
-    backing.state = state
+    monkeypatch.setattr(backing, "state", state)
     store = Store(backing, clock)
 
     seen: list[str] = []

@@ -3,10 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +14,12 @@ from websockets.exceptions import ConnectionClosed
 
 from parley.backing.db.provisioning import NewTenant, provision_tenant
 from parley.backing.db.tokens import TokenRepository
-from parley.backing.factory import Backing, Port, create_backing
-from parley.backing.settings import BackingSettings
+from parley.backing.factory import Backing, Port
 from parley.model.events import CallProgress, CallUpdated, encode_event
 from parley.model.ids import CallId, InstanceId, TenantId
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry
+from parley.testkit.backing import in_memory
 from parley.wsigateway.app import WsiGateway, create_app
 from parley.wsigateway.settings import WsiGatewaySettings
 
@@ -88,34 +87,25 @@ Open = Callable[..., Awaitable[Stream]]
 
 
 @pytest.fixture
-async def open_stream(tmp_path: Path) -> AsyncIterator[Open]:
+async def open_stream() -> AsyncIterator[Open]:
     clock = SystemClock()
-    backing = create_backing(
-        Port.DATABASE | Port.BUS,
-        BackingSettings.load(data=tmp_path, is_durable=False),
-        clock,
-        Registry(),
-    )
-    gateways: list[WsiGateway] = []
-    await backing.start()
-    tokens = TokenRepository(backing.db)
-    secrets = {"platform": (await tokens.create("p"))[0]}
-    for name in ("acme", "other"):
-        new = NewTenant(name=name, domains=[f"{name}.example"], id=TenantId(name))
-        await provision_tenant(backing.db, new)
-        secrets[name] = (await tokens.create("t", TenantId(name)))[0]
+    async with in_memory(Port.DATABASE | Port.BUS, clock) as backing, AsyncExitStack() as stack:
+        tokens = TokenRepository(backing.db)
+        secrets = {"platform": (await tokens.create("p"))[0]}
+        for name in ("acme", "other"):
+            new = NewTenant(name=name, domains=[f"{name}.example"], id=TenantId(name))
+            await provision_tenant(backing.db, new)
+            secrets[name] = (await tokens.create("t", TenantId(name)))[0]
 
-    async def open_with(**settings: Any) -> Stream:
-        registry = Registry()
-        gateway = create_app(WsiGatewaySettings.load(port=0, **settings), backing, clock, registry)
-        gateways.append(gateway)
-        await gateway.start()
-        return Stream(gateway, backing, registry, secrets)
+        async def open_with(**values: Any) -> Stream:
+            registry = Registry()
+            settings = WsiGatewaySettings.load(port=0, **values)
+            gateway = create_app(settings, backing, clock, registry)
+            stack.push_async_callback(gateway.aclose)
+            await gateway.start()
+            return Stream(gateway, backing, registry, secrets)
 
-    yield open_with
-    for gateway in gateways:
-        await gateway.aclose()
-    await backing.aclose()
+        yield open_with
 
 
 @pytest.fixture
