@@ -81,6 +81,21 @@ async def test_renewed_keys_do_not_fill_the_expiry_heap() -> None:
     assert len(state._keys._heap) < 1100
 
 
+async def test_what_expired_stays_so_when_the_wall_clock_was_set_back(tmp_path: Path) -> None:
+    clock = FakeClock()
+    state = EmbeddedState(clock, Journal(tmp_path, "state"))
+    await state.start()
+    await state.put_if_version("reg:{1001}", b"1", 0, ttl_s=10)
+    clock.advance(11)
+    assert await state.get("reg:{1001}") is None
+    await state.aclose()
+    clock.step_wall(-3600)
+    state = EmbeddedState(clock, Journal(tmp_path, "state"))
+    await state.start()
+    assert await state.get("reg:{1001}") is None
+    await state.aclose()
+
+
 async def test_a_cut_journal_keeps_all_but_the_last_changes(tmp_path: Path) -> None:
     clock = FakeClock()
     state = EmbeddedState(clock, Journal(tmp_path, "state"))

@@ -19,7 +19,8 @@ After = Annotated[
     str | None, Query(max_length=8192, description="`next` of the page before; opaque.")
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many items a page has at most.")]
-_MAX_ROW: Final = (1 << 63) - 1  # what a column of the database holds
+_MAX_ROW: Final = (1 << 63) - 1
+"""A cursor with more would make the database's driver fail, not the request."""
 
 
 class Place(Struct, frozen=True, array_like=True, tag_field="of"):
