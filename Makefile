@@ -109,7 +109,7 @@ fuzz: install ## Run the fuzz suites
 e2e: install phones servers ## Run the end-to-end tests with sipp and baresip
 	@$(PYTEST) tests/e2e
 
-chaos: install servers ## Kill, hang and starve parts of clusters under load (half an hour); ID=R2 runs one line
+chaos: install servers ## Kill, hang and starve parts of clusters under load (an hour); ID=R2 runs one line
 	@$(BIN)/python -m tests.chaos $(if $(ID),--id $(ID)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 hostile: install ## Flood, fill and starve a platform as strangers would; prints what it cost

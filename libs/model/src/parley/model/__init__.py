@@ -1,1 +1,1 @@
-"""Typed ids, records and the events that travel on the bus, WSI and webhooks."""
+"""Typed ids, records and the events that travel on the bus and to WSI clients."""

@@ -1,4 +1,4 @@
-"""Events: facts that travel as JSON on the bus, to WSI clients and in webhooks.
+"""Events: facts that travel as JSON on the bus and to WSI clients.
 
 Each is a CloudEvents 1.0 object in structured mode: the attributes that CloudEvents names, plus
 the extension attributes `tenantid` and `sequence`, and the payload under `data`. `subject` is the

@@ -32,7 +32,7 @@ _VOUCH = "parley.vouch"
 
 
 class HttpLimits(Struct, frozen=True, kw_only=True):
-    """What one HTTP server grants to clients it knows nothing of.
+    """What one HTTP server grants to its clients, above all to those whom nobody knows.
 
     Attributes:
         max_connections: open HTTP connections; those that became WebSockets do not count.

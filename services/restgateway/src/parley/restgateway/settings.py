@@ -18,7 +18,8 @@ class RestGatewaySettings(ServiceSettings):
         max_body_bytes: largest request body.
         max_connections: open connections; further ones take the place of those that wait.
         max_source_strangers: of those, the ones from one address, of IPv6 a /64, on which no valid
-            token was shown yet. A proxy before the API is one address.
+            token was shown yet. A proxy before the API is one address: then as many as there are
+            connections.
         request_timeout_s: seconds that a request may take, its response included.
         cors_origins: origins of web pages that may use the API, https://console.example for one,
             or * for any; none unless given.
