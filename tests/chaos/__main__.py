@@ -11,12 +11,11 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from tests.chaos.background import SENTENCE
-from tests.chaos.figures import Outcome, worst
+from tests.chaos.figures import Outcome, joined, worst
 from tests.chaos.ground import cluster
 from tests.chaos.scenario import SCENARIOS, Scenario, Skipped
 from tests.chaos.scoreboard import markdown, read, write
@@ -67,12 +66,6 @@ def _run(scenario: Scenario, rounds: int, keep: Path | None) -> Outcome:
     return worst(outcomes)
 
 
-def _joined(scenarios: Sequence[Scenario], reports: Sequence[Path]) -> list[Outcome]:
-    found = [one for data in reports for one in read(data)]
-    rounds = ([one for one in found if one.id == each.id] for each in scenarios)
-    return [worst(same) for same in rounds if same]
-
-
 def main() -> int:
     """Runs what was asked for; the status says whether every goal was kept."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,7 +84,8 @@ def main() -> int:
     if missing:
         parser.error(f"no such id: {', '.join(sorted(missing))}")
     if arguments.join:
-        outcomes = _joined(wanted, arguments.join)
+        found = [one for data in arguments.join for one in read(data)]
+        outcomes = [joined(each.id, each.title, found) for each in wanted]
     else:
         rounds = arguments.rounds or (1 if arguments.id else 3)
         outcomes = [_run(each, rounds, arguments.keep) for each in wanted]

@@ -81,6 +81,12 @@ def worst(outcomes: Sequence[Outcome]) -> Outcome:
     )
 
 
+def joined(scenario: str, title: str, found: Sequence[Outcome]) -> Outcome:
+    """Joins the rounds of one test out of those of many; one of which there is none is not met."""
+    same = [one for one in found if one.id == scenario]
+    return worst(same) if same else Outcome(scenario, title, [], skipped="in no report", rounds=0)
+
+
 def _worst_of(name: str, outcomes: Sequence[Outcome]) -> Figure:
     found = [figure for one in outcomes for figure in one.figures if figure.name == name]
     # A round that did not come to measure it counts as the worst, unless it was cut off: its

@@ -1,15 +1,15 @@
 """The state in Redis when a replica takes over: with Sentinels, and in a cluster."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from tests.cluster.servers.redis import RedisServer
 from tests.cluster.servers.redis_groups import MASTER_NAME, RedisCluster, RedisSentinelGroup
+from tests.contract.redis_writes import write
 
 from parley.backing.errors import BackingUnavailable
 from parley.backing.state.base import Owned
@@ -24,11 +24,6 @@ Open = Callable[..., Awaitable[RedisState]]
 Succeeds = Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
 
 pytestmark = pytest.mark.timeout(40)
-
-
-def write(state: RedisState, key: str, value: bytes) -> Coroutine[Any, Any, bool]:
-    """The simplest write that may be repeated: a record of one owner, whatever is there of it."""
-    return state.restore_owned(key, "cm", 1, value)
 
 
 async def test_sentinels_lead_to_the_new_master_and_owners_restore_what_it_forgot(

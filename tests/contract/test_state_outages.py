@@ -1,13 +1,13 @@
 """The state in Redis while the server freezes, dies, fails over or is overloaded."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 import uvloop
 from tests.cluster.servers.redis import RedisServer
+from tests.contract.redis_writes import write
 
 from parley.backing.errors import BackingUnavailable, WrongKind
 from parley.backing.state.redis import RedisState
@@ -24,11 +24,6 @@ Open = Callable[..., Awaitable[RedisState]]
 Succeeds = Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
 
 pytestmark = pytest.mark.timeout(40)
-
-
-def write(state: RedisState, key: str, value: bytes) -> Coroutine[Any, Any, bool]:
-    """The simplest write that may be repeated: a record of one owner, whatever is there of it."""
-    return state.restore_owned(key, "cm", 1, value)
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import pytest
@@ -158,19 +160,24 @@ async def test_of_several_that_migrate_at_once_one_does(url: str) -> None:
         await database.aclose()
 
 
-async def test_a_new_file_that_another_writes_to_is_waited_for(tmp_path: Path) -> None:
-    path = tmp_path / "parley.db"
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("CREATE TABLE others (name VARCHAR(8))")
-    other.execute("BEGIN IMMEDIATE")
-    asyncio.get_running_loop().call_later(0.1, other.rollback)
+async def test_a_new_file_that_another_writes_to_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, is_waiting = tmp_path / "parley.db", threading.Event()
+    monkeypatch.setattr("parley.backing.db.sqlite.sleep", lambda _: is_waiting.set())
+    monkeypatch.setattr("parley.backing.db.sqlite._WAL_ATTEMPTS", 1_000_000)
     database = Database(f"sqlite:///{path}", FakeClock())
-
-    await database.start()
-
+    async with aclosing(database):
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("CREATE TABLE others (name VARCHAR(8))")
+            other.execute("BEGIN IMMEDIATE")
+            starting = asyncio.create_task(database.start())
+            try:
+                assert await asyncio.to_thread(is_waiting.wait, 5.0)
+            finally:
+                other.rollback()
+                await asyncio.wait_for(starting, 20.0)
     assert database.migrated == (None, newest())
-    await database.aclose()
-    other.close()
 
 
 async def test_services_work_without_the_right_to_change_the_schema(

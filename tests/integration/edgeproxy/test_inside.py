@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 from tests.cluster.authority import Authority
+from tests.integration.siptransport import wire
 
 from parley.service.errors import StartError
 from parley.service.ids import RandomIds
@@ -57,12 +58,14 @@ async def test_without_tls_who_shows_no_token_is_not_heard(world: World) -> None
     request = make_request("OPTIONS")
     request.prepend("via", "SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKstranger")
 
-    reader, writer = await asyncio.open_connection("127.0.0.1", edge.addresses.inside.port)
-    writer.write(bytes(request))
-    with suppress(ConnectionResetError):
-        async with asyncio.timeout(8):
-            assert await reader.read() == b""
-    writer.transport.abort()
+    reader, writer = await wire.connect(edge.addresses.inside)
+    try:
+        writer.write(bytes(request))
+        with suppress(ConnectionResetError):
+            async with asyncio.timeout(8):
+                assert await reader.read() == b""
+    finally:
+        await wire.close(writer)
 
     assert edge.node.counts.received == 0
     assert edge.node.counts.strangers == 1

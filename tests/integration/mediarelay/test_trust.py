@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, ExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -230,19 +230,31 @@ async def test_strangers_are_few_and_gone_soon(with_token: World) -> None:
     await up(control)
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
     loop = asyncio.get_running_loop()
-    with ExitStack() as sockets:
-        ends = []
+    async with AsyncExitStack() as sockets:
+        ends: list[asyncio.Task[None]] = []
+        sockets.push_async_callback(_cancelled, ends)
+        began = loop.time()
         for number in range(MAX_CONNECTIONS + 20):
             sock = sockets.enter_context(socket.socket())
             sock.setblocking(False)
             await loop.sock_connect(sock, ("127.0.0.1", with_token.front.port))
             await loop.sock_sendall(sock, preface if number % 2 else b"")
-            ends.append(asyncio.ensure_future(_end_of(sock)))
+            ends.append(asyncio.create_task(_end_of(sock)))
+        # Those above the bound end before the others' time is over.
+        async with asyncio.timeout_at(began + 2.5):
+            while sum(each.done() for each in ends) < 20:  # noqa: ASYNC110 - each has its task
+                await asyncio.sleep(0.01)
         assert (await control.execute(CloseSession("s1", 1))).ok
         async with asyncio.timeout(20):
             await asyncio.gather(*ends)
     await up(await with_token.control())
     assert with_token.front.streams == 2
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _end_of(sock: socket.socket) -> None:

@@ -262,7 +262,7 @@ async def test_greeting_may_come_in_pieces(with_token: Pair) -> None:
 def silent(stack: ExitStack, hop: Hop, count: int) -> list[socket.socket]:
     """Opens connections that say nothing."""
     address = (hop.host, hop.port)
-    return [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
+    return [stack.enter_context(socket.create_connection(address, 5)) for _ in range(count)]
 
 
 async def test_many_that_say_nothing_do_not_keep_a_service_out(pair: Pair) -> None:
@@ -280,11 +280,15 @@ async def test_strangers_inside_take_no_place_of_a_phone(make_peer: MakePeer) ->
     edge = make_peer(limits=few, policy=NodePolicy(inside=inside))
     hop = await edge.node.listen(wire.TCP, ListenOptions(is_inside=True))
     outside = await edge.node.listen(wire.TCP, ListenOptions(is_public=True))
+    stream = wire.stream_of(edge, "tcp")
     with ExitStack() as stack:
-        silent(stack, hop, 20)
-        for _ in range(2):
-            reader, writer = await wire.connect(outside)
+        phones = [await wire.connect(outside) for _ in range(2)]
+        for _, writer in phones:
             stack.callback(writer.close)
+        await wire.until(lambda: len(stream._quota) == 2)
+        silent(stack, hop, 20)
+        await wire.until(lambda: len(stream._services) == 20)
+        for reader, writer in phones:
             writer.write(OPTIONS)
             assert await wire.bounded(reader.readexactly(11)) == b"SIP/2.0 200"
 

@@ -1,7 +1,6 @@
 """What several instances of one service need of a node: one address, one name, other ways back."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from parley.siptransport.node import SipNode
 from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.siptransport.transport import ListenOptions
 from parley.siptransport.vias import listener_of
+from parley.testkit.phones.ports import reserve_ports
 from parley.testkit.sip_handler import RecordingHandler
 from parley.testkit.sip_messages import make_request, make_response
 
@@ -64,12 +64,6 @@ async def _next(node: Node, kind: type[E]) -> E:
             if isinstance(event, kind):
                 return event
             assert isinstance(event, Hop | TransactionFailed), event
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_a_services_name_stands_in_the_via_and_its_listener_beside_it(
@@ -132,7 +126,7 @@ async def test_a_response_finds_another_way_when_its_connection_is_gone(
         asked.append(failed)
         return elsewhere if len(asked) > 1 else Hop("tcp", "127.0.0.1", refusing)
 
-    refusing = _free_port(socket.SOCK_STREAM)
+    refusing = reserve_ports()
     phone, edge = make_node(NAME), make_node(policy=NodePolicy(reroute=reroute))
     there = await edge.node.listen(TCP)
     phone.node.send_request(make_request(), there)
@@ -195,8 +189,7 @@ async def test_a_request_that_is_not_admitted_can_be_answered_without_transactio
 async def test_two_nodes_share_an_address_and_one_takes_over_when_the_other_stops(
     make_node: MakeNode, transport: str
 ) -> None:
-    kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
-    hop = Hop(transport, "127.0.0.1", _free_port(kind))
+    hop = Hop(transport, "127.0.0.1", reserve_ports())
     first, second = make_node(), make_node()
     for node in (first, second):
         await node.node.listen(hop, ListenOptions(is_shared=True))

@@ -27,6 +27,7 @@ async def test_a_client_that_reads_too_slowly_is_closed_with_1013(open_stream: O
     stream = await open_stream(queue_events=50)
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.settimeout(5)
     slow.connect(("127.0.0.1", stream.gateway.server.port))
     slow.setblocking(False)
     headers = {"Authorization": f"Bearer {stream.secrets['acme']}"}
@@ -81,7 +82,7 @@ async def test_requests_that_never_end_make_room_for_each_other(open_stream: Ope
     stream = await open_stream(max_waiting_per_source=2)
     place = ("127.0.0.1", stream.gateway.server.port)
     with ExitStack() as stack:
-        begun = [stack.enter_context(socket.create_connection(place)) for _ in range(6)]
+        begun = [stack.enter_context(socket.create_connection(place, 5)) for _ in range(6)]
         for sock in begun:
             sock.sendall(b"GET /v1/events HTTP/1.1\r\n")
         async with stream.client("acme"):

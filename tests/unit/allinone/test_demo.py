@@ -2,7 +2,6 @@
 
 import stat
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
@@ -13,11 +12,10 @@ from parley.backing.db.engine import Database
 from parley.backing.db.extensions import ExtensionChange, ExtensionRepository
 from parley.backing.db.tenants import TenantRepository
 from parley.backing.db.tokens import TokenRepository
-from parley.backing.factory import Port, create_backing
-from parley.backing.settings import BackingSettings
+from parley.backing.factory import Port
 from parley.model.ids import TenantId
-from parley.service.metrics import Registry
 from parley.sip.digest import ha1
+from parley.testkit.backing import in_memory
 from parley.testkit.clock import FakeClock
 
 TENANT = TenantId("demo")
@@ -32,11 +30,7 @@ ADDRESSES = Addresses(
 
 @pytest.fixture
 async def db() -> AsyncIterator[Database]:
-    backing = create_backing(
-        Port.DATABASE, BackingSettings.load(is_durable=False), FakeClock(), Registry()
-    )
-    await backing.start()
-    async with aclosing(backing):
+    async with in_memory(Port.DATABASE, FakeClock()) as backing:
         yield backing.db
 
 

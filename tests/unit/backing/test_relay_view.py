@@ -1,5 +1,4 @@
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,6 +11,7 @@ from parley.backing.state.loads import relay_loads
 from parley.model.ids import InstanceId
 from parley.model.relay_load import RELAY_SERVICE, RelayLoad
 from parley.testkit.clock import FakeClock
+from parley.testkit.contracts.arms import settled
 
 ADDRESS = "10.0.0.1:7100"
 
@@ -48,12 +48,6 @@ def view(discovery: EmbeddedDiscovery, state: Away) -> RelayView:
     return RelayView(discovery, state)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(3):
-        while not condition():  # noqa: ASYNC110 - watchers are called in a later turn
-            await asyncio.sleep(0)
-
-
 def instance(name: str = "r1", address: str = ADDRESS, zone: str = "z1") -> Instance:
     return Instance(service=RELAY_SERVICE, id=name, address=address, zone=zone)
 
@@ -76,12 +70,12 @@ async def test_relays_come_and_go_with_their_registrations(
     seen: list[list[str]] = []
     view.start(lambda: seen.append(sorted(view.addresses)))
     registration = await discovery.register(instance())
-    await until(lambda: view.is_listed(ADDRESS))
+    await settled(lambda: view.is_listed(ADDRESS))
     assert view.zone(ADDRESS) == "z1"
     await registration.update(state=InstanceState.DRAINING)
-    await until(lambda: view.is_draining(ADDRESS))
+    await settled(lambda: view.is_draining(ADDRESS))
     await registration.aclose()
-    await until(lambda: not view.is_listed(ADDRESS))
+    await settled(lambda: not view.is_listed(ADDRESS))
     assert [ADDRESS] in seen
     assert seen[-1] == []
     view.close()
@@ -103,7 +97,7 @@ async def test_the_report_of_an_earlier_run_does_not_drain_the_present_one(
 ) -> None:
     view.start(lambda: None)
     await discovery.register(instance("r2"))
-    await until(lambda: view.is_listed(ADDRESS))
+    await settled(lambda: view.is_listed(ADDRESS))
     await report(state, "r1", 2.0, draining=True)
     await view.refresh()
     assert not view.is_draining(ADDRESS)

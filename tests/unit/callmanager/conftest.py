@@ -1,4 +1,4 @@
-"""Fixtures for the pure call core."""
+"""Fixtures for the pure call core, and the registry of calls beside it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,9 +6,27 @@ from typing import Any
 import pytest
 
 from parley.callmanager.actions import BindDialog
+from parley.callmanager.calls import Calls
+from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.routing import Decision, Echo, RingTargets
+from parley.service.metrics import Registry
 
 from .stage import OFFER, Stage, sdp, targets
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def metrics(registry: Registry) -> CallManagerMetrics:
+    return CallManagerMetrics(registry)
+
+
+@pytest.fixture
+def calls(metrics: CallManagerMetrics) -> Calls:
+    return Calls(metrics)
 
 
 @pytest.fixture

@@ -4,22 +4,11 @@ import pytest
 
 from parley.callmanager.calls import Calls
 from parley.callmanager.mailbox import Mailbox
-from parley.callmanager.metrics import CallManagerMetrics
 from parley.model.ids import CallId
 from parley.service.metrics import Registry
 from parley.sip.message import Request
 
 CALL = CallId("call-1")
-
-
-@pytest.fixture
-def registry() -> Registry:
-    return Registry()
-
-
-@pytest.fixture
-def calls(registry: Registry) -> Calls:
-    return Calls(CallManagerMetrics(registry))
 
 
 @pytest.fixture

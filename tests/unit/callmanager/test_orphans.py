@@ -1,7 +1,6 @@
 """A call that cannot be brought to life again is closed all the same, once, with a record."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +8,7 @@ import msgspec
 import pytest
 
 from parley.backing.errors import BackingUnavailable
-from parley.backing.factory import Backing, Port, create_backing
-from parley.backing.settings import BackingSettings
+from parley.backing.factory import Backing, Port
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.orphans import OrphanCloser, closing_events, lost_record
 from parley.callmanager.snapshot import decode_snapshot
@@ -19,6 +17,7 @@ from parley.model.call import CallResult, EndedBy
 from parley.model.events import CallEnded, decode_event
 from parley.model.ids import CallId, InstanceId
 from parley.service.metrics import Registry
+from parley.testkit.backing import in_memory
 from parley.testkit.clock import FakeClock
 
 OWNER, HEIR = InstanceId("cm-1"), InstanceId("cm-2")
@@ -71,11 +70,7 @@ class Shop:
 @pytest.fixture
 async def shop(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     clock = FakeClock(wall_s=STARTED_S + 500.0)
-    backing = create_backing(
-        Port.STATE | Port.BUS, BackingSettings.load(is_durable=False), clock, Registry()
-    )
-    await backing.start()
-    async with aclosing(backing):
+    async with in_memory(Port.STATE | Port.BUS, clock) as backing:
         yield Shop(backing, clock, monkeypatch)
 
 

@@ -45,21 +45,6 @@ class Record:
 
 
 @pytest.fixture
-def registry() -> Registry:
-    return Registry()
-
-
-@pytest.fixture
-def metrics(registry: Registry) -> CallManagerMetrics:
-    return CallManagerMetrics(registry)
-
-
-@pytest.fixture
-def calls(metrics: CallManagerMetrics) -> Calls:
-    return Calls(metrics)
-
-
-@pytest.fixture
 def record(talking: Stage) -> Record:
     return Record(encode_snapshot(talking.call))
 

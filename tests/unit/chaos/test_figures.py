@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.chaos.figures import Figure, Outcome, worst
+from tests.chaos.figures import Figure, Outcome, joined, worst
 from tests.chaos.scoreboard import markdown, read, write
 
 
@@ -21,23 +21,23 @@ def test_the_worst_round_counts_whichever_way_is_better() -> None:
         outcome(Figure("calls lost", 1, 0), Figure("calls made", 100, 99, "high")),
     ]
 
-    joined = worst(rounds)
+    all_rounds = worst(rounds)
 
-    assert [figure.value for figure in joined.figures] == [3, 98]
-    assert not joined.is_met
+    assert [figure.value for figure in all_rounds.figures] == [3, 98]
+    assert not all_rounds.is_met
 
 
 def test_a_round_that_did_not_measure_is_the_worst() -> None:
-    joined = worst([outcome(Figure("gap", 0.1, 1)), outcome(Figure("gap", None, 1))])
+    all_rounds = worst([outcome(Figure("gap", 0.1, 1)), outcome(Figure("gap", None, 1))])
 
-    assert joined.figures[0].value is None
+    assert all_rounds.figures[0].value is None
 
 
 def test_a_round_that_broke_off_spoils_the_others() -> None:
-    joined = worst([outcome(Figure("gap", 0.1, 1)), outcome(error="the cluster did not start")])
+    all_rounds = worst([outcome(Figure("gap", 0.1, 1)), outcome(error="the cluster did not start")])
 
-    assert joined.figures[0].is_met
-    assert not joined.is_met
+    assert all_rounds.figures[0].is_met
+    assert not all_rounds.is_met
 
 
 def test_a_test_without_figures_is_not_kept() -> None:
@@ -54,6 +54,8 @@ def test_rounds_of_several_runs_are_joined(tmp_path: Path) -> None:
     data = tmp_path / "chaos.json"
     write([worst([outcome(Figure("calls lost", 0, 0))] * 2)], "Load: none.", None, data)
 
-    joined = worst([*read(data), outcome(Figure("calls lost", 1, 0))])
+    found = [*read(data), outcome(Figure("calls lost", 1, 0))]
 
-    assert (joined.rounds, joined.figures[0].value) == (3, 1)
+    one = joined("R0", "nothing dies", found)
+    assert (one.rounds, one.figures[0].value) == (3, 1)
+    assert not joined("R1", "something dies", found).is_met

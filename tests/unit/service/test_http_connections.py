@@ -108,9 +108,9 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path:
 
 
 async def _is_cut(client: Client) -> bool:
-    """Reads to the end of a connection, which must come."""
+    """Reads to the end of a connection, which must come before that of a keep-alive."""
     with suppress(ConnectionError):
-        while await asyncio.wait_for(client[0].read(1 << 20), _WAIT_S):
+        while await asyncio.wait_for(client[0].read(1 << 20), 2.0):
             pass
     return True
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from parley.sip.derived_requests import cancel_for
 from parley.sip.message import Request
 
 from .scene import Scene
-from .script import SDP_OF_BOB, request, response
+from .script import SDP_OF_BOB, request, response, unsent
 
 PHONE = "udp:198.51.100.7:5060"
 THIEF = "udp:198.51.100.7:40000"
@@ -77,10 +78,13 @@ async def test_a_copy_is_not_answered_while_its_call_is_admitted(alone: Scene) -
     alone.one.wire.delay_s = 0.2
     ann.invite = invite_of(ann, PHONE, 5060)
     ann.send(ann.invite)
-    copied = thief.send(copy_of(ann.invite, {"x_parley_flow": THIEF}))
+    calls = alone.one.manager.calls
+    await alone.cluster.eventually(lambda: calls.pending_count == 1, 3.0)
+    copied = thief.send(copy_of(ann.invite, {"x_parley_flow": THIEF})).request
     assert (await thief.response()).status == 482
 
-    thief.node.cancel(copied)
+    cancel = unsent(cancel_for(copied))
+    thief.node.send_request(cancel, alone.one.hop, branch=copied.via.branch)
     await request(alone.bob, "INVITE")
     await alone.answer()
 
@@ -119,13 +123,11 @@ async def test_who_comes_after_the_ack_hears_no_answer(alone: Scene) -> None:
     await ringing(alone)
     await alone.answer()
 
-    other_edge.invite = alone.ann.invite
+    [mailbox] = alone.one.manager.calls
+    await alone.cluster.eventually(lambda: mailbox.call.parts.caller.is_settled, 5.0)
 
-    async def is_refused() -> bool:
-        other_edge.send(copy_of(alone.ann.invite, {}))
-        return bool((await other_edge.response()).status == 482)
-
-    await alone.cluster.eventually(is_refused, 5.0)
+    other_edge.send(copy_of(alone.ann.invite, {}))
+    assert (await other_edge.response()).status == 482
 
 
 async def test_a_successor_too_takes_an_invite_from_its_own_flow_only(idle: Scene) -> None:

@@ -108,7 +108,8 @@ async def test_an_unanswered_invite_is_redirected_when_its_call_is_handed_over(
     bob.respond(200, SDP_OF_BOB)
     await response(ann, 200)
     ann.ack()
-    await draining
+    async with asyncio.timeout(5.0):
+        await draining
     await calling.hang_up()
 
 

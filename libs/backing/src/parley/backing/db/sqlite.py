@@ -7,8 +7,8 @@ does, so that no thread speaks to a loop that is gone.
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Callable
+from time import sleep
 from typing import Any
 
 import aiosqlite
@@ -76,7 +76,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == _WAL_ATTEMPTS:
                 raise
-            time.sleep(_WAL_RETRY_S)
+            sleep(_WAL_RETRY_S)
         else:
             return
 
