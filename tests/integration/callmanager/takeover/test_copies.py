@@ -81,10 +81,11 @@ async def test_a_copy_is_not_answered_while_its_call_is_admitted(alone: Scene) -
     calls = alone.one.manager.calls
     await alone.cluster.eventually(lambda: calls.pending_count == 1, 3.0)
     copied = thief.send(copy_of(ann.invite, {"x_parley_flow": THIEF})).request
-    assert (await thief.response()).status == 482
-
     cancel = unsent(cancel_for(copied))
     thief.node.send_request(cancel, alone.one.hop, branch=copied.via.branch)
+    heard = [await thief.response() for _ in range(2)]
+    assert ("INVITE", 482) in [(each.cseq.method, each.status) for each in heard]
+
     await request(alone.bob, "INVITE")
     await alone.answer()
 
