@@ -2,6 +2,7 @@ from typing import cast
 
 import pytest
 
+from parley.callmanager.actions import BindDialog
 from parley.callmanager.calls import Calls
 from parley.callmanager.mailbox import Mailbox
 from parley.model.ids import CallId
@@ -17,6 +18,14 @@ def invite() -> Request:
     request.add("from", "<sip:ann@acme.test>;tag=a1")
     request.add("call-id", "of-ann")
     request.add("cseq", "1 INVITE")
+    return request
+
+
+def within(tag: str) -> Request:
+    """A request within the dialog with this tag of ours."""
+    request = Request("INFO", "sip:call-1@acme.test")
+    request.add("to", f"<sip:ben@acme.test>;tag={tag}")
+    request.add("call-id", "of-ann")
     return request
 
 
@@ -49,3 +58,22 @@ def test_a_call_taken_over_stays_when_one_made_of_its_invite_meanwhile_is_fenced
     calls.remove(CALL, invite, taken_over)
     assert not len(calls)
     assert registry.value("parley_callmanager_calls") == 0
+
+
+def test_the_dialogs_of_a_fenced_call_go_and_those_of_who_took_it_over_stay(
+    calls: Calls, invite: Request
+) -> None:
+    taken_over, fenced = cast(Mailbox, object()), cast(Mailbox, object())
+    calls.begin(CALL, invite)
+    calls.add(CALL, fenced)
+    for tag in ("first", "both"):
+        calls.bind(CALL, BindDialog("of-ann", tag, "a"))
+    calls.adopt(CALL, taken_over, invite)
+    calls.bind(CALL, BindDialog("of-ann", "both", "a"))
+
+    calls.remove(CALL, invite, fenced)
+
+    assert calls.find_dialog(within("first")) is None
+    assert calls.find_dialog(within("both")) == (taken_over, "a")
+    calls.remove(CALL, invite, taken_over)
+    assert calls.find_dialog(within("both")) is None

@@ -68,7 +68,7 @@ class Calls:
         self._metrics = metrics
         self._by_id: dict[CallId, Mailbox] = {}
         self._by_dialog: dict[tuple[str, str], LegAddress] = {}
-        self._dialogs: dict[CallId, list[tuple[str, str]]] = {}
+        self._dialogs: dict[CallId, dict[tuple[str, str], None]] = {}
         self._by_invite: dict[RequestKey, CallId] = {}
         self._ended: dict[CallId, Ended] = {}
         self._pending: set[CallId] = set()
@@ -110,6 +110,7 @@ class Calls:
     def remove(self, call_id: CallId, request: Request, mailbox: Mailbox | None = None) -> None:
         """The call is over, or not admitted (no mailbox), unless it was taken over meanwhile."""
         self._pending.discard(call_id)
+        self._unbind(call_id, mailbox)
         if self._by_id.get(call_id) is not mailbox:
             return
         key = request_key(request)
@@ -117,8 +118,6 @@ class Calls:
             del self._by_invite[key]
         if self._by_id.pop(call_id, None) is not None:
             self._metrics.calls.dec()
-        for dialog in self._dialogs.pop(call_id, ()):
-            self._by_dialog.pop(dialog, None)
         if not self._by_id and not self._pending:
             self._idle.set()
 
@@ -157,7 +156,15 @@ class Calls:
         """In-dialog messages with this Call-ID and tag are for that leg, until `remove`."""
         key = (dialog.sip_call_id, dialog.local_tag)
         self._by_dialog[key] = LegAddress(self._by_id[call_id], dialog.leg)
-        self._dialogs.setdefault(call_id, []).append(key)
+        self._dialogs.setdefault(call_id, {})[key] = None
+
+    def _unbind(self, call_id: CallId, mailbox: Mailbox | None) -> None:
+        # What was bound anew by who took the call over stays.
+        bound = self._dialogs.get(call_id, {})
+        for key in [each for each in bound if self._by_dialog[each].mailbox is mailbox]:
+            del bound[key], self._by_dialog[key]
+        if not bound:
+            self._dialogs.pop(call_id, None)
 
     def get(self, call_id: CallId) -> Mailbox | None:
         """The call of this id."""
