@@ -83,16 +83,17 @@ class EdgeSettings(ServiceSettings):
         register_burst: how many more at once.
         max_connections: accepted TCP connections, and as many of TLS; within a quarter of the file
             descriptors that the process may have, for each.
-        max_source_connections: the same of one address.
+        max_source_connections: the same of one address, of IPv6 a /64.
         max_strangers: accepted connections of TCP, and of TLS, on which nobody proved who he is yet
             and that come from an address where nobody did lately. Above it the oldest is cut off.
-        max_source_strangers: the same of one address; above it no more are accepted until the
-            oldest has had 5 s.
+        max_source_strangers: the same of one address (a /64); above it no more are accepted until
+            the oldest has had 5 s.
         stranger_timeout_s: seconds until somebody must have proved who he is on a connection.
         idle_timeout_s: seconds after which a connection that brought nothing is closed.
         drain_rate: connections of phones that are closed a second when the edge is to end.
         drain_timeout_s: seconds that requests under way get at the end.
-        auth_failures: failed authentications within `auth_window_s` that ban an address; 0: never.
+        auth_failures: failed authentications within `auth_window_s` that ban an address, of IPv6
+            a /64; 0: never.
         auth_user_failures: the same for one user at one address.
         auth_window_s: see there.
         auth_ban_s: how long a ban lasts.
