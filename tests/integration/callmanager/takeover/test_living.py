@@ -152,6 +152,17 @@ async def test_a_frozen_owner_drops_its_calls_by_itself_when_it_wakes_up(talking
     await talking.hang_up()
 
 
+async def test_a_call_ends_when_its_bye_came_however_slow_state_is(talking: Scene) -> None:
+    wire, world = talking.one.wire, talking.world
+    wire.delay_s = 0.2
+    wire.forget()
+    said_at = world.clock.wall_s()
+    await hang_up(talking.ann, talking.bob, talking.one)
+    ended = await world.wait_event("call.ended")
+    assert world.clock.wall_s() - said_at > wire.delay_s
+    assert ended.data.ended_at.timestamp() - said_at < wire.delay_s / 2
+
+
 async def test_an_owner_that_alone_lost_state_leaves_its_calls(talking: Scene) -> None:
     ann, one = talking.ann, talking.one
     one.wire.is_cut = True

@@ -127,7 +127,7 @@ class AbsentCalls:
         self._services.metrics.stray.inc()
 
     def _on_unread(self, call_id: CallId, inputs: Sequence[Input]) -> None:
-        for function, arguments in inputs:
+        for _, function, arguments in inputs:
             kind = function.__name__
             if kind == "receive_ack":
                 self.bring_ack(arguments[-1], call_id)

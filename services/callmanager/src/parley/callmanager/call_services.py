@@ -19,8 +19,8 @@ from parley.sip.message import Request, Response
 from parley.sip.transaction import ServerTransaction
 from parley.siptransport.node import SipNode
 
-Input = tuple[Callable[..., None], tuple[Any, ...]]
-"""A method of a call and its arguments, the time left out."""
+Input = tuple[float, Callable[..., None], tuple[Any, ...]]
+"""When it came, a method of a call and its arguments, the time left out."""
 
 
 class CallRegistry(Protocol):

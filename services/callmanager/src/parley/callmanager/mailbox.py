@@ -59,6 +59,7 @@ class Mailbox:
         "_is_busy",
         "_is_leaving",
         "_last_publishing",
+        "_now",
         "_services",
         "_sip",
         "_timer",
@@ -78,6 +79,7 @@ class Mailbox:
         self._is_busy = False
         self._is_leaving = False
         self._last_publishing: asyncio.Task[bool] | None = None
+        self._now = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = 0.0
 
@@ -92,13 +94,13 @@ class Mailbox:
         return self._is_busy
 
     def post(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Feeds an input: a method of the call and its arguments, the time left out."""
+        """Feeds an input: a method of the call and its arguments; the call is told when it came."""
         if self.is_over:
             return
         if len(self._inputs) >= MAX_QUEUED:
             self._services.metrics.overflows.inc()
             return
-        self._inputs.append((function, arguments))
+        self._inputs.append((self._services.clock.now(), function, arguments))
         self._wake()
 
     def begin_restored(self) -> None:
@@ -109,7 +111,7 @@ class Mailbox:
 
     def look_again(self) -> None:
         """Finds out whether the call is still ours, before it acts again."""
-        self.post(_nothing)
+        self.post(lambda now: None)
 
     def doubt(self) -> None:
         """Looks whose the call is although the lease says that nobody can have it."""
@@ -201,9 +203,11 @@ class Mailbox:
                 return
             is_waiting = self._work_off()
 
-    def _step(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    def _step(self, at: float, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._custody.is_written = False
-        function(*arguments, self._services.clock.now())
+        # A reply of the relay is looked at before what came while it was awaited.
+        self._now = max(self._now, at)
+        function(*arguments, self._now)
         self._actions.extend(self.call.out.take())
 
     def _break(self, error: Exception) -> None:
@@ -222,7 +226,7 @@ class Mailbox:
         self.call.out.take()
         self._breaks += 1
         if self._breaks == 1:
-            self._inputs.append((self.call.abort, ()))
+            self._inputs.append((self._services.clock.now(), self.call.abort, ()))
             self._run_now()
         elif self._breaks < _HOPELESS:
             self._write_off(with_legs=self._breaks == 2)
@@ -304,7 +308,7 @@ class Mailbox:
         # The reply's actions come before what was queued behind the command.
         rest = list(self._actions)
         self._actions.clear()
-        self._step(self.call.receive_media, (action.purpose, reply))
+        self._step(self._services.clock.now(), self.call.receive_media, (action.purpose, reply))
         self._actions.extend(rest)
 
     def _end(self, _: EndCall) -> None:
@@ -392,7 +396,3 @@ class Mailbox:
         MakeSure: _make_sure_waiting,
         Leave: _leave_waiting,
     }
-
-
-def _nothing(_: float) -> None:
-    """An input without effect: what comes with every input happens."""
