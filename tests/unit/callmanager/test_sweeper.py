@@ -9,7 +9,7 @@ import pytest
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.ownership import Answer
 from parley.callmanager.store import CallStore
-from parley.callmanager.sweeper import CHECK_S, OVERDUE_S, SETTLE_S, Sweeper
+from parley.callmanager.sweeper import CHECK_S, HELD_UP_S, OVERDUE_S, SETTLE_S, Sweeper
 from parley.model.ids import CallId, InstanceId
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
@@ -98,6 +98,24 @@ async def test_state_that_was_lost_while_it_was_read_declares_nobody_dead(stage:
     stage.clock.advance(SETTLE_S)
     await stage.sweeper.sweep()
     assert stage.taken == ["call"]
+
+
+async def test_who_waited_long_for_state_gives_the_others_time_to_renew_theirs(
+    stage: _Stage,
+) -> None:
+    stage.state.while_reading = lambda: stage.clock.advance(HELD_UP_S + 0.1)
+    await stage.sweeper.sweep()
+    assert stage.taken == []
+    stage.state.while_reading = lambda: None
+    stage.clock.advance(SETTLE_S)
+    await stage.sweeper.sweep()
+    assert stage.taken == ["call"]
+
+
+async def test_who_lost_its_lease_while_it_looked_declares_nobody_dead(stage: _Stage) -> None:
+    stage.state.while_reading = lambda: setattr(stage.keeper, "is_valid", False)
+    await stage.sweeper.sweep()
+    assert stage.taken == []
 
 
 async def test_who_was_without_a_lease_gives_the_others_time_to_renew_theirs(

@@ -19,6 +19,7 @@ from parley.backing.errors import BackingError
 from parley.backing.state.base import State
 from parley.backing.state.leases import Leases
 from parley.backing.state.loads import callmanager_loads
+from parley.callmanager.lease import RENEW_S, TTL_S
 from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.ownership import Answer, census, is_cold, share
 from parley.callmanager.peers import Peers
@@ -32,6 +33,8 @@ INTERVAL_S: Final = 0.3
 BATCH: Final = 50
 SETTLE_S: Final = 2.0
 """After state was away everybody gets this long to renew its lease before it is taken for dead."""
+HELD_UP_S: Final = TTL_S - RENEW_S - INTERVAL_S
+"""A look that took longer waited for state: leases may have run out that could not be renewed."""
 OVERDUE_S: Final = 5.0
 """After this long anybody takes a call of the dead: who has to does not, or cannot read it."""
 CHECK_S: Final = 10.0
@@ -104,9 +107,12 @@ class Sweeper:
         self._check_at = self._not_before
 
     async def _sweep(self) -> None:
+        began = self._clock.now()
         async with asyncio.timeout(TIMEOUT_S):
             owners = await self._leases.owners()
             living = await self._leases.living(owners)
+        if not self._keeper.is_valid or self._clock.now() - began > HELD_UP_S:
+            self._wait()
         if self._is_settling:
             # State went and came back while we read: nobody has had time to renew.
             return
