@@ -4,17 +4,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from parley.backing.errors import BackingUnavailable
+from parley.backing.state.bindings import encode_bindings
 from parley.backing.state.embedded import EmbeddedState
 from parley.callmanager.bindings_cache import BindingsCache
 from parley.callmanager.metrics import CallManagerMetrics
-from parley.callmanager.store import CallStore, Stored, Written
+from parley.callmanager.store import REWRITTEN_S, CallStore, Stored, Written
 from parley.model.ids import CallId, InstanceId, TenantId
+from parley.model.registration import Binding
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
 
 KEY = "call:{c1}"
+AOR = "1001@d"
+BINDINGS = f"reg:{{{AOR}}}"
 
 
 class Shaky:
@@ -47,6 +52,19 @@ class Desk:
 
     async def indexes(self) -> list[list[tuple[str, float]]]:
         return [await self.state.index_range(key) for key in ("calls:{t1}", "owned:{me}")]
+
+
+def _binding(instance_id: str) -> Binding:
+    return Binding(
+        aor=f"sip:{AOR}",
+        contact=f"sip:1001@{instance_id}.test",
+        expires_at=600.0,
+        call_id="r",
+        cseq=1,
+        edge=InstanceId("e1"),
+        source="udp:192.0.2.1:5060",
+        instance_id=instance_id,
+    )
 
 
 @pytest.fixture
@@ -98,12 +116,12 @@ async def test_a_call_that_a_successor_ended_is_not_made_again_after_a_failover(
     heir = CallStore(successor.wire, InstanceId("it"), 60.0, CallManagerMetrics(Registry()))
     assert await heir.claim(CallId("c1"), 1, 5.0)
     await heir.delete(Stored(CallId("c1"), TenantId("t1"), 5.0, 2, generation=1))
-    desk.store.forget()
+    desk.store.forget(0.0)
     assert await desk.store.write(desk.stored, b"2") is Written.FENCED
     # A failover may bring back what was before the claim: then the end is told again.
     await desk.state.delete(KEY)
     assert await desk.state.restore_owned(KEY, "me", 1, b"1")
-    heir.forget()
+    heir.forget(0.0)
     await heir.mark_ended_again()
     assert await desk.store.write(desk.stored, b"2") is Written.FENCED
     assert await desk.state.get(KEY) is None
@@ -115,7 +133,7 @@ async def test_ends_are_told_again_once_a_failover_and_when_state_is_back(desk: 
     await desk.state.delete(KEY)
     await desk.store.mark_ended_again()
     assert await desk.state.owner_of(KEY) is None
-    desk.store.forget()
+    desk.store.forget(0.0)
     desk.wire.is_cut = True
     await desk.store.mark_ended_again()
     desk.wire.is_cut = False
@@ -129,7 +147,7 @@ async def test_what_a_failover_forgot_is_made_again(desk: Desk) -> None:
     await desk.store.create(desk.stored, b"1")
     for key in (KEY, "owned:{me}"):
         await desk.state.delete(key)
-    desk.store.forget()
+    desk.store.forget(0.0)
     assert await desk.store.write(desk.stored, b"2") is Written.DONE
     assert await desk.indexes() == [[("c1", 5.0)], [("c1", 5.0)]]
 
@@ -137,7 +155,7 @@ async def test_what_a_failover_forgot_is_made_again(desk: Desk) -> None:
 async def test_after_a_failover_a_higher_epoch_wins(desk: Desk) -> None:
     await desk.store.create(desk.stored, b"1")
     await desk.state.claim(KEY, "it", 1)
-    desk.store.forget()
+    desk.store.forget(0.0)
     assert await desk.store.write(desk.stored, b"2") is Written.FENCED
 
 
@@ -158,12 +176,26 @@ async def test_a_call_that_ended_while_state_was_away_is_removed_later(desk: Des
 
 
 async def test_phones_are_found_where_they_were_last_seen(desk: Desk) -> None:
-    await desk.state.put_if_version("reg:{1001@d}", b"[]", 0)
-    await desk.store.bindings("1001@d", 0.0)
+    await desk.state.put_if_version(BINDINGS, b"[]", 0)
+    await desk.store.bindings(AOR, 0.0)
     desk.wire.is_cut = True
-    assert await desk.store.bindings("1001@d", 0.0) == []
+    assert await desk.store.bindings(AOR, 0.0) == []
     with pytest.raises(BackingUnavailable):
         await desk.store.bindings("1002@d", 0.0)
+
+
+async def test_phones_are_found_while_edges_write_again_what_state_forgot(desk: Desk) -> None:
+    desk_phone, mobile = _binding("desk"), _binding("mobile")
+    state = desk.state
+    await state.put_if_version(BINDINGS, encode_bindings([desk_phone, mobile]), 0)
+    await desk.store.bindings(AOR, 90.0)
+    desk.store.forget(100.0)
+    await state.delete(BINDINGS)
+    assert await desk.store.bindings(AOR, 100.1) == [desk_phone, mobile]
+    moved = replace(mobile, source="udp:192.0.2.9:5060")
+    await state.put_if_version(BINDINGS, encode_bindings([moved]), 0)
+    assert await desk.store.bindings(AOR, 100.2) == [moved, desk_phone]
+    assert await desk.store.bindings(AOR, 100.0 + REWRITTEN_S) == [moved]
 
 
 def test_the_extensions_asked_for_last_are_remembered() -> None:

@@ -33,6 +33,15 @@ class BindingsCache:
             del seen[next(iter(seen))]
         seen[aor] = data or b""
 
+    def add(self, aor: str, data: bytes | None) -> list[Binding]:
+        """Remembers what state said, which may lack bindings that it had; returns all there are."""
+        found = decode_bindings(data)
+        identities = {one.identity for one in found}
+        known = decode_bindings(self._seen.get(aor))
+        bindings = found + [one for one in known if one.identity not in identities]
+        self.keep(aor, encode_bindings(bindings))
+        return bindings
+
     def get(self, aor: str) -> bytes | None:
         """What was heard last, as state keeps it; None when nothing was heard lately."""
         return self._seen.get(aor)

@@ -237,6 +237,6 @@ class LeaseKeeper:
         return self.lease.is_away and not self.lease.is_valid(self._clock.now())
 
     def _on_new_generation(self) -> None:
-        self._store.forget()
+        self._store.forget(self._clock.wall_s())
         self.lease.forget()
         self._wake.set()

@@ -30,6 +30,8 @@ BINDINGS_TIMEOUT_S: Final = 0.3
 """How long state may take to say where an extension is when that is known from before, too."""
 ENDED_S: Final = 60.0
 """How long the mark of an ended call stays: as long as one that lost it may still write."""
+REWRITTEN_S: Final = 60.0
+"""How long edges may take to write again what state forgot, a thousand AORs a second."""
 _PROLONGED_S: Final = 60.0
 _MANY_OWED: Final = 10_000
 _MANY_ENDED: Final = 4096
@@ -75,6 +77,7 @@ class CallStore:
         self._metrics = metrics
         self.seen = BindingsCache()
         self._heard_s = float("inf")
+        self._forgot_s = float("-inf")
         self._owed: dict[CallId, Stored] = {}
         self._ended = deque[CallId](maxlen=_MANY_ENDED)
         self._marked_in = 1
@@ -82,15 +85,17 @@ class CallStore:
         self.generation = 1
         self.is_away: Callable[[], bool] = lambda: False
 
-    def forget(self) -> None:
+    def forget(self, wall_s: float) -> None:
         """State may have forgotten what it took."""
         self.generation += 1
+        self._forgot_s = wall_s
 
     async def bindings(self, aor: str, wall_s: float) -> list[Binding]:
         """Reads where an extension can be reached; while state is away, where it was last seen.
 
-        Bindings that ran out since state answered last are good for another minute then: their
-        phones may have been told to refresh them later.
+        That counts, too, while edges write again what state may have forgotten. Bindings that ran
+        out since state answered last are good for another minute while it is away: their phones
+        may have been told to refresh them later.
 
         Raises:
             BackingError: state did not answer, and nothing was heard of this extension.
@@ -106,6 +111,8 @@ class CallStore:
                     raise
             else:
                 self._heard_s = wall_s
+                if wall_s < self._forgot_s + REWRITTEN_S:
+                    return self.seen.add(aor, data)
                 self.seen.keep(aor, data)
                 return decode_bindings(data)
         self._metrics.stale_bindings.inc()
