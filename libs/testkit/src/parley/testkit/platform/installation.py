@@ -16,7 +16,7 @@ from parley.testkit.phones.raw_phone import RawPhone
 from parley.testkit.platform.running import Demo, bad_lines
 
 _ARGV = [sys.executable, "-m", "parley.allinone"]
-_START_S = 30.0
+_START_S = 60.0
 _STOP_S = 20.0
 _POLL_S = 0.05
 _RTP_PORTS = 40
