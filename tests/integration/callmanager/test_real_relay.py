@@ -14,6 +14,7 @@ from parley.mediaengine import Engine
 from parley.mediarelay.metrics import RelayMetrics
 from parley.mediarelay.net_policy import NetPolicy
 from parley.mediarelay.relay import Relay
+from parley.model.media import LegSpec, OpenSession, StreamSpec
 from parley.model.tenant import TenantSettings
 from parley.sdp.description import parse_sdp
 from parley.service.metrics import Registry
@@ -103,10 +104,12 @@ async def test_audio_goes_through_the_relay_and_is_counted(
 async def test_an_offer_that_points_inside_is_answered_488(
     ann: Any, make_sdp: Any, relay: Relay
 ) -> None:
-    for ip, port in (("169.254.169.254", 80), ("127.0.0.1", 32600), ("::1", 4000)):
+    [other] = relay.execute([OpenSession("other", 1, legs=[LegSpec("a", [StreamSpec(0)])])])
+    relay_s_own = other.legs[0].streams[0].rtp_port
+    for ip, port in (("169.254.169.254", 80), ("127.0.0.1", relay_s_own), ("::1", 4000)):
         ann.call("1002", make_sdp(ip, port))
         assert (await ann.response()).status == 488
-    assert relay.sessions == 0
+    assert relay.session_ids == ["other"]
 
 
 @pytest.fixture

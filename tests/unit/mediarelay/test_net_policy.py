@@ -70,6 +70,23 @@ def test_a_relay_on_loopback_serves_phones_there() -> None:
     assert is_refused(policy, "169.254.169.254")
 
 
+def test_on_loopback_only_the_ports_that_the_relay_holds_are_refused() -> None:
+    policy = NetPolicy("127.0.0.1", PORTS)
+    free, held = Address("127.0.0.1", 20000), Address("127.0.0.1", 20002)
+    assert policy.target(free, held={20002, 20003}) == free
+    with pytest.raises(AddressRefused):
+        policy.target(held, held={20002, 20003})
+
+
+def test_on_loopback_a_phone_that_tells_another_address_may_send_from_there() -> None:
+    on_loopback, elsewhere = NetPolicy("127.0.0.1", PORTS), NetPolicy("203.0.113.9", PORTS)
+    assert on_loopback.sources(["192.0.2.1"]) == ["192.0.2.1", "127.0.0.1"]
+    assert on_loopback.sources(["192.0.2.1", "127.0.0.2"]) == ["192.0.2.1", "127.0.0.2"]
+    assert on_loopback.sources([]) == []
+    assert elsewhere.sources(["192.0.2.1"]) == ["192.0.2.1"]
+    assert NetPolicy("::1", PORTS).sources(["2001:db8::1"]) == ["2001:db8::1", "::1"]
+
+
 def test_the_relay_s_own_ports_are_refused_under_each_of_its_addresses() -> None:
     policy = NetPolicy("10.0.0.9", PORTS, advertised="203.0.113.9", allowed=["10.0.0.0/8"])
     for ip in ("10.0.0.9", "203.0.113.9"):

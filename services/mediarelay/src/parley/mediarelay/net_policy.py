@@ -8,9 +8,12 @@ network", multicast, reserved and broadcast, and those where clouds tell machine
 An operator forbids his own networks besides. Phones behind somebody else's NAT name addresses of
 the same private ranges: nothing is sent there, but such a phone is not refused. It gets its media
 once it was heard from where its signalling comes from.
+
+A relay on loopback serves the phones of its own machine. They may name any address of the machine,
+and have ports between those of the relay.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
@@ -39,6 +42,8 @@ _NEVER_A_PHONE: Final = tuple(
         ),
     )
 )
+_SENT_FROM_HERE: Final = {4: "127.0.0.1", 6: "::1"}
+"""Where a packet to loopback comes from when its socket is bound to no address."""
 _REMEMBERED: Final = 4096
 
 
@@ -71,7 +76,8 @@ class NetPolicy:
 
         Args:
             host: the relay's own address.
-            ports: its range: nothing is sent to those at its own addresses.
+            ports: its range: nothing is sent to those at its own addresses. On loopback, where
+                phones share its address, to those that it holds.
             advertised: the address that phones are told, if that is another one.
             allowed: networks that are let through whatever else says no.
             forbidden: the operator's own networks, besides those that are always refused.
@@ -88,7 +94,9 @@ class NetPolicy:
         self._closed = parse_networks(forbidden)
         self._judge = lru_cache(_REMEMBERED)(self._judge_ip)
 
-    def target(self, address: Address, learn_from: Sequence[str] = ()) -> Address | None:
+    def target(
+        self, address: Address, learn_from: Sequence[str] = (), held: Collection[int] = ()
+    ) -> Address | None:
         """Says where to send what a phone wants at an address; None: nowhere until it is heard.
 
         The unspecified address passes: the engine sends nothing there (the hold of RFC 2543).
@@ -96,6 +104,7 @@ class NetPolicy:
         Args:
             address: from the SDP.
             learn_from: IPs that the phone may be heard from.
+            held: ports that the relay has open.
 
         Raises:
             AddressRefused: it cannot have it there.
@@ -107,15 +116,25 @@ class NetPolicy:
             return None
         if verdict.problem:
             raise AddressRefused(verdict.problem)
-        if verdict.is_own and self._ports.first <= address.port <= self._ports.last:
+        if verdict.is_own and self._is_ours(address.port, held):
             raise AddressRefused(f"{address.ip}:{address.port} is the relay's own")
         return address
 
     def sources(self, learn_from: Sequence[str]) -> list[str]:
-        """Those IPs that are not in a network of the operator's."""
-        if not self._closed:
-            return list(learn_from)
-        return [ip for ip in learn_from if not self._judge(ip).is_closed]
+        """Those IPs that are not in a network of the operator's.
+
+        A phone that reaches a relay on loopback is on the same machine. It may have told another
+        address of that, but what it sends comes from loopback unless it binds its socket.
+        """
+        found = [ip for ip in learn_from if not self._judge(ip).is_closed]
+        if self._host.is_loopback and found and not any(map(_is_loopback, found)):
+            found.append(_SENT_FROM_HERE[self._host.version])
+        return found
+
+    def _is_ours(self, port: int, held: Collection[int]) -> bool:
+        if self._host.is_loopback:
+            return port in held
+        return self._ports.first <= port <= self._ports.last
 
     def _judge_ip(self, text: str) -> "_Verdict":
         try:
@@ -132,6 +151,13 @@ class NetPolicy:
         if any(each in network for each in same for network in self._closed):
             return _Verdict(f"media may not be sent to {ip}", is_closed=True)
         return _Verdict(is_own=ip in self._own)
+
+
+def _is_loopback(ip: str) -> bool:
+    try:
+        return ip_address(ip).is_loopback
+    except ValueError:
+        return False
 
 
 class _Verdict(NamedTuple):

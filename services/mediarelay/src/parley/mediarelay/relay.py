@@ -14,7 +14,7 @@ import structlog
 from parley.mediaengine import Engine, EngineError, PortsExhausted
 from parley.mediarelay.metrics import RelayMetrics
 from parley.mediarelay.net_policy import AddressRefused, NetPolicy
-from parley.mediarelay.session import InvalidCommand, Session
+from parley.mediarelay.session import InvalidCommand, OpenEndpoints, Session
 from parley.model.media import (
     CloseSession,
     Command,
@@ -65,7 +65,7 @@ class Relay:
         self._ip = ip
         self._metrics = metrics
         self._sessions: dict[str, Session] = {}
-        self._by_endpoint: dict[int, Session] = {}
+        self._endpoints = OpenEndpoints()
         self._callback: Callable[[MediaEvent], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._empty = asyncio.Event()
@@ -123,7 +123,7 @@ class Relay:
             self._watchdog = None
         self._engine.shut_down()
         self._sessions.clear()
-        self._by_endpoint.clear()
+        self._endpoints.clear()
         self._count_sessions()
 
     async def wait_empty(self) -> None:
@@ -168,7 +168,7 @@ class Relay:
                 self._metrics.set_threads(self._engine.living_threads)
                 _logger.error("media thread lost", left=self._engine.living_threads)
                 continue
-            session = self._by_endpoint.get(endpoint)
+            session = self._endpoints.sessions.get(endpoint)
             if session is None:
                 continue  # Closed in the meantime.
             if kind == "failed":
@@ -218,7 +218,7 @@ class Relay:
             command.mode,
             self._engine,
             self._ip,
-            self._by_endpoint,
+            self._endpoints,
             self._policy,
         )
         session.epoch = command.epoch

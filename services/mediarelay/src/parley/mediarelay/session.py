@@ -39,6 +39,34 @@ class Stream:
     has_timed_out: bool = False
 
 
+class OpenEndpoints:
+    """What all sessions of a relay have open.
+
+    Attributes:
+        sessions: by the number of their endpoint.
+        ports: of them all, RTCP's too.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[int, Session] = {}
+        self.ports: set[int] = set()
+
+    def add(self, stream: Stream, session: "Session") -> None:
+        """A stream of the session was opened."""
+        self.sessions[stream.endpoint] = session
+        self.ports.update((stream.rtp_port, stream.rtp_port + 1))
+
+    def remove(self, stream: Stream) -> None:
+        """A stream is about to be closed."""
+        self.sessions.pop(stream.endpoint, None)
+        self.ports.difference_update((stream.rtp_port, stream.rtp_port + 1))
+
+    def clear(self) -> None:
+        """All are closed."""
+        self.sessions.clear()
+        self.ports.clear()
+
+
 class Session:
     """The endpoints of one session.
 
@@ -52,7 +80,7 @@ class Session:
         mode: SessionMode,
         engine: Engine,
         ip: str,
-        by_endpoint: "dict[int, Session]",
+        endpoints: OpenEndpoints,
         policy: NetPolicy,
     ) -> None:
         self.session_id = session_id
@@ -60,7 +88,7 @@ class Session:
         self.epoch = 0
         self._engine = engine
         self._ip = ip
-        self._by_endpoint = by_endpoint
+        self._endpoints = endpoints
         self._policy = policy
         self._media_timeout_s = 0.0
         self._legs: dict[str, dict[int, Stream]] = {}
@@ -94,7 +122,7 @@ class Session:
         return stats
 
     def _release(self, stream: Stream) -> EndpointStats:
-        self._by_endpoint.pop(stream.endpoint, None)
+        self._endpoints.remove(stream)
         return self._engine.close(stream.endpoint)
 
     def ports(self) -> list[LegPorts]:
@@ -182,8 +210,8 @@ class Session:
         near = peer.endpoint if peer else None
         endpoint, rtp_port = self._engine.open(told, near)
         # Kept before anything else can fail, so that it is released.
-        self._legs[leg][spec.index] = Stream(endpoint, rtp_port, spec)
-        self._by_endpoint[endpoint] = self
+        stream = self._legs[leg][spec.index] = Stream(endpoint, rtp_port, spec)
+        self._endpoints.add(stream, self)
         if self.mode is SessionMode.ECHO:
             self._engine.echo(endpoint)
         elif peer:
@@ -246,7 +274,9 @@ class Session:
         )
 
     def _target(self, address: Address | None, spec: StreamSpec) -> tuple[str, int] | None:
-        target = address and self._policy.target(address, spec.learn_from)
+        if address is None:
+            return None
+        target = self._policy.target(address, spec.learn_from, self._endpoints.ports)
         return None if target is None else (target.ip, target.port)
 
     def _local(self, index: int, stream: Stream) -> LocalStream:
