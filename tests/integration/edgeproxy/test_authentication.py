@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from parley.edgeproxy.app import EdgeProxy
 from parley.edgeproxy.identity.authentication import Answer
@@ -62,12 +63,14 @@ async def test_wrong_password_and_unknown_user_look_the_same(
 
 async def test_source_that_fails_too_often_is_banned(world: "World") -> None:
     phone = await world.phone(await world.edge(auth_failures=3))
-    for _ in range(3):
-        await phone.authenticated(phone.request("REGISTER"), "wrong")
-
-    response = await phone.exchange(phone.request("REGISTER"))
+    with structlog.testing.capture_logs() as log:
+        for _ in range(3):
+            await phone.authenticated(phone.request("REGISTER"), "wrong")
+        response = await phone.exchange(phone.request("REGISTER"))
 
     assert response.status == 403
+    [told] = [entry for entry in log if entry["event"].startswith("banned")]
+    assert (told["who"], told["for_s"]) == ("127.0.0.1", 120.0)
 
 
 async def test_phone_with_a_wrong_password_is_banned_without_its_neighbours(
@@ -76,8 +79,13 @@ async def test_phone_with_a_wrong_password_is_banned_without_its_neighbours(
     edge = await world.edge(auth_user_failures=2)
     broken, neighbour = await world.phone(edge, "1001"), await world.phone(edge, "1002")
 
-    answers = [await broken.authenticated(broken.request("REGISTER"), "wrong") for _ in range(3)]
+    with structlog.testing.capture_logs() as log:
+        answers = [
+            await broken.authenticated(broken.request("REGISTER"), "wrong") for _ in range(3)
+        ]
 
+    [told] = [entry["who"] for entry in log if entry["event"].startswith("banned")]
+    assert told.startswith("127.0.0.1 1001@")
     assert [answer.status for answer in answers] == [401, 401, 403]
     assert (await neighbour.register()).status == 200
 

@@ -33,6 +33,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import structlog
 from msgspec import Struct
 
 from parley.edgeproxy.identity.digest_uri import is_for
@@ -61,6 +62,8 @@ from parley.sip.uri import SipUri, TelUri
 
 UNKNOWN_REALM: Final = "unknown.invalid"
 MAX_TEMPLATES: Final = 4096
+
+_logger = structlog.stdlib.get_logger(__name__)
 
 
 class Answer(Struct, frozen=True):
@@ -239,10 +242,11 @@ class Authenticator:
         return extension if is_proved else None
 
     def _count_failure(self, source: str, user: str, now: float) -> None:
-        if self._user_failures.record_failure(user, now):
-            self._metrics.bans.inc()
-        if self._failures.record_failure(source, now):
-            self._metrics.bans.inc()
+        for limiter, who in ((self._user_failures, user), (self._failures, source)):
+            if limiter.record_failure(who, now):
+                self._metrics.bans.inc()
+                # A phone whose password was mended meanwhile hears 403 until the ban is over.
+                _logger.warning("banned for failed logins", who=who, for_s=limiter.ban_s)
 
     def _challenge(self, realm: str, source: str, is_registrar: bool, *, is_stale: bool) -> Answer:
         self._metrics.challenges.inc()

@@ -100,17 +100,19 @@ class FailureLimiter:
 
     Args:
         limit: failures within `window_s` seconds that lead to a ban; 0 means never.
+
+    Attributes:
         ban_s: seconds a ban lasts.
     """
 
-    __slots__ = ("_ban_s", "_bans", "_failures", "_limit", "_size", "_window_s")
+    __slots__ = ("_bans", "_failures", "_limit", "_size", "_window_s", "ban_s")
 
     def __init__(
         self, limit: int, window_s: float, ban_s: float, size: int = DEFAULT_TABLE_SIZE
     ) -> None:
         self._limit = limit
         self._window_s = window_s
-        self._ban_s = ban_s
+        self.ban_s = ban_s
         self._size = size
         self._failures: dict[str, tuple[float, int]] = {}
         self._bans: dict[str, float] = {}
@@ -138,7 +140,7 @@ class FailureLimiter:
         if count < self._limit:
             _put_bounded(self._failures, host, (began, count), self._size)
             return False
-        _put_bounded(self._bans, host, now + self._ban_s, self._size)
+        _put_bounded(self._bans, host, now + self.ban_s, self._size)
         return True
 
 
