@@ -3,6 +3,8 @@
 import socket
 from contextlib import ExitStack
 
+import httpx2
+import pytest
 from tests.integration.wsigateway.conftest import Open, ask, close_code, next_message
 from websockets.asyncio.client import connect
 
@@ -103,3 +105,14 @@ async def test_whoever_opens_sockets_and_says_nothing_closes_his_own(open_stream
         reply = await ask(another, action="auth", token=stream.secrets["other"])
         assert reply["action"] == "authenticated"
         await settled(lambda: stream.registry.value("parley_wsigateway_waiting") <= 2)
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/events"])
+async def test_who_opens_the_address_in_a_browser_is_told_what_is_here(
+    open_stream: Open, path: str
+) -> None:
+    stream = await open_stream()
+    async with httpx2.AsyncClient() as browser:
+        response = await browser.get(f"http://127.0.0.1:{stream.gateway.server.port}{path}")
+    assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+    assert "/v1/events" in response.text

@@ -12,7 +12,9 @@ import asyncio
 from contextlib import suppress
 
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from parley.backing.db.tokens import ApiToken
@@ -154,7 +156,15 @@ class EventsEndpoint:
 
 def create_api(endpoint: EventsEndpoint) -> Starlette:
     """Makes the ASGI application."""
-    return Starlette(routes=[WebSocketRoute(PATH, endpoint.serve)])
+    told = [Route(path, _tell_what_is_here) for path in ("/", PATH)]
+    return Starlette(routes=[WebSocketRoute(PATH, endpoint.serve), *told])
+
+
+async def _tell_what_is_here(_: Request) -> PlainTextResponse:
+    """For whoever opens the address in a browser (RFC 9110 15.5.22)."""
+    return PlainTextResponse(
+        f"Parley's event stream: a WebSocket at {PATH}\n", 426, {"Upgrade": "websocket"}
+    )
 
 
 def _token_of(socket: WebSocket) -> str | None:
