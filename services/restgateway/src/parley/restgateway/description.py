@@ -9,8 +9,9 @@ from parley.restgateway.problems import Problem
 ABOUT = """Tenants, extensions, registrations, live calls and call detail records.
 
 Callers prove themselves by a bearer token. Every error is an `application/problem+json` (RFC 9457)
-with a stable `type`. Collections come by pages: `next` goes into `?after=`, until it is null; it is
-opaque. `X-Request-Id` is taken over or made, returned, and found in the log.
+with a stable `type`, which is `about:blank` where the status says it all. Collections come by
+pages: `next` goes into `?after=`, until it is null; it is opaque. `X-Request-Id` is taken over or
+made, returned, and found in the log.
 
 Tenants and extensions have an `ETag`: with `If-Match` PATCH and DELETE change nothing that somebody
 else has changed since (412), with `If-None-Match` GET shows nothing that has not changed (304).

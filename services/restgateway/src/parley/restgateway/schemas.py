@@ -257,7 +257,7 @@ class TerminationView(BaseModel):
 
 
 class LegView(BaseModel):
-    """One leg of an ended call."""
+    """One leg of an ended call: `a` is the caller's, `b1`, `b2`, ... those of the phones rung."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -273,7 +273,10 @@ class LegView(BaseModel):
 
 
 class MediaView(BaseModel):
-    """What one stream of one leg carried; received means from the phone."""
+    """What one stream of a side carried: `a` the caller's, `b` that of the phone that answered.
+
+    Received means from the phone.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
