@@ -35,6 +35,8 @@ SETTLE_S: Final = 2.0
 """After state was away everybody gets this long to renew its lease before it is taken for dead."""
 HELD_UP_S: Final = TTL_S - RENEW_S - INTERVAL_S
 """A look that took longer waited for state: leases may have run out that could not be renewed."""
+AGAIN_S: Final = RENEW_S + INTERVAL_S
+"""Until then everybody has renewed who can."""
 OVERDUE_S: Final = 5.0
 """After this long anybody takes a call of the dead: who has to does not, or cannot read it."""
 CHECK_S: Final = 10.0
@@ -102,8 +104,8 @@ class Sweeper:
         self._must_doubt = True
         self._wait()
 
-    def _wait(self) -> None:
-        self._not_before = self._clock.now() + SETTLE_S
+    def _wait(self, seconds: float = SETTLE_S) -> None:
+        self._not_before = max(self._not_before, self._clock.now() + seconds)
         self._check_at = self._not_before
 
     async def _sweep(self) -> None:
@@ -111,8 +113,10 @@ class Sweeper:
         async with asyncio.timeout(TIMEOUT_S):
             owners = await self._leases.owners()
             living = await self._leases.living(owners)
-        if not self._keeper.is_valid or self._clock.now() - began > HELD_UP_S:
+        if not self._keeper.is_valid:
             self._wait()
+        elif self._clock.now() - began > HELD_UP_S:
+            self._wait(AGAIN_S)
         if self._is_settling:
             # State went and came back while we read: nobody has had time to renew.
             return
