@@ -43,7 +43,8 @@ $(VENV)/bin/python: | $(UV)
 $(MARK): requirements.lock $(MEMBERS:%=%/pyproject.toml) | $(VENV)/bin/python
 	@echo "Installing Python packages"
 	@rm -f $(MEDIA_MARK)
-	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@# Compiled once, here: with PYTHONDONTWRITEBYTECODE every start of a process would do it anew.
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(MEMBERS:%=-e ./%)
 	@touch $@
 
