@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -201,6 +202,23 @@ def test_a_phone_on_the_relay_s_machine_may_have_a_port_between_the_relay_s(
         opened = one(relay, opening(leg("a", stream(a)), leg("b", stream(b))))
         b.sendto(RTP, ("127.0.0.1", rtp_port(opened, "b")))
         assert a.recv(2000) == RTP
+
+
+def test_a_port_that_the_relay_opens_for_the_command_that_names_it_is_refused(
+    registry: Registry, phone: MakePhone
+) -> None:
+    ports = PortRange(32540, 32543)
+    with ExitStack() as stack:
+        engine = Engine("127.0.0.1", *ports, quarantine_s=0)
+        stack.callback(engine.shut_down)
+        relay = Relay(engine, "127.0.0.1", RelayMetrics(registry), NetPolicy("127.0.0.1", ports))
+        opened = one(relay, opening(leg("a", stream(phone()))))
+        last = 32540 if rtp_port(opened, "a") == 32542 else 32542
+        itself = StreamSpec(0, Address("127.0.0.1", last))
+        refused = one(relay, UpdateSession("s", 1, [leg("b", itself)]))
+        assert refused.error is ReplyError.ADDRESS_REFUSED
+        assert engine.endpoints == 1
+        assert one(relay, UpdateSession("s", 1)).legs == opened.legs
 
 
 def test_a_phone_that_tells_its_machine_s_other_address_is_heard_from_loopback(

@@ -127,7 +127,11 @@ class NetPolicy:
         address of that, but what it sends comes from loopback unless it binds its socket.
         """
         found = [ip for ip in learn_from if not self._judge(ip).is_closed]
-        if self._host.is_loopback and found and not any(map(_is_loopback, found)):
+        if (
+            self._host.is_loopback
+            and found
+            and not any(self._judge(ip).is_loopback for ip in found)
+        ):
             found.append(_SENT_FROM_HERE[self._host.version])
         return found
 
@@ -144,20 +148,13 @@ class NetPolicy:
         if ip.version != self._host.version or getattr(ip, "scope_id", None):
             return _Verdict(f"{ip} cannot be reached from {self._host}")
         if ip.is_unspecified or any(ip in network for network in self._allowed):
-            return _Verdict(is_own=ip in self._own)
+            return _Verdict(is_own=ip in self._own, is_loopback=ip.is_loopback)
         same = [each for each in (ip, getattr(ip, "ipv4_mapped", None)) if each]
         if any(each in network for each in same for network in self._never):
             return _Verdict(f"media may not be sent to {ip}")
         if any(each in network for each in same for network in self._closed):
             return _Verdict(f"media may not be sent to {ip}", is_closed=True)
-        return _Verdict(is_own=ip in self._own)
-
-
-def _is_loopback(ip: str) -> bool:
-    try:
-        return ip_address(ip).is_loopback
-    except ValueError:
-        return False
+        return _Verdict(is_own=ip in self._own, is_loopback=ip.is_loopback)
 
 
 class _Verdict(NamedTuple):
@@ -166,9 +163,11 @@ class _Verdict(NamedTuple):
     Attributes:
         problem: why nothing may be sent there; empty if it may.
         is_own: it is one of the relay's.
+        is_loopback: it is on loopback, and may be.
         is_closed: it lies in a network that the operator forbids.
     """
 
     problem: str = ""
     is_own: bool = False
+    is_loopback: bool = False
     is_closed: bool = False

@@ -197,6 +197,10 @@ class Session:
                 for spec in leg.streams:
                     if spec.index not in streams:
                         self._open(leg.leg, spec, specs[leg.leg, spec.index])
+            # A phone may have named a port that was free until now.
+            for spec in (spec for leg in legs for spec in leg.streams):
+                self._target(spec.remote, spec)
+                self._target(spec.remote_rtcp, spec)
         except BaseException:
             for leg_name, index, stream in list(self._walk()):
                 if index not in before.get(leg_name, ()):
