@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from parley.callmanager.lease import LeaseTimes
 from parley.callmanager.metrics import CallManagerMetrics
 from parley.callmanager.ownership import Answer
 from parley.callmanager.store import CallStore
-from parley.callmanager.sweeper import AGAIN_S, CHECK_S, HELD_UP_S, OVERDUE_S, SETTLE_S, Sweeper
+from parley.callmanager.sweeper import CHECK_S, OVERDUE_S, SETTLE_S, Sweeper
 from parley.model.ids import CallId, InstanceId
 from parley.service.metrics import Registry
 from parley.testkit.clock import FakeClock
+
+TIMES = LeaseTimes(ttl_s=2.0, renew_s=0.6)
 
 
 class _State:
@@ -50,7 +53,7 @@ class _Stage:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.state = _State()
-        self.keeper = SimpleNamespace(is_valid=True)
+        self.keeper = SimpleNamespace(is_valid=True, times=TIMES)
         self.taken: list[str] = []
         self.unreadable: set[str] = set()
         self.doubts = 0
@@ -103,12 +106,12 @@ async def test_state_that_was_lost_while_it_was_read_declares_nobody_dead(stage:
 async def test_who_waited_long_for_state_gives_the_others_time_to_renew_theirs(
     stage: _Stage,
 ) -> None:
-    stage.state.while_reading = lambda: stage.clock.advance(HELD_UP_S + 0.1)
+    stage.state.while_reading = lambda: stage.clock.advance(TIMES.held_up_s + 0.1)
     await stage.sweeper.sweep()
     stage.state.while_reading = lambda: None
     await stage.sweeper.sweep()
     assert stage.taken == []
-    stage.clock.advance(AGAIN_S + 0.1)
+    stage.clock.advance(2 * TIMES.renew_s + 0.1)
     await stage.sweeper.sweep()
     assert stage.taken == ["call"]
 

@@ -22,6 +22,11 @@ class LeaseTimes(Struct, frozen=True):
     ttl_s: float = TTL_S
     renew_s: float = RENEW_S
 
+    @property
+    def held_up_s(self) -> float:
+        """Who waited longer for state looks at leases that perhaps could not be renewed."""
+        return (self.ttl_s - self.renew_s) / 2
+
 
 class Lease:
     """State of a lease as its holder knows it.

@@ -36,6 +36,7 @@ class LeaseKeeper:
         on_interruption: called when a new term has begun or state is back, so that all calls look
             at their records and what could not be removed is. Not awaited: the lease comes first.
         on_leave: called when our calls are others' now and must be dropped in silence.
+        times: how long the lease lasts.
         lease: what is known of it.
         is_isolated: state is away for us and not for others: no calls are taken.
     """
@@ -55,7 +56,7 @@ class LeaseKeeper:
         self._peers = peers
         self._clock = clock
         self._instance = instance
-        self._times = times
+        self.times = times
         self._counter = 0
         self._wake = asyncio.Event()
         self._is_given_up = False
@@ -85,7 +86,7 @@ class LeaseKeeper:
     async def run(self) -> None:
         """Renews for ever."""
         while True:
-            due_s = self._times.renew_s
+            due_s = self.times.renew_s
             try:
                 async with asyncio.timeout(due_s):
                     await self._wake.wait()
@@ -172,7 +173,7 @@ class LeaseKeeper:
         """Deletes the lease: the others claim our calls from now on."""
         self._is_given_up = True
         try:
-            async with self._writing, asyncio.timeout(self._times.ttl_s):
+            async with self._writing, asyncio.timeout(self.times.ttl_s):
                 await self._leases.give_up(self._instance)
         except (BackingError, TimeoutError) as error:
             _logger.warning("the lease runs out by itself", reason=repr(error))
@@ -181,7 +182,7 @@ class LeaseKeeper:
     async def wait_given_up(self) -> None:
         """Returns when the lease was given up, or could have run out."""
         try:
-            async with asyncio.timeout(self._times.ttl_s):
+            async with asyncio.timeout(self.times.ttl_s):
                 await self._given_up.wait()
         except TimeoutError:
             return
@@ -189,7 +190,7 @@ class LeaseKeeper:
     async def leave(self) -> None:
         """Takes this instance out of the owners, when nothing of it is left to be claimed."""
         try:
-            async with asyncio.timeout(self._times.ttl_s):
+            async with asyncio.timeout(self.times.ttl_s):
                 await self._leases.remove_owner(self._instance)
         except (BackingError, TimeoutError) as error:
             _logger.warning("sweepers find this instance without calls", reason=repr(error))
@@ -202,7 +203,7 @@ class LeaseKeeper:
                 return False
             self._counter += 1
             value = str(self._counter).encode()
-            async with asyncio.timeout(self._times.ttl_s / 2):
+            async with asyncio.timeout(self.times.ttl_s / 2):
                 sent_at = self._clock.now()
                 version = await self._put(value)
                 if version is None:
@@ -216,7 +217,7 @@ class LeaseKeeper:
     async def _put(self, value: bytes) -> int | None:
         before, self._unanswered = self._unanswered, value
         version = await self._leases.renew(
-            self._instance, value, self.lease.version, self._times.ttl_s
+            self._instance, value, self.lease.version, self.times.ttl_s
         )
         self._unanswered = b"" if version is not None else before
         return version
@@ -230,7 +231,7 @@ class LeaseKeeper:
             self.lease.superseded(0 if found is None else found.version)
 
     async def _join(self) -> None:
-        async with asyncio.timeout(self._times.ttl_s):
+        async with asyncio.timeout(self.times.ttl_s):
             await self._leases.add_owner(self._instance, self._clock.wall_s())
 
     def _is_state_away(self) -> bool:

@@ -19,7 +19,6 @@ from parley.backing.errors import BackingError
 from parley.backing.state.base import State
 from parley.backing.state.leases import Leases
 from parley.backing.state.loads import callmanager_loads
-from parley.callmanager.lease import RENEW_S, TTL_S
 from parley.callmanager.lease_keeper import LeaseKeeper
 from parley.callmanager.ownership import Answer, census, is_cold, share
 from parley.callmanager.peers import Peers
@@ -33,10 +32,6 @@ INTERVAL_S: Final = 0.3
 BATCH: Final = 50
 SETTLE_S: Final = 2.0
 """After state was away everybody gets this long to renew its lease before it is taken for dead."""
-HELD_UP_S: Final = TTL_S - RENEW_S - INTERVAL_S
-"""A look that took longer waited for state: leases may have run out that could not be renewed."""
-AGAIN_S: Final = RENEW_S + INTERVAL_S
-"""Until then everybody has renewed who can."""
 OVERDUE_S: Final = 5.0
 """After this long anybody takes a call of the dead: who has to does not, or cannot read it."""
 CHECK_S: Final = 10.0
@@ -115,8 +110,8 @@ class Sweeper:
             living = await self._leases.living(owners)
         if not self._keeper.is_valid:
             self._wait()
-        elif self._clock.now() - began > HELD_UP_S:
-            self._wait(AGAIN_S)
+        elif self._clock.now() - began > self._keeper.times.held_up_s:
+            self._wait(2 * self._keeper.times.renew_s)
         if self._is_settling:
             # State went and came back while we read: nobody has had time to renew.
             return
