@@ -25,6 +25,7 @@ class Wire:
         delay_s: what each operation takes, half of it on the way there.
         is_cut: operations fail at once.
         reached: set when the trapped operation was reached.
+        gate: operations wait until it is set.
     """
 
     is_immediate = False
@@ -37,6 +38,8 @@ class Wire:
         self.counts: Counter[str] = Counter()
         self.is_cut = False
         self.reached = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     def trap(self, operation: str, *, is_done: bool) -> None:
         """The next such operation gets stuck for ever, before or after it is carried out."""
@@ -71,6 +74,7 @@ class Wire:
             self._trap = None
             self.reached.set()
             await asyncio.Event().wait()
+        await self.gate.wait()
         await asyncio.sleep(self.delay_s / 2)
         if self.is_cut:
             raise BackingUnavailable("state is away")
