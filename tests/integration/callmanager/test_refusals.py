@@ -12,6 +12,17 @@ async def test_callers_that_are_nobody_are_refused(ann: Any) -> None:
     assert (await ann.response()).status == 403
 
 
+async def test_the_record_of_a_foreign_number_tells_its_domain(world: Any, ann: Any) -> None:
+    invite = ann.make_invite("1002")
+    invite.uri = "sip:1002@elsewhere.example"
+    ann.send(invite)
+    assert (await ann.response()).status == 403
+
+    record = (await world.wait_event("call.ended")).data
+    assert record.termination.reason == "foreign-domain"
+    assert (record.callee, record.dialled) == ("1002@elsewhere.example",) * 2
+
+
 async def test_merged_looped_and_stray_requests_are_refused(ann: Any, bob: Any) -> None:
     ann.call("1002")
     await bob.request()

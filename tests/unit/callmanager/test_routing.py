@@ -95,6 +95,8 @@ def test_what_does_not_exist_or_is_off_is_refused() -> None:
 def test_a_number_of_another_domain_is_not_ours(dialled: str, domain: str) -> None:
     foreign = Attempt("1001", "", dialled, domain)
     assert find_callee(TENANT, foreign) is FOREIGN_DOMAIN
+    assert foreign.dialled_in(TENANT) == f"{dialled}@{domain}"
+    assert Attempt("1001", "", dialled, "demo.test").dialled_in(TENANT) == dialled
 
 
 def test_a_number_is_found_in_every_domain_of_its_tenant() -> None:

@@ -119,10 +119,9 @@ class Admission:
     ) -> Call:
         settings = self._settings
         caller = tenant.extensions.get(attempt.caller)
-        callee = attempt.dialled if isinstance(decision, Refuse) else decision.callee
-        parties = Parties(
-            call_id, tenant.id, self._instance, attempt.caller, callee, attempt.dialled
-        )
+        dialled = attempt.dialled_in(tenant)
+        callee = dialled if isinstance(decision, Refuse) else decision.callee
+        parties = Parties(call_id, tenant.id, self._instance, attempt.caller, callee, dialled)
         identity = make_identity(
             request,
             caller=attempt.caller or "anonymous",

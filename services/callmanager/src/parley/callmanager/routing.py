@@ -85,6 +85,10 @@ class Attempt(Struct, frozen=True):
         """The number is not one of this tenant's, whatever it is (RFC 3261 16.5)."""
         return bool(self.domain) and self.domain not in tenant.domains
 
+    def dialled_in(self, tenant: TenantSnapshot) -> str:
+        """What a tenant's records call the number: with its domain where that is another's."""
+        return f"{self.dialled}@{self.domain}" if self.is_foreign_to(tenant) else self.dialled
+
 
 def find_callee(tenant: TenantSnapshot, attempt: Attempt) -> Extension | Echo | Refuse:
     """The part of the decision that needs no bindings."""
