@@ -121,9 +121,7 @@ class OutsideRequests:
             return  # to a challenge or a refusal: of that nothing was kept
         outgoing = request.copy()
         token = self._dialog_token(outgoing)
-        if token is None:
-            self._metrics.refused["no_token"].inc()
-        elif decrement_max_forwards(outgoing):
+        if token is not None and decrement_max_forwards(outgoing):
             self._enter_dialog(outgoing, request, token)
             self._proxy.ack_inward(request, outgoing, token)
 
