@@ -168,6 +168,7 @@ def test_several_jobs_at_once_make_one_schema_and_one_token(url: str) -> None:
     ("words", "sentence"),
     [
         (("token", "create", "key", "--tenant", "nobody"), "no tenant nobody"),
+        (("token", "list", "--tenant", "nobody"), "no tenant nobody"),
         (("token", "revoke", "nothing"), "There is no token nothing of the platform"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from parley.backing.db.engine import Database
+from parley.backing.db.tenants import TenantRepository
 from parley.backing.db.tokens import ApiToken, TokenRepository
 from parley.backing.factory import create_database
 from parley.backing.settings import BackingSettings
@@ -58,6 +59,8 @@ async def create(settings: BackingSettings, new: NewToken) -> int:
 async def show(settings: BackingSettings, tenant_id: TenantId | None, as_json: bool) -> int:
     """Lists tokens without their secrets."""
     async with _opened(settings) as database:
+        if tenant_id is not None:
+            await TenantRepository(database).check(tenant_id)
         tokens = await TokenRepository(database).list_all(tenant_id)
     if as_json:
         records = msgspec.json.encode([token._asdict() for token in tokens])
