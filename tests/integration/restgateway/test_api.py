@@ -42,6 +42,7 @@ async def test_the_platform_creates_changes_and_removes_a_tenant(api: Api) -> No
     assert created.json()["domain"] == "new.example"
     assert changed.json()["name"] == "Newer"
     assert removed.status_code == 204
+    assert "Content-Type" not in removed.headers
     assert gone.status_code == 404
 
 
@@ -107,6 +108,7 @@ async def test_extensions_are_created_listed_by_pages_changed_and_removed(api: A
     assert slow.json()["ring_timeout_s"] == 5
     assert normal.json()["ring_timeout_s"] is None
     assert removed.status_code == 204
+    assert "Content-Type" not in removed.headers
     assert (await api.client.get(one, headers=api.acme)).status_code == 404
 
 

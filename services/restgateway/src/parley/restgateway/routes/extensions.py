@@ -97,7 +97,12 @@ async def update_extension(
     return ExtensionView.of(extension)
 
 
-@router.delete("/{extension_id}", status_code=204, responses=preconditions.REMOVED)
+@router.delete(
+    "/{extension_id}",
+    status_code=204,
+    response_class=Response,
+    responses=preconditions.REMOVED,
+)
 async def delete_extension(
     tenant_id: TenantDependency, extension_id: str, store: StoreDependency, expected: IfMatch
 ) -> None:

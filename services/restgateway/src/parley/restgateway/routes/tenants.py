@@ -89,7 +89,11 @@ async def update_tenant(
 
 
 @router.delete(
-    "/{tenant_id}", status_code=204, dependencies=[PlatformOnly], responses=preconditions.REMOVED
+    "/{tenant_id}",
+    status_code=204,
+    dependencies=[PlatformOnly],
+    response_class=Response,
+    responses=preconditions.REMOVED,
 )
 async def delete_tenant(
     tenant_id: TenantDependency, store: StoreDependency, expected: IfMatch
