@@ -43,7 +43,10 @@ def welcome(settings: AllInOneSettings) -> None:
 
 def farewell(timeout_s: float) -> None:
     """Says that the stop takes a while, and how it takes none."""
-    sys.stdout.write(f"\nDraining: calls get {timeout_s:g} s to end. Ctrl-C again stops at once.\n")
+    sys.stdout.write(
+        f"\nDraining: in {timeout_s:g} s what is left of calls is hung up and all is closed."
+        " Ctrl-C again stops at once.\n"
+    )
     sys.stdout.flush()
 
 
