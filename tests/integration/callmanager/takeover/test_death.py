@@ -198,3 +198,12 @@ async def test_two_deaths_in_a_row_are_survived(talking: Scene) -> None:
     third = await talking.cluster.member("cm-3")
     await talking.other.kill()
     await talking.end(to=third)
+
+
+async def test_who_has_just_started_takes_calls_over_too(talking: Scene) -> None:
+    await talking.one.kill()
+    await talking.taken()
+    third = await talking.cluster.member("cm-3", delay_s=0.05)
+    await talking.other.kill()
+    await talking.cluster.eventually(lambda: third.holds(talking.call_id), 5.0)
+    await talking.end(to=third)

@@ -210,6 +210,7 @@ class CallManager:
         )
         await self.keeper.start()
         self._tasks.spawn(self.keeper.run(), name="call manager lease")
+        await self._sweeper.meet()
         self._tasks.spawn(self._sweeper.run(), name="call manager sweeper")
         self._tasks.spawn(self._events.run(), name="call manager late events")
         await self._load.start(hop)

@@ -10,7 +10,7 @@ they are restored only to be ended in order, with BYE to the phones and a record
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -71,8 +71,17 @@ class Sweeper:
         self._must_doubt = False
         state.on_new_generation(self._on_new_generation)
 
+    async def meet(self) -> None:
+        """Sees who lives, before the next of them can die: the calls of whom we saw go on."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                alive = await self._leases.living(await self._leases.owners())
+                await self._meet(alive)
+        except (BackingError, TimeoutError) as error:
+            _logger.debug("nobody met", reason=repr(error))
+
     async def run(self) -> None:
-        """Sweeps for ever."""
+        """Sweeps for ever; `meet` others first."""
         while True:
             await self.sweep()
             await asyncio.sleep(self._interval_s)
@@ -117,7 +126,7 @@ class Sweeper:
             return
         seen = census(self._me, owners, living)
         self._seen.intersection_update(owners)
-        await self._meet([each for each in seen.alive if each != self._me])
+        await self._meet(seen.alive)
         before, self._left_since = self._left_since, {}
         for dead in seen.dead:
             await self._inherit(dead, seen.alive, before)
@@ -141,9 +150,9 @@ class Sweeper:
         await self._store.delete_owed()
         self._check_at = self._clock.now() + CHECK_S
 
-    async def _meet(self, alive: Sequence[str]) -> None:
+    async def _meet(self, alive: Collection[str]) -> None:
         """Asks who was not seen alive yet: a lease alone may be what a dead one left behind."""
-        strangers = [each for each in alive if each not in self._seen]
+        strangers = [each for each in alive if each not in self._seen and each != self._me]
         answers = await asyncio.gather(*map(self._peers.ask, strangers))
         for instance, answer in zip(strangers, answers, strict=True):
             if answer is not Answer.SILENT:
