@@ -1,0 +1,133 @@
+//! The Via header field value (RFC 3261 20.42, RFC 3581).
+
+use crate::chars::{HOST, IPV6, is_blank, is_token};
+use crate::error::Malformed;
+use crate::params::Params;
+use crate::scan::{cut, find, number, trim, trim_end, trim_start};
+
+/// One hop of the way back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via<'a> {
+    /// As written.
+    pub transport: &'a [u8],
+    /// The sent-by host as written; IPv6 without brackets.
+    pub host: &'a [u8],
+    /// The sent-by port; none when not written.
+    pub port: Option<u16>,
+    /// In order.
+    pub params: Params<'a>,
+}
+
+impl<'a> Via<'a> {
+    /// Parses one value.
+    ///
+    /// # Errors
+    /// Malformed.
+    pub fn parse(text: &'a [u8]) -> Result<Self, Malformed> {
+        let (head, rest) = cut(text, b';');
+        let (transport, host, port) =
+            sent_by(head).ok_or_else(|| Malformed::new("Via is malformed"))?;
+        let port = match port {
+            Some(digits) => Some(port_number(digits)?),
+            None => None,
+        };
+        let params = rest.map_or_else(|| Ok(Params::default()), Params::parse)?;
+        Ok(Self {
+            transport,
+            host,
+            port,
+            params,
+        })
+    }
+}
+
+fn port_number(digits: &[u8]) -> Result<u16, Malformed> {
+    let port = number(digits, u64::from(u16::MAX), "Via port")?;
+    u16::try_from(port).map_err(|_| Malformed::new("Via port is not a number in range"))
+}
+
+type SentBy<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
+
+/// Reads `SIP / 2.0 / transport host [: port]`, blanks where they may be.
+fn sent_by(head: &[u8]) -> Option<SentBy<'_>> {
+    let (protocol, rest) = cut(head, b'/');
+    let (version, rest) = cut(rest?, b'/');
+    if !trim_end(protocol).eq_ignore_ascii_case(b"SIP") || trim(version) != b"2.0" {
+        return None;
+    }
+    let rest = trim_start(rest?);
+    let end = rest.iter().position(|byte| is_blank(*byte))?;
+    let (transport, rest) = (&rest[..end], trim(&rest[end..]));
+    let (host, port) = match rest {
+        [b'[', inside @ ..] => {
+            let end = find(inside, b']')?;
+            let is_reference = end > 0 && IPV6.has_all(&inside[..end]);
+            (
+                is_reference.then_some(&inside[..end])?,
+                trim_start(&inside[end + 1..]),
+            )
+        }
+        _ => {
+            let end = rest
+                .iter()
+                .position(|byte| !HOST.has(*byte))
+                .unwrap_or(rest.len());
+            (&rest[..end], trim_start(&rest[end..]))
+        }
+    };
+    let port = match port {
+        [] => None,
+        [b':', digits @ ..] => Some(trim_start(digits)),
+        _ => return None,
+    };
+    let is_complete = is_token(transport) && !host.is_empty();
+    let has_port = port.is_none_or(|digits| digits.len() <= 5);
+    (is_complete && has_port).then_some((transport, host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<(&str, &str, Option<u16>)> {
+        let via = Via::parse(text.as_bytes()).ok()?;
+        let text = |bytes| std::str::from_utf8(bytes).expect("ASCII");
+        Some((text(via.transport), text(via.host), via.port))
+    }
+
+    #[test]
+    fn sent_by_is_read_with_its_blanks() {
+        assert_eq!(
+            read("SIP/2.0/UDP a.b:5060;branch=x"),
+            Some(("UDP", "a.b", Some(5060)))
+        );
+        assert_eq!(
+            read("sip / 2.0 / tcp \t a : 1 ;rport"),
+            Some(("tcp", "a", Some(1)))
+        );
+        assert_eq!(read("SIP/2.0/TLS [::1]"), Some(("TLS", "::1", None)));
+        assert_eq!(read("SIP/2.0/UDP [::1] :7"), Some(("UDP", "::1", Some(7))));
+    }
+
+    #[test]
+    fn what_is_no_via_is_malformed() {
+        for text in [
+            "",
+            "SIP/2.0",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/3.0/UDP a",
+            "SIP/2.0/UDP a:",
+            "SIP/2.0/UDP a:65536",
+            "SIP/2.0/UDP a:123456",
+            "SIP/2.0/UDP a b",
+            "SIP/2.0/UDP [::1",
+            "SIP/2.0/UDP [x]",
+            "SIP/2.0/U(P a",
+            "XIP/2.0/UDP a",
+            "SIP/2.0/UDP a;branch=",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

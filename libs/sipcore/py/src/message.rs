@@ -1,0 +1,649 @@
+//! Requests and responses as Python sees them: the core's messages with what was read kept.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+use sipcore::{Key, Known, MAX_SECONDS, Malformed, Start, is_token};
+
+use crate::errors::{fault, illegal, local, malformed, unusable};
+use crate::text::{bytes, text};
+use crate::uri::read_uri;
+use crate::values::{CSeq, NameAddr, Via};
+
+const MAX_LIST_VALUES: usize = 256;
+
+/// Typed values that were read; each goes when its lines change.
+#[derive(Default)]
+struct Kept {
+    via: Option<Py<Via>>,
+    from: Option<Py<NameAddr>>,
+    to: Option<Py<NameAddr>>,
+    cseq: Option<Py<CSeq>>,
+    call_id: Option<Py<PyString>>,
+}
+
+impl Kept {
+    fn forget(&mut self, key: Key<'_>) {
+        match key {
+            Key::Known(Known::VIA) => self.via = None,
+            Key::Known(Known::FROM) => self.from = None,
+            Key::Known(Known::TO) => self.to = None,
+            Key::Known(Known::CSEQ) => self.cseq = None,
+            Key::Known(Known::CALL_ID) => self.call_id = None,
+            _ => {}
+        }
+    }
+
+    fn copy(&self, py: Python<'_>) -> Self {
+        Self {
+            via: self.via.as_ref().map(|kept| kept.clone_ref(py)),
+            from: self.from.as_ref().map(|kept| kept.clone_ref(py)),
+            to: self.to.as_ref().map(|kept| kept.clone_ref(py)),
+            cseq: self.cseq.as_ref().map(|kept| kept.clone_ref(py)),
+            call_id: self.call_id.as_ref().map(|kept| kept.clone_ref(py)),
+        }
+    }
+}
+
+/// Base of `Request` and `Response`.
+#[pyclass(subclass, module = "parley.sipcore")]
+pub struct Message {
+    inner: sipcore::Message,
+    kept: Kept,
+    wire: Option<Py<PyBytes>>,
+    #[pyo3(get, set)]
+    source: Option<Py<PyAny>>,
+    #[pyo3(get, set)]
+    listener: Option<Py<PyAny>>,
+    #[pyo3(get, set)]
+    received_bytes: usize,
+}
+
+impl Message {
+    fn of(inner: sipcore::Message) -> Self {
+        let kept = Kept::default();
+        Self {
+            inner,
+            kept,
+            wire: None,
+            source: None,
+            listener: None,
+            received_bytes: 0,
+        }
+    }
+
+    fn twin(&self, py: Python<'_>) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            kept: self.kept.copy(py),
+            wire: self.wire.as_ref().map(|wire| wire.clone_ref(py)),
+            source: self.source.as_ref().map(|source| source.clone_ref(py)),
+            listener: self
+                .listener
+                .as_ref()
+                .map(|listener| listener.clone_ref(py)),
+            received_bytes: self.received_bytes,
+        }
+    }
+
+    fn changed(&mut self, name: &str) {
+        self.wire = None;
+        self.kept.forget(Key::of(name));
+    }
+
+    fn read_list<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        read: impl Fn(&[u8]) -> PyResult<NameAddr>,
+    ) -> PyResult<Vec<Bound<'py, NameAddr>>> {
+        let values = self.inner.header.values(Key::of(name));
+        let values = values.map_err(|error| malformed(py, &error))?;
+        if values.len() > MAX_LIST_VALUES {
+            let what = format!("too many values of {name}");
+            return Err(malformed(py, &Malformed::with_status(513, what)));
+        }
+        values
+            .iter()
+            .map(|value| Bound::new(py, read(value)?))
+            .collect()
+    }
+
+    fn read_number(&self, py: Python<'_>, name: &str, maximum: u64) -> PyResult<Option<u64>> {
+        self.inner
+            .number(Key::of(name), maximum)
+            .map_err(|error| malformed(py, &error))
+    }
+
+    fn name_addr(&self, py: Python<'_>, known: Known) -> PyResult<Py<NameAddr>> {
+        let value = self
+            .inner
+            .mandatory(known)
+            .map_err(|error| malformed(py, &error))?;
+        Py::new(py, NameAddr::read(py, &value)?)
+    }
+}
+
+#[pymethods]
+impl Message {
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.body)
+    }
+
+    #[setter]
+    fn set_body(&mut self, body: &[u8]) {
+        self.inner.body = body.to_vec();
+        self.wire = None;
+    }
+
+    fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
+        self.inner
+            .header
+            .get(Key::of(name))
+            .map(|value| text(py, &value))
+            .transpose()
+    }
+
+    fn get_all<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
+        self.inner
+            .header
+            .get_all(Key::of(name))
+            .map(|value| text(py, &value))
+            .collect()
+    }
+
+    fn pairs<'py>(
+        &self,
+        py: Python<'py>,
+        names: &Bound<'py, PyAny>,
+    ) -> PyResult<Vec<(String, Bound<'py, PyString>)>> {
+        let pairs = self
+            .inner
+            .header
+            .pairs(|name| names.contains(name).unwrap_or(false));
+        pairs
+            .into_iter()
+            .map(|(name, value)| Ok((name, text(py, &value)?)))
+            .collect()
+    }
+
+    fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
+        let values = self.inner.header.values(Key::of(name));
+        let values = values.map_err(|error| malformed(py, &error))?;
+        values.iter().map(|value| text(py, value)).collect()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.inner.header.has(Key::of(name))
+    }
+
+    fn set(&mut self, py: Python<'_>, name: &str, value: &Bound<'_, PyString>) -> PyResult<()> {
+        let value = bytes(value)?;
+        self.inner
+            .header
+            .set(name, &value)
+            .map_err(|error| illegal(py, &error))?;
+        self.changed(name);
+        Ok(())
+    }
+
+    fn add(&mut self, py: Python<'_>, name: &str, value: &Bound<'_, PyString>) -> PyResult<()> {
+        let value = bytes(value)?;
+        self.inner
+            .header
+            .add(name, &value)
+            .map_err(|error| illegal(py, &error))?;
+        self.changed(name);
+        Ok(())
+    }
+
+    fn prepend(&mut self, py: Python<'_>, name: &str, value: &Bound<'_, PyString>) -> PyResult<()> {
+        let value = bytes(value)?;
+        self.inner
+            .header
+            .prepend(name, &value)
+            .map_err(|error| illegal(py, &error))?;
+        self.changed(name);
+        Ok(())
+    }
+
+    fn extend(&mut self, py: Python<'_>, name: &str, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        for value in values.try_iter()? {
+            self.add(py, name, value?.cast::<PyString>()?)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) {
+        if self.inner.header.remove(Key::of(name)) {
+            self.changed(name);
+        }
+    }
+
+    fn remove_first_value<'py>(
+        &mut self,
+        py: Python<'py>,
+        name: &str,
+    ) -> PyResult<Option<Bound<'py, PyString>>> {
+        let taken = self.inner.header.remove_first_value(Key::of(name));
+        let taken = taken.map_err(|error| malformed(py, &error))?;
+        self.changed(name);
+        taken.map(|value| text(py, &value)).transpose()
+    }
+
+    fn replace_first_value(
+        &mut self,
+        py: Python<'_>,
+        name: &str,
+        value: &Bound<'_, PyString>,
+    ) -> PyResult<()> {
+        let value = bytes(value)?;
+        let replaced = self.inner.header.replace_first_value(name, &value);
+        replaced.map_err(|error| fault(py, &error))?;
+        self.changed(name);
+        Ok(())
+    }
+
+    fn copy_lines(&mut self, name: &str, source: PyRef<'_, Self>) {
+        self.inner
+            .header
+            .copy_lines(Key::of(name), &source.inner.header);
+        self.changed(name);
+    }
+
+    fn header_names(&self) -> Vec<String> {
+        self.inner.header.names().collect()
+    }
+
+    fn header_size(&self) -> (usize, usize) {
+        self.inner.header.size()
+    }
+
+    fn header_text<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let lines: Vec<&[u8]> = self.inner.header.lines().collect();
+        PyBytes::new(py, &lines.join(&b"\n"[..]))
+    }
+
+    fn is_ascii(&self) -> bool {
+        self.inner.header.is_ascii()
+    }
+
+    #[getter]
+    fn via(&mut self, py: Python<'_>) -> PyResult<Py<Via>> {
+        if self.kept.via.is_none() {
+            let value = self.inner.first_value(Known::VIA);
+            let value = value.map_err(|error| malformed(py, &error))?;
+            self.kept.via = Some(Py::new(py, Via::read(py, &value)?)?);
+        }
+        Ok(self.kept.via.as_ref().expect("just read").clone_ref(py))
+    }
+
+    #[getter]
+    fn from_(&mut self, py: Python<'_>) -> PyResult<Py<NameAddr>> {
+        if self.kept.from.is_none() {
+            self.kept.from = Some(self.name_addr(py, Known::FROM)?);
+        }
+        Ok(self.kept.from.as_ref().expect("just read").clone_ref(py))
+    }
+
+    #[getter]
+    fn to(&mut self, py: Python<'_>) -> PyResult<Py<NameAddr>> {
+        if self.kept.to.is_none() {
+            self.kept.to = Some(self.name_addr(py, Known::TO)?);
+        }
+        Ok(self.kept.to.as_ref().expect("just read").clone_ref(py))
+    }
+
+    #[getter]
+    fn cseq(&mut self, py: Python<'_>) -> PyResult<Py<CSeq>> {
+        if self.kept.cseq.is_none() {
+            let (number, method) = self.inner.cseq().map_err(|error| malformed(py, &error))?;
+            self.kept.cseq = Some(Py::new(py, CSeq::new(number, method))?);
+        }
+        Ok(self.kept.cseq.as_ref().expect("just read").clone_ref(py))
+    }
+
+    #[getter]
+    fn call_id(&mut self, py: Python<'_>) -> PyResult<Py<PyString>> {
+        if self.kept.call_id.is_none() {
+            let value = self
+                .inner
+                .call_id()
+                .map_err(|error| malformed(py, &error))?;
+            self.kept.call_id = Some(text(py, &value)?.unbind());
+        }
+        Ok(self.kept.call_id.as_ref().expect("just read").clone_ref(py))
+    }
+
+    #[getter]
+    fn contacts<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, NameAddr>>> {
+        let contacts = self.read_list(py, "contact", |value| NameAddr::read_contact(py, value))?;
+        if contacts.len() > 1 && contacts.iter().any(|contact| contact.get().is_wildcard()) {
+            return Err(malformed(py, &Malformed::new("Contact * must stand alone")));
+        }
+        Ok(contacts)
+    }
+
+    #[getter]
+    fn routes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, NameAddr>>> {
+        self.read_list(py, "route", |value| NameAddr::read(py, value))
+    }
+
+    #[getter]
+    fn record_routes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, NameAddr>>> {
+        self.read_list(py, "record-route", |value| NameAddr::read(py, value))
+    }
+
+    #[getter]
+    fn paths<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, NameAddr>>> {
+        self.read_list(py, "path", |value| NameAddr::read(py, value))
+    }
+
+    #[getter]
+    fn max_forwards(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        self.inner
+            .max_forwards()
+            .map_err(|error| malformed(py, &error))
+    }
+
+    #[getter]
+    fn expires(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        self.read_number(py, "expires", MAX_SECONDS)
+    }
+
+    #[getter]
+    fn content_length(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        self.inner
+            .content_length()
+            .map_err(|error| malformed(py, &error))
+    }
+
+    #[getter]
+    fn content_type<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+        self.get(py, "content-type")
+    }
+
+    #[getter]
+    fn start_line<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        match &self.inner.start {
+            Start::Request { method, uri } => {
+                text(py, &[method.as_bytes(), b" ", uri, b" SIP/2.0"].concat())
+            }
+            Start::Response { status, reason } => {
+                Ok(PyString::new(py, &format!("SIP/2.0 {status} {reason}")))
+            }
+        }
+    }
+
+    fn __bytes__<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        if let Some(wire) = &self.wire {
+            return wire.bind(py).clone();
+        }
+        let wire = PyBytes::new(py, &self.inner.to_bytes());
+        self.wire = Some(wire.clone().unbind());
+        wire
+    }
+}
+
+/// A request.
+#[pyclass(extends = Message, subclass, module = "parley.sipcore")]
+pub struct Request {
+    /// The Request-URI, once it was read.
+    uri: Option<Py<PyAny>>,
+}
+
+fn request_uri<'py>(uri: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyString>, bool)> {
+    match uri.cast::<PyString>() {
+        Ok(text) => Ok((text.clone(), true)),
+        Err(_) => Ok((uri.str()?, false)),
+    }
+}
+
+fn checked_uri(py: Python<'_>, uri: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+    let text = bytes(uri)?;
+    if text.is_empty() || text.iter().any(|byte| *byte <= b' ') {
+        return Err(local(
+            py,
+            "Request-URI is empty or holds blanks or control characters",
+        ));
+    }
+    Ok(text.into_owned())
+}
+
+impl Request {
+    fn make(py: Python<'_>, uri: Option<Py<PyAny>>, base: Message) -> PyResult<Py<Self>> {
+        Py::new(
+            py,
+            PyClassInitializer::from(base).add_subclass(Self { uri }),
+        )
+    }
+}
+
+#[pymethods]
+impl Request {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        method: &str,
+        uri: Bound<'_, PyAny>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        if !is_token(method.as_bytes()) {
+            return Err(local(py, "method is not a token"));
+        }
+        let (text, is_text) = request_uri(&uri)?;
+        let start = Start::Request {
+            method: method.into(),
+            uri: checked_uri(py, &text)?,
+        };
+        let base = Message::of(sipcore::Message::new(start));
+        let uri = if is_text { None } else { Some(uri.unbind()) };
+        Ok(PyClassInitializer::from(base).add_subclass(Self { uri }))
+    }
+
+    #[getter]
+    fn method<'py>(slf: PyRef<'py, Self>) -> Bound<'py, PyString> {
+        match &slf.as_super().inner.start {
+            Start::Request { method, .. } => PyString::intern(slf.py(), method),
+            Start::Response { .. } => unreachable!("a request"),
+        }
+    }
+
+    #[setter]
+    fn set_method(mut slf: PyRefMut<'_, Self>, method: &str) -> PyResult<()> {
+        if !is_token(method.as_bytes()) {
+            return Err(local(slf.py(), "method is not a token"));
+        }
+        let base = slf.as_super();
+        base.wire = None;
+        if let Start::Request { method: old, .. } = &mut base.inner.start {
+            *old = method.into();
+        }
+        Ok(())
+    }
+
+    #[getter]
+    fn uri_text<'py>(slf: PyRef<'py, Self>) -> PyResult<Bound<'py, PyString>> {
+        match &slf.as_super().inner.start {
+            Start::Request { uri, .. } => text(slf.py(), uri),
+            Start::Response { .. } => unreachable!("a request"),
+        }
+    }
+
+    #[getter]
+    fn uri(mut slf: PyRefMut<'_, Self>) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        if slf.uri.is_none() {
+            let read = match &slf.as_super().inner.start {
+                Start::Request { uri, .. } => read_uri(py, uri)?,
+                Start::Response { .. } => unreachable!("a request"),
+            };
+            slf.uri = Some(read);
+        }
+        Ok(slf.uri.as_ref().expect("just read").clone_ref(py))
+    }
+
+    #[setter]
+    fn set_uri(mut slf: PyRefMut<'_, Self>, uri: Bound<'_, PyAny>) -> PyResult<()> {
+        let (text, is_text) = request_uri(&uri)?;
+        let checked = checked_uri(slf.py(), &text)?;
+        slf.uri = if is_text { None } else { Some(uri.unbind()) };
+        let base = slf.as_super();
+        base.wire = None;
+        if let Start::Request { uri: old, .. } = &mut base.inner.start {
+            *old = checked;
+        }
+        Ok(())
+    }
+
+    fn husk(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {
+        let py = slf.py();
+        let uri = slf.uri.as_ref().map(|uri| uri.clone_ref(py));
+        let start = slf.as_super().inner.start.clone();
+        Self::make(py, uri, Message::of(sipcore::Message::new(start)))
+    }
+
+    fn copy(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {
+        let py = slf.py();
+        let uri = slf.uri.as_ref().map(|uri| uri.clone_ref(py));
+        Self::make(py, uri, slf.as_super().twin(py))
+    }
+
+    fn __repr__(slf: PyRef<'_, Self>) -> String {
+        match &slf.as_super().inner.start {
+            Start::Request { method, uri } => {
+                format!("<Request {method} {}>", String::from_utf8_lossy(uri))
+            }
+            Start::Response { .. } => unreachable!("a request"),
+        }
+    }
+}
+
+/// A response.
+#[pyclass(extends = Message, subclass, module = "parley.sipcore")]
+pub struct Response;
+
+impl Response {
+    fn make(py: Python<'_>, base: Message) -> PyResult<Py<Self>> {
+        Py::new(py, PyClassInitializer::from(base).add_subclass(Self))
+    }
+
+    fn start(base: &Message) -> (u16, &str) {
+        match &base.inner.start {
+            Start::Response { status, reason } => (*status, reason),
+            Start::Request { .. } => unreachable!("a response"),
+        }
+    }
+}
+
+fn checked_reason(py: Python<'_>, status: u16, reason: &str) -> PyResult<String> {
+    if reason.contains(['\r', '\n', '\0']) {
+        return Err(local(py, "reason phrase is illegal"));
+    }
+    if !(100..=699).contains(&status) {
+        return Err(local(py, "status is illegal"));
+    }
+    Ok(reason.to_owned())
+}
+
+#[pymethods]
+impl Response {
+    #[new]
+    fn new(py: Python<'_>, status: u16, reason: &str) -> PyResult<PyClassInitializer<Self>> {
+        let start = Start::Response {
+            status,
+            reason: checked_reason(py, status, reason)?,
+        };
+        let base = Message::of(sipcore::Message::new(start));
+        Ok(PyClassInitializer::from(base).add_subclass(Self))
+    }
+
+    #[getter]
+    fn status(slf: PyRef<'_, Self>) -> u16 {
+        Self::start(slf.as_super()).0
+    }
+
+    #[getter]
+    fn reason<'py>(slf: PyRef<'py, Self>) -> Bound<'py, PyString> {
+        PyString::new(slf.py(), Self::start(slf.as_super()).1)
+    }
+
+    fn copy(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {
+        Self::make(slf.py(), slf.as_super().twin(slf.py()))
+    }
+
+    fn __repr__(slf: PyRef<'_, Self>) -> String {
+        let (status, reason) = Self::start(slf.as_super());
+        format!("<Response {status} {reason}>")
+    }
+}
+
+/// A request or response of a parsed message.
+pub fn wrap(py: Python<'_>, inner: sipcore::Message, received_bytes: usize) -> PyResult<Py<PyAny>> {
+    let is_request = matches!(inner.start, Start::Request { .. });
+    let base = Message {
+        received_bytes,
+        ..Message::of(inner)
+    };
+    if is_request {
+        Ok(Request::make(py, None, base)?.into_any())
+    } else {
+        Ok(Response::make(py, base)?.into_any())
+    }
+}
+
+/// Parses one datagram.
+#[pyfunction]
+pub fn parse_message(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
+    let message = sipcore::parse_datagram(data).map_err(|error| unusable(py, &error))?;
+    wrap(py, message, data.len())
+}
+
+/// Parses start line and header, given without the empty line that ends them.
+#[pyfunction]
+pub fn parse_head(py: Python<'_>, head: &[u8]) -> PyResult<Py<PyAny>> {
+    wrap(
+        py,
+        sipcore::parse_head(head).map_err(|error| unusable(py, &error))?,
+        0,
+    )
+}
+
+/// Reads of a message that cannot be used what an answer repeats.
+#[pyfunction]
+pub fn salvage(py: Python<'_>, data: &[u8]) -> PyResult<Option<Py<PyAny>>> {
+    sipcore::salvage(data)
+        .map(|message| wrap(py, message, data.len()))
+        .transpose()
+}
+
+/// Makes a response with the headers of RFC 3261 8.2.6.2.
+#[pyfunction]
+#[pyo3(signature = (request, status, reason, *, to_tag=None, headers=None))]
+pub fn response_to(
+    py: Python<'_>,
+    request: PyRef<'_, Request>,
+    status: u16,
+    reason: &str,
+    to_tag: Option<&Bound<'_, PyString>>,
+    headers: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Py<Response>> {
+    let request = request.as_super();
+    let reason = checked_reason(py, status, reason)?;
+    let tag = to_tag.map(bytes).transpose()?;
+    let inner = request.inner.respond(status, &reason, tag.as_deref());
+    let mut base = Message::of(inner.map_err(|error| illegal(py, &error))?);
+    base.kept = request.kept.copy(py);
+    if tag.is_some() {
+        base.kept.to = None;
+    }
+    if let Some(headers) = headers {
+        for item in headers.try_iter()? {
+            let (name, value): (Bound<'_, PyString>, Bound<'_, PyString>) = item?.extract()?;
+            base.inner
+                .header
+                .push(name.to_str()?, &bytes(&value)?)
+                .map_err(|error| illegal(py, &error))?;
+        }
+    }
+    Response::make(py, base)
+}
