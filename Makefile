@@ -8,15 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 # An installed uv serves; otherwise pip puts one into .tools, where no system package is touched.
 UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.tools/uv/bin/uv)
-MEMBERS := $(filter-out libs/mediaengine,$(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml)))
+RUST := libs/mediaengine libs/sipcore
+MEMBERS := $(filter-out $(RUST),$(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml)))
 SOURCES := $(wildcard libs/*/src services/*/src)
-export MYPYPATH := $(shell echo $(SOURCES) libs/mediaengine/python | tr ' ' ':')
+export MYPYPATH := $(shell echo $(SOURCES) $(RUST:%=%/python) | tr ' ' ':')
 PYTEST := $(BIN)/python -m pytest
 MARK = $(VENV)/.installed
-MEDIA_MARK = $(VENV)/.mediaengine
-MEDIA_FILES := $(shell find libs/mediaengine -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
+RUST_MARK = $(VENV)/.rust
+RUST_FILES := $(shell find $(RUST) -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
-HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine is built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
+HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine and SIP core are built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
 
 .PHONY: help install cargo-check run test check lint format types imports layout proto-check unit contract \
 	integration fuzz e2e chaos hostile phones servers cluster bench lock proto settings rust ci clean
@@ -26,11 +27,11 @@ help: ## Show this list
 
 # ---- set-up -----------------------------------------------------------------------------------
 
-install: cargo-check $(MARK) $(MEDIA_MARK) ## Set up .venv with all dependencies and the project (needs python3 >= 3.11 and cargo)
+install: cargo-check $(MARK) $(RUST_MARK) ## Set up .venv with all dependencies and the project (needs python3 >= 3.11 and cargo)
 
 # First of all: minutes of installing are a bad time to learn what is missing.
 cargo-check:
-	@test -e $(MEDIA_MARK) || $(HAS_CARGO)
+	@test -e $(RUST_MARK) || $(HAS_CARGO)
 
 $(UV):
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "Parley needs pip for $(PYTHON): install the package python3-pip."; exit 1; }
@@ -42,16 +43,16 @@ $(VENV)/bin/python: | $(UV)
 
 $(MARK): requirements.lock $(MEMBERS:%=%/pyproject.toml) | $(VENV)/bin/python
 	@echo "Installing Python packages"
-	@rm -f $(MEDIA_MARK)
+	@rm -f $(RUST_MARK)
 	@# Compiled once, here: with PYTHONDONTWRITEBYTECODE every start of a process would do it anew.
 	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(MEMBERS:%=-e ./%)
 	@touch $@
 
-$(MEDIA_MARK): $(MEDIA_FILES) | $(MARK)
+$(RUST_MARK): $(RUST_FILES) | $(MARK)
 	@$(HAS_CARGO)
-	@echo "Building the media engine"
-	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps ./libs/mediaengine
+	@echo "Building the media engine and the SIP core"
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps $(RUST:%=./%)
 	@touch $@
 
 # ---- use --------------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ format: install ## Rewrite sources in the project's format
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 types: install ## Check types (mypy strict) of sources and tests
-	@$(BIN)/mypy $(patsubst %,-p parley.%,$(notdir $(MEMBERS)) mediaengine)
+	@$(BIN)/mypy $(patsubst %,-p parley.%,$(notdir $(MEMBERS)) mediaengine sipcore)
 	@$(BIN)/mypy tests tools
 
 imports: install ## Check who may import whom
@@ -92,8 +93,10 @@ layout: install ## Check the tree: file sizes, names, declared dependencies, gen
 proto-check: install ## Check that the gRPC stubs match their .proto files
 	@$(BIN)/python tools/proto.py --check
 
-rust: install ## Check and test the media engine's Rust code
-	@cd libs/mediaengine && cargo fmt --check && cargo clippy --quiet --all-targets -- -D warnings && cargo test --quiet
+rust: install ## Check and test the Rust code of the media engine and the SIP core
+	@for crate in $(RUST); do \
+		(cd $$crate && cargo fmt --check && cargo clippy --quiet --all-targets -- -D warnings && cargo test --quiet) || exit 1; \
+	done
 
 unit: install ## Run the unit tests (seconds)
 	@$(PYTEST) tests/unit
@@ -141,4 +144,4 @@ settings: install ## Write docs/operations/settings.md from the settings classes
 	@$(BIN)/python tools/settings_table.py
 
 clean: ## Remove what was built; keeps var/
-	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis libs/mediaengine/target
+	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis $(RUST:%=%/target)

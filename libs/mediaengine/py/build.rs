@@ -1,4 +1,4 @@
-//! Bakes a checksum of the sources in, so that Python can tell a stale build (`build.py`).
+//! Bakes a checksum of the sources in, so that Python can tell a stale build (`tests/rust_builds.py`). The SIP core's build is this one too.
 
 use std::fs;
 use std::path::{Path, PathBuf};

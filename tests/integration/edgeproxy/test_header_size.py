@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from parley.sip.head import MAX_HEADERS
-from parley.sip.message import Request, response_to
+from parley.sip.message import MAX_HEADERS, Request, response_to
 from parley.sip.transaction import CancelReceived, RequestReceived, ResponseReceived
 
 if TYPE_CHECKING:

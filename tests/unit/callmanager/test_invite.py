@@ -8,8 +8,8 @@ from parley.callmanager.invite import InviteTemplate, make_identity
 from parley.callmanager.routing import Target
 from parley.callmanager.sip_profile import SipProfile
 from parley.model.ids import CallId
+from parley.sip.headers import parse_name_addr
 from parley.sip.message import Request
-from parley.sip.name_addr import parse_name_addr
 
 PROFILE = SipProfile(CallId("call1"), "<sip:call1@demo.test>", "Parley")
 

@@ -3,8 +3,8 @@
 import pytest
 
 from parley.edgeproxy.routing.derivation import Derivation, call_of
+from parley.sip.headers import parse_via
 from parley.sip.message import Request, Response, response_to
-from parley.sip.via import parse_via
 from parley.testkit.sip_messages import make_request
 
 EDGE, OTHER_EDGE = Derivation(b"shared"), Derivation(b"shared")

@@ -2,11 +2,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.rust_builds import check
 
-from parley.mediaengine import Engine
-from parley.mediaengine.build import check
+from parley.mediaengine import Engine, _engine
 
-check(Path(__file__).parents[3] / "libs/mediaengine")
+check(Path(__file__).parents[3] / "libs/mediaengine", _engine.SOURCES)
 
 
 @pytest.fixture

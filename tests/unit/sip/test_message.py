@@ -203,10 +203,8 @@ def test_names_that_are_not_canonical_are_refused(name: str) -> None:
 
 
 def test_text_that_cannot_be_encoded_is_our_error() -> None:
-    message = new_request()
-    message.set("subject", "\ud800")
     with pytest.raises(LocalProtocolError):
-        bytes(message)
+        new_request().set("subject", "\ud800")
 
 
 def test_a_typed_header_is_read_again_after_a_change() -> None:
@@ -264,7 +262,7 @@ def test_a_response_carries_the_headers_that_8_2_6_asks_for() -> None:
 
 
 def test_mandatory_headers_that_code_forgot_are_named() -> None:
-    with pytest.raises(RemoteProtocolError, match="via is missing"):
+    with pytest.raises(RemoteProtocolError, match="Via is missing"):
         _ = Request("BYE", "sip:a").via
     assert Request("BYE", "sip:a").content_length is None
     assert repr(Request("BYE", "sip:a")) == "<Request BYE sip:a>"

@@ -238,17 +238,6 @@ async def test_counts_reach_prometheus(start: StartPeer) -> None:
     assert edge.registry.value("parley_test_sip_transactions", {"kind": "client"}) == 1
 
 
-async def test_a_value_that_cannot_be_written_fails_its_own_request_only(
-    start: StartPeer,
-) -> None:
-    edge = await start(EDGE)
-    await edge.node.listen(Hop("udp", "127.0.0.1", 0))
-    request = make_request("INFO")
-    request.set("subject", "\ud800")
-    edge.node.send_request(request, Hop("udp", "127.0.0.1", 9))
-    assert (await edge.handler.next(TransactionFailed)).cause == "transport"
-
-
 async def test_one_timer_serves_all_transactions(start: StartPeer) -> None:
     edge, _ = await start(EDGE), await start(CALLS)
     edge.node.send_request(make_request("INFO"), CALLS)

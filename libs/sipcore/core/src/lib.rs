@@ -7,17 +7,24 @@
 
 mod auth;
 mod chars;
+mod edit;
 mod error;
 mod framer;
 mod head;
 mod header;
+mod lenient;
 mod message;
 mod name;
 mod name_addr;
 mod params;
+mod reasons;
+mod response;
+#[cfg(test)]
+mod samples;
 mod scan;
 mod start_line;
 mod uri;
+mod uri_escape;
 mod via;
 
 pub use auth::AuthParams;
@@ -26,13 +33,13 @@ pub use error::{Fault, Illegal, Malformed};
 pub use framer::{Broken, Framer, Limits, Piece};
 pub use head::{MAX_HEADER_BYTES, MAX_HEADERS};
 pub use header::Header;
-pub use message::{Message, Start, Unusable, parse_datagram, parse_head, salvage};
+pub use lenient::salvage;
+pub use message::{Message, Start, Unusable, parse_datagram, parse_head};
 pub use name::{Key, Known, Name};
 pub use name_addr::{NameAddr, write_name_addr};
 pub use params::{Param, Params, quote, unquote, write_param};
-pub use scan::{MAX_CSEQ, MAX_SECONDS, number};
-pub use uri::{
-    Component, SipUri, TelUri, Uri, UriHeader, check_host, escape, is_host, is_telephone_number,
-    unescape,
-};
+pub use reasons::reason_for;
+pub use scan::{MAX_CSEQ, MAX_SECONDS, number, quoted_end};
+pub use uri::{SipUri, TelUri, Uri, UriHeader, check_host, is_host, is_telephone_number};
+pub use uri_escape::{Component, escape, unescape};
 pub use via::Via;

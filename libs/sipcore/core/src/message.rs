@@ -5,17 +5,18 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use crate::chars::{is_blank, is_token};
-use crate::error::{Illegal, Malformed};
-use crate::head::{self, MAX_HEADER_BYTES, REPEATED};
+use crate::error::Malformed;
+use crate::head;
 use crate::header::Header;
 use crate::name::{Key, Known};
 use crate::name_addr::NameAddr;
-use crate::scan::{MAX_CSEQ, MAX_SECONDS, cut, number, trim_start};
+use crate::response::REPEATED;
+use crate::scan::{MAX_CSEQ, MAX_SECONDS, number, trim_start};
 use crate::start_line::StartLine;
 use crate::uri::Uri;
 use crate::via::Via;
 
-const HEADER_END: &[u8] = b"\r\n\r\n";
+pub(crate) const HEADER_END: &[u8] = b"\r\n\r\n";
 const MAX_FORWARDS: u64 = 255;
 
 /// What a message is.
@@ -51,7 +52,7 @@ pub struct Message {
 /// A message that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
-    /// Why, and with which status it is answered if it is a request (see [`salvage`]).
+    /// Why, and with which status it is answered if it is a request (see [`salvage`](crate::salvage)).
     pub fault: Malformed,
     /// It, or its header, as received.
     pub data: Vec<u8>,
@@ -105,18 +106,7 @@ pub fn parse_datagram(data: &[u8]) -> Result<Message, Unusable> {
     Ok(message)
 }
 
-fn without_spaces(text: &[u8]) -> &[u8] {
-    let is_text = |byte: &u8| *byte != b' ';
-    match (
-        text.iter().position(is_text),
-        text.iter().rposition(is_text),
-    ) {
-        (Some(first), Some(last)) => &text[first..=last],
-        _ => b"",
-    }
-}
-
-fn without_line_ends(data: &[u8]) -> &[u8] {
+pub(crate) fn without_line_ends(data: &[u8]) -> &[u8] {
     let start = data.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
     &data[start.unwrap_or(data.len())..]
 }
@@ -183,10 +173,8 @@ impl Message {
             Known::MAX_FORWARDS,
             Known::CONTENT_LENGTH,
         ];
-        for known in singles {
-            if self.header.count(Key::Known(known)) > 1 {
-                return Err(Malformed::new(format!("{} occurs twice", known.wire())));
-            }
+        if let Some(known) = self.header.find_repeated(&singles) {
+            return Err(Malformed::new(format!("{} occurs twice", known.wire())));
         }
         for known in REPEATED {
             self.mandatory(known)?;
@@ -316,87 +304,12 @@ impl Message {
         wire.extend_from_slice(&self.body);
         wire
     }
-
-    /// Makes a response with the headers of RFC 3261 8.2.6.2: Via, From, To, Call-ID and CSeq.
-    ///
-    /// The tag is added to To unless the request, which may lack some of them, has one there.
-    ///
-    /// # Errors
-    /// The tag is no token.
-    pub fn respond(&self, status: u16, reason: &str, tag: Option<&[u8]>) -> Result<Self, Illegal> {
-        let mut response = Self::new(Start::Response {
-            status,
-            reason: reason.to_owned(),
-        });
-        response
-            .header
-            .copy_lines(Key::Known(Known::VIA), &self.header);
-        for known in &REPEATED[1..] {
-            response.header.copy_first(Key::Known(*known), &self.header);
-        }
-        if let Some(tag) = tag {
-            response.add_to_tag(tag)?;
-        }
-        Ok(response)
-    }
-
-    fn add_to_tag(&mut self, tag: &[u8]) -> Result<(), Illegal> {
-        if !is_token(tag) {
-            return Err(Illegal::new("To tag is not a token"));
-        }
-        let text = self.header.get(Key::Known(Known::TO)).unwrap_or_default();
-        let has_tag = match NameAddr::parse(&text) {
-            Ok(to) => to.params.get(b"tag").flatten().is_some(),
-            Err(_) => memmem::find(&text.to_ascii_lowercase(), b"tag=").is_some(),
-        };
-        if has_tag {
-            return Ok(());
-        }
-        let value = [&text, &b";tag="[..], tag].concat();
-        self.header.set("to", &value)
-    }
-}
-
-/// Reads of a message that cannot be used what an answer repeats: Via, From, To, Call-ID, CSeq.
-///
-/// What is there may be malformed, the Via too, and goes out as it came: the answer can go to the
-/// source of the message alone.
-///
-/// # Arguments
-/// `data` is with or without the body; where the header breaks off, its last line is left out.
-///
-/// # Returns
-/// The request; none for what has no answer: responses, ACK, requests without any Via, and what
-/// is no SIP.
-pub fn salvage(data: &[u8]) -> Option<Message> {
-    let data = without_line_ends(&data[..data.len().min(MAX_HEADER_BYTES)]);
-    let end = memmem::find(data, HEADER_END).or_else(|| memmem::rfind(data, b"\r\n"));
-    let (span, header) = head::split_leniently(&data[..end.unwrap_or(0)]);
-    let (method, rest) = cut(header.text_of(span), b' ');
-    let rest = without_spaces(rest.unwrap_or_default());
-    let uri_end = rest.iter().rposition(|byte| *byte == b' ');
-    let version = &rest[uri_end.map_or(0, |at| at + 1)..];
-    let is_sip = version
-        .get(..4)
-        .is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
-    if !is_token(method) || !is_sip || method == b"ACK" || !header.has(Key::Known(Known::VIA)) {
-        return None;
-    }
-    let method = String::from_utf8_lossy(method).into();
-    let uri = rest[..uri_end.unwrap_or(0)].to_vec();
-    Some(Message {
-        start: Start::Request { method, uri },
-        header,
-        body: Vec::new(),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const OPTIONS: &str = "OPTIONS sip:b@c SIP/2.0\r\nv: SIP/2.0/UDP a;branch=z9, SIP/2.0/UDP b\r\n\
-        From: <sip:a@b>;tag=1\r\nTo: <sip:b@c>\r\nCall-ID: x\r\nCSeq: 7  OPTIONS\r\n";
+    use crate::samples::OPTIONS;
 
     fn status(text: &str) -> Option<u16> {
         parse_datagram(text.as_bytes())
@@ -455,48 +368,5 @@ mod tests {
             status(&legal.replace("sip:b@c SIP", "http:b SIP")),
             Some(416)
         );
-    }
-
-    #[test]
-    fn a_response_repeats_the_request() {
-        let request = parse_datagram(format!("{OPTIONS}\r\n").as_bytes()).expect("legal");
-        let mut response = request.respond(200, "OK", Some(b"t")).expect("legal");
-        let wire = response.to_bytes();
-        let expected = OPTIONS
-            .replace("OPTIONS sip:b@c SIP/2.0", "SIP/2.0 200 OK")
-            .replace("To: <sip:b@c>", "To: <sip:b@c>;tag=t");
-        assert_eq!(
-            String::from_utf8_lossy(&wire),
-            format!("{expected}Content-Length: 0\r\n\r\n")
-        );
-        let mut again = parse_datagram(&wire)
-            .expect("legal")
-            .respond(200, "OK", Some(b"u"));
-        let wire = again.as_mut().expect("legal").to_bytes();
-        assert!(memmem::find(&wire, b"tag=u").is_none());
-        assert!(request.respond(200, "OK", Some(b"t;x")).is_err());
-    }
-
-    #[test]
-    fn broken_requests_are_salvaged_and_nothing_else() {
-        let broken = OPTIONS
-            .replace("Call-ID: x", "Call-ID")
-            .replace("sip:b@c SIP", "<sip:b> SIP");
-        let request = salvage(format!("{broken}Max-Forw").as_bytes()).expect("a request");
-        assert_eq!(request.header.len(), 4);
-        let Start::Request { method, uri } = request.start else {
-            panic!("a response")
-        };
-        assert_eq!((&*method, uri.as_slice()), ("OPTIONS", &b"<sip:b>"[..]));
-        for text in [
-            "",
-            "nonsense",
-            "SIP/2.0 200 OK\r\nVia: x\r\n\r\n",
-            "ACK sip:a SIP/2.0\r\nVia: x\r\n\r\n",
-            "BYE sip:a SIP/2.0\r\nTo: x\r\n\r\n",
-            "BYE sip:a HTTP/1.1\r\nVia: x\r\n\r\n",
-        ] {
-            assert!(salvage(text.as_bytes()).is_none(), "{text}");
-        }
     }
 }

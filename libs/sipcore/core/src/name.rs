@@ -154,6 +154,11 @@ impl Known {
         ENTRIES[usize::from(self.0)].is_one_value
     }
 
+    /// One bit for each, in a set.
+    pub(crate) fn bit(self) -> u128 {
+        1 << self.0
+    }
+
     fn find(name: &[u8]) -> Option<Self> {
         if let [letter] = name {
             return COMPACT[usize::from(letter.to_ascii_lowercase())];

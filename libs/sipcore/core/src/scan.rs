@@ -57,7 +57,10 @@ pub(crate) fn unfold(raw: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The index behind the quoted string that opens at `start`.
-pub(crate) fn quoted_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
+///
+/// # Errors
+/// It does not end.
+pub fn quoted_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
     let mut at = start + 1;
     while at < text.len() {
         match text[at] {

@@ -2,10 +2,30 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use sipcore::{Limits, Piece};
+use sipcore::Piece;
 
 use crate::errors::broken;
-use crate::message::wrap;
+use crate::parsing::wrap;
+
+/// What a peer may make us hold before a message is complete, in bytes.
+#[pyclass(frozen, module = "parley.sipcore", get_all)]
+pub struct Limits {
+    max_header_bytes: usize,
+    max_body_bytes: u64,
+}
+
+#[pymethods]
+impl Limits {
+    #[new]
+    #[pyo3(signature = (max_header_bytes=None, max_body_bytes=None))]
+    fn new(max_header_bytes: Option<usize>, max_body_bytes: Option<u64>) -> Self {
+        let usual = sipcore::Limits::default();
+        Self {
+            max_header_bytes: max_header_bytes.unwrap_or(usual.header_bytes),
+            max_body_bytes: max_body_bytes.unwrap_or(usual.body_bytes),
+        }
+    }
+}
 
 /// Turns the bytes of one connection into messages.
 #[pyclass(module = "parley.sipcore")]
@@ -29,11 +49,12 @@ fn keep_alive(py: Python<'_>, kept: &PyOnceLock<Py<PyAny>>, name: &str) -> PyRes
 #[pymethods]
 impl StreamFramer {
     #[new]
-    fn new(max_header_bytes: usize, max_body_bytes: u64, is_client: bool) -> Self {
-        let limits = Limits {
-            header_bytes: max_header_bytes,
-            body_bytes: max_body_bytes,
-        };
+    #[pyo3(signature = (limits=None, is_client=false))]
+    fn new(limits: Option<&Bound<'_, Limits>>, is_client: bool) -> Self {
+        let limits = limits.map_or_else(sipcore::Limits::default, |limits| sipcore::Limits {
+            header_bytes: limits.get().max_header_bytes,
+            body_bytes: limits.get().max_body_bytes,
+        });
         Self {
             inner: sipcore::Framer::new(limits, is_client),
         }

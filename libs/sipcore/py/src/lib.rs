@@ -1,27 +1,51 @@
 //! `parley.sipcore._core`: SIP text as Python sees it.
 
+mod credentials;
 mod errors;
 mod framer;
 mod message;
+mod name_addr;
+mod parsing;
+mod request;
+mod response;
 mod text;
 mod uri;
 mod values;
+mod via;
 
 /// SIP text in Rust.
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use crate::framer::StreamFramer;
+    use crate::credentials::{AuthParams, parse_auth_params};
     #[pymodule_export]
-    use crate::message::{
-        Message, Request, Response, parse_head, parse_message, response_to, salvage,
-    };
+    use crate::framer::{Limits, StreamFramer};
+    #[pymodule_export]
+    use crate::message::Message;
+    #[pymodule_export]
+    use crate::name_addr::{NameAddr, parse_name_addr};
+    #[pymodule_export]
+    use crate::parsing::{parse_head, parse_message, salvage};
+    #[pymodule_export]
+    use crate::request::Request;
+    #[pymodule_export]
+    use crate::response::{Response, response_to};
     #[pymodule_export]
     use crate::uri::{SipUri, TelUri, parse_uri};
     #[pymodule_export]
     use crate::values::{
-        AuthParams, CSeq, NameAddr, Via, parse_auth_params, parse_name_addr, parse_via,
+        CSeq, is_token_text, parse_number, parse_params, quote_text, unquote_text,
     };
+    #[pymodule_export]
+    use crate::via::{Via, parse_via};
+
+    /// How long a header may be, in bytes.
+    #[pymodule_export]
+    const MAX_HEADER_BYTES: usize = sipcore::MAX_HEADER_BYTES;
+
+    /// How many lines a header may have, folds counted.
+    #[pymodule_export]
+    const MAX_HEADERS: usize = sipcore::MAX_HEADERS;
 
     /// Checksum of the sources that this was built from.
     #[pymodule_export]

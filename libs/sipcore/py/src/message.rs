@@ -1,22 +1,23 @@
-//! Requests and responses as Python sees them: the core's messages with what was read kept.
+//! What requests and responses have in common.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use sipcore::{Key, Known, MAX_SECONDS, Malformed, Start, is_token};
+use sipcore::{Key, Known, MAX_SECONDS, Malformed, Start};
 
-use crate::errors::{fault, illegal, local, malformed, unusable};
+use crate::errors::{fault, illegal, malformed};
+use crate::name_addr::NameAddr;
 use crate::text::{bytes, text};
-use crate::uri::read_uri;
-use crate::values::{CSeq, NameAddr, Via};
+use crate::values::CSeq;
+use crate::via::Via;
 
 const MAX_LIST_VALUES: usize = 256;
 
 /// Typed values that were read; each goes when its lines change.
 #[derive(Default)]
-struct Kept {
+pub struct Kept {
     via: Option<Py<Via>>,
     from: Option<Py<NameAddr>>,
-    to: Option<Py<NameAddr>>,
+    pub to: Option<Py<NameAddr>>,
     cseq: Option<Py<CSeq>>,
     call_id: Option<Py<PyString>>,
 }
@@ -33,7 +34,7 @@ impl Kept {
         }
     }
 
-    fn copy(&self, py: Python<'_>) -> Self {
+    pub fn copy(&self, py: Python<'_>) -> Self {
         Self {
             via: self.via.as_ref().map(|kept| kept.clone_ref(py)),
             from: self.from.as_ref().map(|kept| kept.clone_ref(py)),
@@ -47,19 +48,19 @@ impl Kept {
 /// Base of `Request` and `Response`.
 #[pyclass(subclass, module = "parley.sipcore")]
 pub struct Message {
-    inner: sipcore::Message,
-    kept: Kept,
-    wire: Option<Py<PyBytes>>,
+    pub inner: sipcore::Message,
+    pub kept: Kept,
+    pub wire: Option<Py<PyBytes>>,
     #[pyo3(get, set)]
     source: Option<Py<PyAny>>,
     #[pyo3(get, set)]
     listener: Option<Py<PyAny>>,
     #[pyo3(get, set)]
-    received_bytes: usize,
+    pub received_bytes: usize,
 }
 
 impl Message {
-    fn of(inner: sipcore::Message) -> Self {
+    pub fn of(inner: sipcore::Message) -> Self {
         let kept = Kept::default();
         Self {
             inner,
@@ -71,7 +72,7 @@ impl Message {
         }
     }
 
-    fn twin(&self, py: Python<'_>) -> Self {
+    pub fn twin(&self, py: Python<'_>) -> Self {
         Self {
             inner: self.inner.clone(),
             kept: self.kept.copy(py),
@@ -278,6 +279,19 @@ impl Message {
         Ok(self.kept.via.as_ref().expect("just read").clone_ref(py))
     }
 
+    fn stamp_via(&mut self, py: Python<'_>, host: &Bound<'_, PyString>, port: u16) -> PyResult<()> {
+        let via = self.via(py)?;
+        let stamped = Via::stamped(via.bind(py), host, port)?;
+        if !stamped.is(&via) {
+            let value = stamped.get().write(py)?;
+            let replaced = self.inner.header.replace_first_value("via", &value);
+            replaced.map_err(|error| fault(py, &error))?;
+            self.wire = None;
+            self.kept.via = Some(stamped.unbind());
+        }
+        Ok(())
+    }
+
     #[getter]
     fn from_(&mut self, py: Python<'_>) -> PyResult<Py<NameAddr>> {
         if self.kept.from.is_none() {
@@ -383,267 +397,4 @@ impl Message {
         self.wire = Some(wire.clone().unbind());
         wire
     }
-}
-
-/// A request.
-#[pyclass(extends = Message, subclass, module = "parley.sipcore")]
-pub struct Request {
-    /// The Request-URI, once it was read.
-    uri: Option<Py<PyAny>>,
-}
-
-fn request_uri<'py>(uri: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyString>, bool)> {
-    match uri.cast::<PyString>() {
-        Ok(text) => Ok((text.clone(), true)),
-        Err(_) => Ok((uri.str()?, false)),
-    }
-}
-
-fn checked_uri(py: Python<'_>, uri: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
-    let text = bytes(uri)?;
-    if text.is_empty() || text.iter().any(|byte| *byte <= b' ') {
-        return Err(local(
-            py,
-            "Request-URI is empty or holds blanks or control characters",
-        ));
-    }
-    Ok(text.into_owned())
-}
-
-impl Request {
-    fn make(py: Python<'_>, uri: Option<Py<PyAny>>, base: Message) -> PyResult<Py<Self>> {
-        Py::new(
-            py,
-            PyClassInitializer::from(base).add_subclass(Self { uri }),
-        )
-    }
-}
-
-#[pymethods]
-impl Request {
-    #[new]
-    fn new(
-        py: Python<'_>,
-        method: &str,
-        uri: Bound<'_, PyAny>,
-    ) -> PyResult<PyClassInitializer<Self>> {
-        if !is_token(method.as_bytes()) {
-            return Err(local(py, "method is not a token"));
-        }
-        let (text, is_text) = request_uri(&uri)?;
-        let start = Start::Request {
-            method: method.into(),
-            uri: checked_uri(py, &text)?,
-        };
-        let base = Message::of(sipcore::Message::new(start));
-        let uri = if is_text { None } else { Some(uri.unbind()) };
-        Ok(PyClassInitializer::from(base).add_subclass(Self { uri }))
-    }
-
-    #[getter]
-    fn method<'py>(slf: PyRef<'py, Self>) -> Bound<'py, PyString> {
-        match &slf.as_super().inner.start {
-            Start::Request { method, .. } => PyString::intern(slf.py(), method),
-            Start::Response { .. } => unreachable!("a request"),
-        }
-    }
-
-    #[setter]
-    fn set_method(mut slf: PyRefMut<'_, Self>, method: &str) -> PyResult<()> {
-        if !is_token(method.as_bytes()) {
-            return Err(local(slf.py(), "method is not a token"));
-        }
-        let base = slf.as_super();
-        base.wire = None;
-        if let Start::Request { method: old, .. } = &mut base.inner.start {
-            *old = method.into();
-        }
-        Ok(())
-    }
-
-    #[getter]
-    fn uri_text<'py>(slf: PyRef<'py, Self>) -> PyResult<Bound<'py, PyString>> {
-        match &slf.as_super().inner.start {
-            Start::Request { uri, .. } => text(slf.py(), uri),
-            Start::Response { .. } => unreachable!("a request"),
-        }
-    }
-
-    #[getter]
-    fn uri(mut slf: PyRefMut<'_, Self>) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
-        if slf.uri.is_none() {
-            let read = match &slf.as_super().inner.start {
-                Start::Request { uri, .. } => read_uri(py, uri)?,
-                Start::Response { .. } => unreachable!("a request"),
-            };
-            slf.uri = Some(read);
-        }
-        Ok(slf.uri.as_ref().expect("just read").clone_ref(py))
-    }
-
-    #[setter]
-    fn set_uri(mut slf: PyRefMut<'_, Self>, uri: Bound<'_, PyAny>) -> PyResult<()> {
-        let (text, is_text) = request_uri(&uri)?;
-        let checked = checked_uri(slf.py(), &text)?;
-        slf.uri = if is_text { None } else { Some(uri.unbind()) };
-        let base = slf.as_super();
-        base.wire = None;
-        if let Start::Request { uri: old, .. } = &mut base.inner.start {
-            *old = checked;
-        }
-        Ok(())
-    }
-
-    fn husk(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {
-        let py = slf.py();
-        let uri = slf.uri.as_ref().map(|uri| uri.clone_ref(py));
-        let start = slf.as_super().inner.start.clone();
-        Self::make(py, uri, Message::of(sipcore::Message::new(start)))
-    }
-
-    fn copy(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {
-        let py = slf.py();
-        let uri = slf.uri.as_ref().map(|uri| uri.clone_ref(py));
-        Self::make(py, uri, slf.as_super().twin(py))
-    }
-
-    fn __repr__(slf: PyRef<'_, Self>) -> String {
-        match &slf.as_super().inner.start {
-            Start::Request { method, uri } => {
-                format!("<Request {method} {}>", String::from_utf8_lossy(uri))
-            }
-            Start::Response { .. } => unreachable!("a request"),
-        }
-    }
-}
-
-/// A response.
-#[pyclass(extends = Message, subclass, module = "parley.sipcore")]
-pub struct Response;
-
-impl Response {
-    fn make(py: Python<'_>, base: Message) -> PyResult<Py<Self>> {
-        Py::new(py, PyClassInitializer::from(base).add_subclass(Self))
-    }
-
-    fn start(base: &Message) -> (u16, &str) {
-        match &base.inner.start {
-            Start::Response { status, reason } => (*status, reason),
-            Start::Request { .. } => unreachable!("a response"),
-        }
-    }
-}
-
-fn checked_reason(py: Python<'_>, status: u16, reason: &str) -> PyResult<String> {
-    if reason.contains(['\r', '\n', '\0']) {
-        return Err(local(py, "reason phrase is illegal"));
-    }
-    if !(100..=699).contains(&status) {
-        return Err(local(py, "status is illegal"));
-    }
-    Ok(reason.to_owned())
-}
-
-#[pymethods]
-impl Response {
-    #[new]
-    fn new(py: Python<'_>, status: u16, reason: &str) -> PyResult<PyClassInitializer<Self>> {
-        let start = Start::Response {
-            status,
-            reason: checked_reason(py, status, reason)?,
-        };
-        let base = Message::of(sipcore::Message::new(start));
-        Ok(PyClassInitializer::from(base).add_subclass(Self))
-    }
-
-    #[getter]
-    fn status(slf: PyRef<'_, Self>) -> u16 {
-        Self::start(slf.as_super()).0
-    }
-
-    #[getter]
-    fn reason<'py>(slf: PyRef<'py, Self>) -> Bound<'py, PyString> {
-        PyString::new(slf.py(), Self::start(slf.as_super()).1)
-    }
-
-    fn copy(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {
-        Self::make(slf.py(), slf.as_super().twin(slf.py()))
-    }
-
-    fn __repr__(slf: PyRef<'_, Self>) -> String {
-        let (status, reason) = Self::start(slf.as_super());
-        format!("<Response {status} {reason}>")
-    }
-}
-
-/// A request or response of a parsed message.
-pub fn wrap(py: Python<'_>, inner: sipcore::Message, received_bytes: usize) -> PyResult<Py<PyAny>> {
-    let is_request = matches!(inner.start, Start::Request { .. });
-    let base = Message {
-        received_bytes,
-        ..Message::of(inner)
-    };
-    if is_request {
-        Ok(Request::make(py, None, base)?.into_any())
-    } else {
-        Ok(Response::make(py, base)?.into_any())
-    }
-}
-
-/// Parses one datagram.
-#[pyfunction]
-pub fn parse_message(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
-    let message = sipcore::parse_datagram(data).map_err(|error| unusable(py, &error))?;
-    wrap(py, message, data.len())
-}
-
-/// Parses start line and header, given without the empty line that ends them.
-#[pyfunction]
-pub fn parse_head(py: Python<'_>, head: &[u8]) -> PyResult<Py<PyAny>> {
-    wrap(
-        py,
-        sipcore::parse_head(head).map_err(|error| unusable(py, &error))?,
-        0,
-    )
-}
-
-/// Reads of a message that cannot be used what an answer repeats.
-#[pyfunction]
-pub fn salvage(py: Python<'_>, data: &[u8]) -> PyResult<Option<Py<PyAny>>> {
-    sipcore::salvage(data)
-        .map(|message| wrap(py, message, data.len()))
-        .transpose()
-}
-
-/// Makes a response with the headers of RFC 3261 8.2.6.2.
-#[pyfunction]
-#[pyo3(signature = (request, status, reason, *, to_tag=None, headers=None))]
-pub fn response_to(
-    py: Python<'_>,
-    request: PyRef<'_, Request>,
-    status: u16,
-    reason: &str,
-    to_tag: Option<&Bound<'_, PyString>>,
-    headers: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Py<Response>> {
-    let request = request.as_super();
-    let reason = checked_reason(py, status, reason)?;
-    let tag = to_tag.map(bytes).transpose()?;
-    let inner = request.inner.respond(status, &reason, tag.as_deref());
-    let mut base = Message::of(inner.map_err(|error| illegal(py, &error))?);
-    base.kept = request.kept.copy(py);
-    if tag.is_some() {
-        base.kept.to = None;
-    }
-    if let Some(headers) = headers {
-        for item in headers.try_iter()? {
-            let (name, value): (Bound<'_, PyString>, Bound<'_, PyString>) = item?.extract()?;
-            base.inner
-                .header
-                .push(name.to_str()?, &bytes(&value)?)
-                .map_err(|error| illegal(py, &error))?;
-        }
-    }
-    Response::make(py, base)
 }

@@ -47,8 +47,11 @@ pub fn params<'a, 'py>(
     Ok(read)
 }
 
+/// A parameter that is owned.
+pub type OwnedParam = (Vec<u8>, Option<Vec<u8>>);
+
 /// A dictionary of parameters as bytes.
-pub fn owned_params(params: &Bound<'_, PyAny>) -> PyResult<Vec<(Vec<u8>, Option<Vec<u8>>)>> {
+pub fn owned_params(params: &Bound<'_, PyAny>) -> PyResult<Vec<OwnedParam>> {
     let mut owned = Vec::new();
     for item in params.call_method0("items")?.try_iter()? {
         let (name, value): (Bound<'_, PyString>, Option<Bound<'_, PyString>>) = item?.extract()?;
@@ -62,7 +65,7 @@ pub fn owned_params(params: &Bound<'_, PyAny>) -> PyResult<Vec<(Vec<u8>, Option<
 }
 
 /// Parameters that are owned, as the core writes them.
-pub fn borrowed(params: &[(Vec<u8>, Option<Vec<u8>>)]) -> impl Iterator<Item = Param<'_>> {
+pub fn borrowed(params: &[OwnedParam]) -> impl Iterator<Item = Param<'_>> {
     params
         .iter()
         .map(|(name, value)| (name.as_slice(), value.as_deref()))

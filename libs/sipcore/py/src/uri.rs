@@ -145,6 +145,7 @@ impl SipUri {
 #[pymethods]
 impl SipUri {
     #[new]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a URI")]
     #[pyo3(signature = (scheme, user, host, port=None, params=None, headers=None, password=None))]
     fn new(
         py: Python<'_>,

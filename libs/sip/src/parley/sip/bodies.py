@@ -11,9 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from parley.sip.errors import RemoteProtocolError
-from parley.sip.header_names import is_token
-from parley.sip.message_base import Message
-from parley.sip.params import Params, parse_params, unquote
+from parley.sip.headers import Params, is_token, parse_params, unquote
+from parley.sip.message import Message
 
 MAX_PARTS: Final = 16
 MAX_PART_HEADER_BYTES: Final = 4096

@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Any, NamedTuple, Self
 
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
+from parley.sip.headers import NameAddr, parse_name_addr
 from parley.sip.message import Message, Request, Response
-from parley.sip.name_addr import NameAddr, parse_name_addr
 from parley.sip.uri import SipUri, parse_uri
 
 _MAX_FORWARDS = "70"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from parley.sip.auth_header import AuthParams, parse_auth_params
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
+from parley.sip.headers import AuthParams, parse_auth_params
 from parley.sip.message import Request
 from parley.sip.nonce import NonceCounts as NonceCounts
 from parley.sip.nonce import NonceFactory as NonceFactory

@@ -1,9 +1,9 @@
 """Where responses go (RFC 3261 18.2.2, RFC 3581 4)."""
 
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.headers import Via
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
-from parley.sip.via import Via
 
 
 def response_hop(request: Request) -> Hop:

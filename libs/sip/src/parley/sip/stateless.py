@@ -22,7 +22,7 @@ _TAG_BYTES: Final = 8
 def stateless_tag(request: Request) -> str:
     """Returns the To tag of a stateless answer: the same for each repetition (8.2.7)."""
     # A repetition is the same in every line, and all of them at once cost no call for each.
-    data = "\n".join(request._lines).encode("utf-8", "surrogateescape")
+    data = request.header_text()
     return blake2b(data, digest_size=_TAG_BYTES).hexdigest()
 
 

@@ -14,7 +14,7 @@ import structlog
 
 from parley.service.clock import Clock
 from parley.service.metrics import Metrics
-from parley.sip.errors import LocalProtocolError, ParseError, ProtocolError
+from parley.sip.errors import ParseError, ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response
@@ -369,13 +369,6 @@ class SipNode:
     def _send(self, message: Request | Response, hop: Hop) -> None:
         transport = self.transports.get(hop.transport)
         if transport is None or self._is_closed:
-            self.send_failed(message, hop)
-            return
-        try:
-            if hop.transport != "local":
-                bytes(message)  # kept by the message; what cannot be written must fail here
-        except LocalProtocolError:
-            _logger.exception("sip message cannot be written")
             self.send_failed(message, hop)
             return
         self.counts.sent += 1

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
+from parley.sip.headers import Via
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
-from parley.sip.via import Via
 from parley.siptransport.addresses import bracketed, host_port
 from parley.siptransport.transport import Transport
 

@@ -25,9 +25,9 @@ from parley.callmanager.sip_profile import (
     set_body,
 )
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.headers import NameAddr, parse_name_addr
 from parley.sip.hop import Hop
 from parley.sip.message import Request
-from parley.sip.name_addr import NameAddr, parse_name_addr
 from parley.sip.uri import SipUri, TelUri, parse_uri
 
 DEFAULT_MAX_BREADTH: Final = 60

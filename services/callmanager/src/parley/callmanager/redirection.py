@@ -7,11 +7,9 @@ URI to call and its weight: no name, no method, no headers that the caller's pho
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from msgspec.structs import replace
-
 from parley.sip.errors import ProtocolError, RemoteProtocolError
+from parley.sip.headers import NameAddr, parse_name_addr
 from parley.sip.message import Response
-from parley.sip.name_addr import NameAddr, parse_name_addr
 from parley.sip.uri import SipUri
 
 MOVED: Final = 302
@@ -38,7 +36,7 @@ def _usable(values: Iterable[str]) -> Iterator[str]:
             uri = contact.uri
             if isinstance(uri, SipUri):
                 params = {name: uri.params[name] for name in uri.params if name != "method"}
-                uri = replace(uri, params=params, headers={}, password=None)
+                uri = SipUri(uri.scheme, uri.user, uri.host, uri.port, params)
             weight = {"q": contact.params["q"]} if "q" in contact.params else None
             yield str(NameAddr(uri, params=weight))
         except ProtocolError:

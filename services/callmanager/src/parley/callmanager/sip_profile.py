@@ -7,9 +7,9 @@ from msgspec import Struct
 from parley.model.ids import CallId
 from parley.sdp.obstacles import Obstacle
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.headers import parse_name_addr
 from parley.sip.hop import Hop
 from parley.sip.message import Message, Request, Response
-from parley.sip.name_addr import parse_name_addr
 from parley.sip.uri import SipUri, TelUri
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, MESSAGE, UPDATE"

@@ -7,8 +7,7 @@ An edge adds lines to what it sends on, and a header beyond a parser's bounds en
 from typing import Final
 
 from parley.sip.errors import RemoteProtocolError
-from parley.sip.head import MAX_HEADER_BYTES, MAX_HEADERS
-from parley.sip.message import Message
+from parley.sip.message import MAX_HEADER_BYTES, MAX_HEADERS, Message
 
 MAX_LINES: Final = MAX_HEADERS // 2
 MAX_BYTES: Final = MAX_HEADER_BYTES // 2

@@ -33,11 +33,11 @@ from parley.edgeproxy.routing.routes import Routes
 from parley.edgeproxy.routing.token import Token, TokenKind
 from parley.model.tenant import TenantSnapshot
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.headers import parse_via
 from parley.sip.hop import Hop
 from parley.sip.message import Request
 from parley.sip.transaction import ServerTransaction
 from parley.sip.uri import SipUri
-from parley.sip.via import parse_via
 
 ACCEPT: Final = "application/sdp, multipart/mixed, multipart/alternative"
 SUPPORTED: Final = "path, outbound"

@@ -25,9 +25,9 @@ from parley.edgeproxy.routing.hidden_vias import HiddenVias
 from parley.edgeproxy.routing.routes import Routes
 from parley.service.clock import Clock
 from parley.sip.errors import ProtocolError
+from parley.sip.headers import Via
 from parley.sip.hop import Hop
 from parley.sip.message import Response
-from parley.sip.via import Via
 from parley.siptransport.vias import listener_of
 
 MAX_REROUTES: Final = 3

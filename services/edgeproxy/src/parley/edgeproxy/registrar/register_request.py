@@ -14,8 +14,8 @@ from parley.edgeproxy.border.requirements import is_secure_enough
 from parley.model.ids import InstanceId
 from parley.model.registration import DEFAULT_Q
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.headers import NameAddr
 from parley.sip.message import Request
-from parley.sip.name_addr import NameAddr
 from parley.sip.uri import SipUri
 
 MAX_CONTACTS = 10

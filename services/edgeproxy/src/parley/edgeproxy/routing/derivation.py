@@ -14,9 +14,9 @@ from hashlib import blake2b
 from typing import Final
 
 from parley.model.ids import CallId
+from parley.sip.headers import Via, parse_via
 from parley.sip.message import Request, Response
 from parley.sip.transaction_key import MAGIC_COOKIE, server_key
-from parley.sip.via import Via, parse_via
 
 _BRANCH_BYTES: Final = 16
 _CALL_ID_BYTES: Final = 12

@@ -9,9 +9,9 @@ and the other is put into the response. Any edge can do so: the token tells that
 from parley.edgeproxy.routing.addresses import EdgeAddresses
 from parley.edgeproxy.routing.token import Token, TokenCodec, TokenKind
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.headers import NameAddr, parse_name_addr
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
-from parley.sip.name_addr import NameAddr, parse_name_addr
 from parley.sip.uri import SipUri, TelUri
 
 OWN_ROUTES = 2

@@ -1,32 +1,31 @@
-"""Tells whether the installed engine was built from the sources at hand.
+"""Tells whether an installed Rust package was built from the sources at hand.
 
-The package is not installed editable, and a test run past the installer does not rebuild it: the
-build bakes a checksum of its sources in (`py/build.rs`), and whoever has the sources compares.
+Such packages are not installed editable, and a test run past the installer does not rebuild them:
+each build bakes a checksum of its sources in (`py/build.rs`), which is compared here.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
-from parley.mediaengine._engine import SOURCES
-
 _ROOTS = ("Cargo.lock", "Cargo.toml", "core", "py", "python")
 _SUFFIXES = frozenset({".rs", ".toml", ".lock", ".py", ".pyi"})
 
 
 class StaleBuild(RuntimeError):
-    """The installed media engine is older or newer than its sources."""
+    """The installed package is older or newer than its sources."""
 
 
-def check(sources: Path) -> None:
-    """Raises `StaleBuild` if the folder holds other sources than the installed engine's.
+def check(sources: Path, built_from: str) -> None:
+    """Raises `StaleBuild` if the folder holds other sources than the installed package's.
 
     Args:
-        sources: the crate's folder, `libs/mediaengine`. Nothing is checked if there is none.
+        sources: the package's folder, `libs/mediaengine`. Nothing is checked if there is none.
+        built_from: the checksum that the installed package has.
     """
-    if (sources / "Cargo.toml").exists() and checksum(sources) != SOURCES:
+    if (sources / "Cargo.toml").exists() and checksum(sources) != built_from:
         raise StaleBuild(
-            "the installed media engine does not match its sources: "
+            f"the installed {sources.name} does not match its sources: "
             f"run `uv pip install --no-deps {sources}`"
         )
 

@@ -1,0 +1,185 @@
+//! The Via header field value (RFC 3261 20.42, RFC 3581).
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+use sipcore::{check_host, write_param};
+
+use crate::errors::{illegal, malformed};
+use crate::text::{borrowed, bytes, lower, owned_params, params, text};
+
+/// One hop of the way back (RFC 3261 20.42, RFC 3581).
+#[pyclass(frozen, module = "parley.sipcore", get_all)]
+pub struct Via {
+    transport: Py<PyString>,
+    host: Py<PyString>,
+    port: Option<u16>,
+    params: Py<PyDict>,
+}
+
+impl Via {
+    pub fn read(py: Python<'_>, value: &[u8]) -> PyResult<Self> {
+        let via = sipcore::Via::parse(value).map_err(|error| malformed(py, &error))?;
+        Ok(Self {
+            transport: lower(py, via.transport)?.unbind(),
+            host: text(py, via.host)?.unbind(),
+            port: via.port,
+            params: params(py, via.params.iter())?.unbind(),
+        })
+    }
+
+    fn key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        (&self.transport, &self.host, self.port, &self.params).into_pyobject(py)
+    }
+
+    fn param(&self, py: Python<'_>, name: &str) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.params.bind(py).get_item(name)?.map(Bound::unbind))
+    }
+
+    fn default_port(&self, py: Python<'_>) -> PyResult<u16> {
+        Ok(match self.transport.bind(py).to_str()? {
+            "tls" => 5061,
+            "ws" => 80,
+            "wss" => 443,
+            _ => 5060,
+        })
+    }
+
+    /// Writes it; parameters are checked unless they were parsed.
+    pub fn write(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
+        let host = self.host.bind(py);
+        let host = bytes(host)?;
+        let is_ipv6 = host.contains(&b':');
+        let host = if is_ipv6 {
+            [b"[", &host[..], b"]"].concat()
+        } else {
+            host.into_owned()
+        };
+        check_host(&host).map_err(|error| illegal(py, &error))?;
+        let mut out = b"SIP/2.0/".to_vec();
+        out.extend(bytes(self.transport.bind(py))?.to_ascii_uppercase());
+        out.push(b' ');
+        out.extend(host);
+        if let Some(port) = self.port {
+            out.extend(format!(":{port}").into_bytes());
+        }
+        for param in borrowed(&owned_params(self.params.bind(py))?) {
+            write_param(&mut out, param).map_err(|error| illegal(py, &error))?;
+        }
+        Ok(out)
+    }
+}
+
+#[pymethods]
+impl Via {
+    #[new]
+    #[pyo3(signature = (transport, host, port=None, params=None))]
+    fn new(
+        py: Python<'_>,
+        transport: Py<PyString>,
+        host: Py<PyString>,
+        port: Option<u16>,
+        params: Option<Py<PyDict>>,
+    ) -> Self {
+        let params = params.unwrap_or_else(|| PyDict::new(py).unbind());
+        Self {
+            transport,
+            host,
+            port,
+            params,
+        }
+    }
+
+    #[getter]
+    fn branch(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.param(py, "branch")?.filter(|value| !value.is_none(py)))
+    }
+
+    #[getter]
+    fn received(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let value: Option<String> = match self.param(py, "received")? {
+            Some(value) => value.extract(py)?,
+            None => None,
+        };
+        Ok(value.map(|value| value.trim_matches(['[', ']']).to_owned()))
+    }
+
+    #[getter]
+    fn rport(&self, py: Python<'_>) -> PyResult<Option<u16>> {
+        let value: Option<String> = match self.param(py, "rport")? {
+            Some(value) => value.extract(py)?,
+            None => None,
+        };
+        let read = |value: String| {
+            let port = sipcore::number(value.as_bytes(), u64::from(u16::MAX), "rport");
+            port.map(|port| u16::try_from(port).unwrap_or(u16::MAX))
+        };
+        value
+            .map(read)
+            .transpose()
+            .map_err(|error| malformed(py, &error))
+    }
+
+    #[getter]
+    fn wants_rport(&self, py: Python<'_>) -> PyResult<bool> {
+        self.params.bind(py).contains("rport")
+    }
+
+    #[getter]
+    fn sent_by_port(&self, py: Python<'_>) -> PyResult<u16> {
+        self.port.map_or_else(|| self.default_port(py), Ok)
+    }
+
+    pub fn stamped<'py>(
+        slf: &Bound<'py, Self>,
+        host: &Bound<'py, PyString>,
+        port: u16,
+    ) -> PyResult<Bound<'py, Self>> {
+        let (py, via) = (slf.py(), slf.get());
+        let old = via.params.bind(py);
+        let has_rport = old.contains("rport")?;
+        if !has_rport && !old.contains("received")? && host.as_any().eq(&via.host)? {
+            return Ok(slf.clone());
+        }
+        let params = old.copy()?;
+        params.set_item("received", host)?;
+        if has_rport {
+            params.set_item("rport", port.to_string())?;
+        }
+        let params = params.unbind();
+        let (transport, host) = (via.transport.clone_ref(py), via.host.clone_ref(py));
+        Bound::new(
+            py,
+            Self {
+                transport,
+                host,
+                port: via.port,
+                params,
+            },
+        )
+    }
+
+    pub fn __str__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        text(py, &self.write(py)?)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (transport, host) = (self.transport.bind(py).repr()?, self.host.bind(py).repr()?);
+        let port = self
+            .port
+            .map_or_else(|| "None".to_owned(), |port| port.to_string());
+        Ok(format!(
+            "Via({transport}, {host}, {port}, {})",
+            self.params.bind(py).repr()?
+        ))
+    }
+
+    fn __eq__(&self, py: Python<'_>, other: &Self) -> PyResult<bool> {
+        self.key(py)?.eq(other.key(py)?)
+    }
+}
+
+/// Parses one Via value.
+#[pyfunction]
+pub fn parse_via(py: Python<'_>, value: &Bound<'_, PyString>) -> PyResult<Via> {
+    Via::read(py, &bytes(value)?)
+}

@@ -1,0 +1,451 @@
+"""What the compiled module offers; texts that are no UTF-8 come as surrogate escapes."""
+
+from collections.abc import Container, Iterable, Mapping
+from typing import Final, Self
+
+from parley.sipcore.hop import Hop
+from parley.sipcore.keep_alive import KeepAlive
+
+SOURCES: Final[str]
+"""Checksum of the sources that this was built from (`build.py`)."""
+
+MAX_HEADER_BYTES: Final[int]
+"""How long a header may be."""
+
+MAX_HEADERS: Final[int]
+"""How many lines a header may have, folds counted."""
+
+Params = Mapping[str, str | None]
+
+class Via:
+    """One hop of the way back (RFC 3261 20.42, RFC 3581). A value.
+
+    Attributes:
+        transport: lower case, as in `Hop.transport`.
+        host: the sent-by host as written; IPv6 without brackets.
+        port: the sent-by port; None when not written.
+        params: lower-case names, values as written.
+    """
+
+    transport: Final[str]
+    host: Final[str]
+    port: Final[int | None]
+    params: Final[Params]
+
+    def __new__(
+        cls, transport: str, host: str, port: int | None = None, params: Params | None = None
+    ) -> Self: ...
+    @property
+    def branch(self) -> str | None:
+        """The transaction's branch; starts with `z9hG4bK` unless the peer is of RFC 2543."""
+    @property
+    def received(self) -> str | None:
+        """The address that the server before saw, IPv6 without brackets."""
+    @property
+    def rport(self) -> int | None:
+        """The port that the server before saw; None also for a bare `rport` flag."""
+    @property
+    def wants_rport(self) -> bool:
+        """Whether the client asked for its source port (RFC 3581 3)."""
+    @property
+    def sent_by_port(self) -> int:
+        """The port written, or the default one of the transport (RFC 3261 18.2.2)."""
+    def stamped(self, host: str, port: int) -> Via:
+        """Returns what a server makes of a topmost Via that came from `host` and `port`.
+
+        `received` is added if the address differs from sent-by or rport is asked for (RFC 3261
+        18.2.1, RFC 3581 4); values that the client claimed itself are replaced.
+        """
+
+class NameAddr:
+    """A URI with a display name and header parameters (RFC 3261 20.10). A value.
+
+    Attributes:
+        uri_text: the URI as written.
+        display_name: unquoted; empty when absent.
+        params: header parameters; lower-case names, values as written (see `get_param`).
+        is_wildcard: the `*` of a Contact that removes all bindings.
+    """
+
+    uri_text: Final[str]
+    display_name: Final[str]
+    params: Final[Params]
+    is_wildcard: Final[bool]
+
+    def __new__(
+        cls,
+        uri: SipUri | TelUri | str,
+        display_name: str = "",
+        params: Params | None = None,
+        is_wildcard: bool = False,
+    ) -> Self: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+    @property
+    def uri(self) -> SipUri | TelUri:
+        """The URI, parsed on first use.
+
+        Raises:
+            RemoteProtocolError: 400 malformed, 416 for a scheme that is not ours.
+        """
+    @property
+    def tag(self) -> str | None:
+        """The dialog tag of From and To."""
+    def get_param(self, name: str) -> str | None:
+        """Returns a parameter's text without quotes; None when absent or without value."""
+    def with_params(self, params: Params) -> NameAddr:
+        """Returns the same name and URI with other header parameters."""
+
+class CSeq:
+    """Sequence number and method of a request and its responses (RFC 3261 20.16). A value."""
+
+    number: Final[int]
+    method: Final[str]
+
+    def __new__(cls, number: int, method: str) -> Self: ...
+
+class AuthParams:
+    """One WWW-Authenticate, Authorization or similar value (RFC 3261 25.1).
+
+    Attributes:
+        scheme: as written, "Digest" mostly.
+        params: lower-case names, values without quotes.
+        is_challenge: qop is quoted in a challenge and bare in credentials.
+    """
+
+    scheme: Final[str]
+    params: Final[dict[str, str]]
+    is_challenge: Final[bool]
+
+    def __new__(cls, scheme: str, params: dict[str, str], is_challenge: bool = False) -> Self: ...
+
+class SipUri:
+    """A sip or sips URI (RFC 3261 19.1). A value.
+
+    Components are held unescaped and go out escaped, so `str(parse_uri(text))` may spell a URI
+    differently than `text` but always means the same.
+
+    Attributes:
+        scheme: "sip" or "sips".
+        user: unescaped; None without userinfo.
+        host: lower case; IPv6 without brackets.
+        port: None when not written.
+        params: lower-case names, unescaped values, None for a flag such as `lr`.
+        headers: unescaped pairs after the question mark.
+        password: unescaped; None when not written.
+    """
+
+    scheme: Final[str]
+    user: Final[str | None]
+    host: Final[str]
+    port: Final[int | None]
+    params: Final[Params]
+    headers: Final[Mapping[str, str]]
+    password: Final[str | None]
+
+    def __new__(
+        cls,
+        scheme: str,
+        user: str | None,
+        host: str,
+        port: int | None = None,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        password: str | None = None,
+    ) -> Self: ...
+    @property
+    def transport(self) -> str | None:
+        """The transport parameter in lower case."""
+    @property
+    def is_loose_router(self) -> bool:
+        """Whether the element follows RFC 3261 loose routing (`lr`)."""
+    def matches(self, other: object) -> bool:
+        """Compares as RFC 3261 19.1.4 says; not transitive, hence not `==`."""
+
+class TelUri:
+    """A telephone number (RFC 3966); `number` keeps its visual separators. A value."""
+
+    number: Final[str]
+    params: Final[Params]
+
+    def __new__(cls, number: str, params: Params | None = None) -> Self: ...
+    @property
+    def digits(self) -> str:
+        """The number without visual separators, with its `+` if global."""
+    def matches(self, other: object) -> bool:
+        """Compares as RFC 3966 4 says: separators and case do not count, parameters all do."""
+
+class Message:
+    """Base of `Request` and `Response`: header lines in order, and a body.
+
+    Names are canonical: lower case, long form ("call-id"). Typed properties raise
+    `RemoteProtocolError` when the header is malformed or, for the mandatory ones, missing. Values
+    set by code are checked for line breaks, so nothing that a peer put into a value can become a
+    header of ours (`LocalProtocolError`).
+
+    Attributes:
+        source: set by the transport: where it came from, flow included.
+        listener: set by the transport: our socket that it arrived on. Of a response that a server
+            transaction sends: the one that its request arrived on.
+        received_bytes: how long the datagram was that brought it; 0 if none did.
+        body: what follows the header; Content-Length follows it when the message is written.
+    """
+
+    source: Hop | None
+    listener: Hop | None
+    received_bytes: int
+    body: bytes
+
+    def __bytes__(self) -> bytes: ...
+    def copy(self) -> Self:
+        """Returns an independent message."""
+    def get(self, name: str) -> str | None:
+        """Returns the first line's value, unfolded and stripped; None without such a line."""
+    def get_all(self, name: str) -> list[str]:
+        """Returns one value per line of that name."""
+    def pairs(self, names: Container[str]) -> list[tuple[str, str]]:
+        """Returns name and value of every line that has one of these names, in order."""
+    def values(self, name: str) -> list[str]:
+        """Returns the single values of a list header, over all its lines (RFC 3261 7.3.1).
+
+        Raises:
+            RemoteProtocolError: a quote or angle bracket is not closed.
+        """
+    def has(self, name: str) -> bool:
+        """Whether there is a line of that name."""
+    def set(self, name: str, value: str) -> None:
+        """Replaces all lines of that name, in the place of the first, or appends one."""
+    def add(self, name: str, value: str) -> None:
+        """Appends a line after the last of that name, else at the end."""
+    def prepend(self, name: str, value: str) -> None:
+        """Puts a line before the first of that name, else at the top."""
+    def extend(self, name: str, values: Iterable[str]) -> None:
+        """Adds several lines of one name, in order."""
+    def remove(self, name: str) -> None:
+        """Removes all lines of that name; none is fine."""
+    def remove_first_value(self, name: str) -> str | None:
+        """Takes the topmost value of a list header (Via, Route) away and returns it.
+
+        Raises:
+            RemoteProtocolError: a quote or angle bracket is not closed.
+        """
+    def replace_first_value(self, name: str, value: str) -> None:
+        """Replaces the topmost value of a list header, or appends a line when there is none.
+
+        Raises:
+            RemoteProtocolError: a quote or angle bracket is not closed.
+        """
+    def copy_lines(self, name: str, source: Message) -> None:
+        """Appends the lines of that name from another message byte for byte."""
+    def header_names(self) -> list[str]:
+        """Returns the canonical names in order, one per line."""
+    def header_size(self) -> tuple[int, int]:
+        """Returns how many lines there are, folds counted, and their bytes without line ends."""
+    def header_text(self) -> bytes:
+        """Returns all lines, as they go out, with a line feed between them."""
+    def is_ascii(self) -> bool:
+        """Whether every line is plain ASCII."""
+    def stamp_via(self, host: str, port: int) -> None:
+        """Notes in the topmost Via where the message came from (`Via.stamped`)."""
+    @property
+    def start_line(self) -> str:
+        """The request line or status line, without line end."""
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+    @property
+    def from_(self) -> NameAddr:
+        """The From header."""
+    @property
+    def to(self) -> NameAddr:
+        """The To header."""
+    @property
+    def cseq(self) -> CSeq:
+        """The CSeq header."""
+    @property
+    def call_id(self) -> str:
+        """The Call-ID header (of SIP; not Parley's id of a call)."""
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """All Contact values; a wildcard stands alone."""
+    @property
+    def routes(self) -> list[NameAddr]:
+        """All Route values, topmost first."""
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """All Record-Route values, topmost first."""
+    @property
+    def paths(self) -> list[NameAddr]:
+        """All Path values (RFC 3327), topmost first."""
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards, 0 to 255; None when absent."""
+    @property
+    def expires(self) -> int | None:
+        """The Expires header in seconds; None when absent."""
+    @property
+    def content_length(self) -> int | None:
+        """Content-Length as received or last written; None when absent."""
+    @property
+    def content_type(self) -> str | None:
+        """Content-Type with its parameters, as written; None when absent."""
+
+class Request(Message):
+    """A request.
+
+    Attributes:
+        method: as written; methods are case-sensitive.
+    """
+
+    method: str
+
+    def __new__(cls, method: str, uri: SipUri | TelUri | str) -> Self: ...
+    @property
+    def uri_text(self) -> str:
+        """The Request-URI as written."""
+    @property
+    def uri(self) -> SipUri | TelUri:
+        """The Request-URI; may be set to a URI or to text.
+
+        Raises:
+            RemoteProtocolError: 400 malformed, 416 for a scheme that is not ours.
+        """
+    @uri.setter
+    def uri(self, uri: SipUri | TelUri | str) -> None: ...
+    def husk(self) -> Request:
+        """Returns a request of the same method and URI without anything else."""
+
+class Response(Message):
+    """A response.
+
+    Attributes:
+        status: 100 to 699.
+        reason: the reason phrase.
+    """
+
+    status: Final[int]
+    reason: Final[str]
+
+    def __new__(cls, status: int, reason: str | None = None) -> Self: ...
+
+class Limits:
+    """What a peer may make us hold before a message is complete, in bytes."""
+
+    max_header_bytes: Final[int]
+    max_body_bytes: Final[int]
+
+    def __new__(cls, max_header_bytes: int = 65536, max_body_bytes: int = 65536) -> Self: ...
+
+class StreamFramer:
+    """Turns the bytes of one connection into messages (RFC 3261 18.3).
+
+    A stream whose next boundary is uncertain is dead. A header that is illegal but says without
+    doubt where its message ends is reported, and the stream goes on behind it: one bad message of
+    one peer must not tear a connection that carries others' calls.
+
+    Args:
+        limits: what the peer may make us hold.
+        is_client: we opened the connection, so each line end is a pong; otherwise two are a ping.
+    """
+
+    def __new__(cls, limits: Limits | None = None, is_client: bool = False) -> Self: ...
+    def receive_data(self, data: bytes) -> None:
+        """Feeds bytes; a dead framer drops them."""
+    def next_message(self) -> Request | Response | KeepAlive | None:
+        """Returns the next complete message or keep-alive; None when more bytes are needed.
+
+        Raises:
+            FramingError: illegal message: answer it if it is a request, and close the connection
+                unless `can_continue`.
+        """
+
+def parse_message(data: bytes) -> Request | Response:
+    """Parses one datagram (RFC 3261 18.3).
+
+    Bytes beyond Content-Length are cut off; without Content-Length the body is the rest.
+
+    Raises:
+        ParseError: nothing usable.
+    """
+
+def parse_head(head: bytes) -> Request | Response:
+    """Parses start line and header, given without the empty line that ends them.
+
+    Raises:
+        ParseError: nothing usable.
+    """
+
+def salvage(data: bytes) -> Request | None:
+    """Reads of a message that cannot be used what an answer repeats: Via, From, To, Call-ID, CSeq.
+
+    What is there may be malformed, the Via too, and goes out as it came: the answer can go to the
+    source of the message alone.
+
+    Args:
+        data: with or without the body; where the header breaks off, its last line is left out.
+
+    Returns:
+        The request; None for what has no answer: responses, ACK, requests without any Via, and
+        what is no SIP.
+    """
+
+def response_to(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str | None = None,
+    headers: Iterable[tuple[str, str]] | None = None,
+) -> Response:
+    """Makes a response with the headers of RFC 3261 8.2.6.2: Via, From, To, Call-ID and CSeq.
+
+    Args:
+        request: may be one that was salvaged and lacks some of them.
+        status: 100 to 699.
+        reason: the default phrase of the status when None.
+        to_tag: added to To unless the request has a tag there already.
+        headers: further (name, value) pairs, added at the end in this order.
+    """
+
+def parse_uri(text: str) -> SipUri | TelUri:
+    """Parses a URI that stands alone, without angle brackets.
+
+    Raises:
+        RemoteProtocolError: 416 for a scheme that is not ours, 400 when malformed.
+    """
+
+def parse_via(text: str) -> Via:
+    """Parses one Via value."""
+
+def parse_name_addr(text: str) -> NameAddr:
+    """Parses one value of From, To, Contact, Route and their kin."""
+
+def parse_auth_params(text: str) -> AuthParams:
+    """Parses one challenge or one set of credentials.
+
+    Raises:
+        RemoteProtocolError: malformed, or a parameter occurs twice.
+    """
+
+def parse_params(text: str) -> dict[str, str | None]:
+    """Parses what follows the first semicolon; names come out in lower case.
+
+    Raises:
+        RemoteProtocolError: malformed, or a name occurs twice (RFC 3261 7.3.1).
+    """
+
+def parse_number(text: str, maximum: int, what: str) -> int:
+    """Reads 1*DIGIT up to `maximum`; `what` names it in the error.
+
+    Raises:
+        RemoteProtocolError: not a number, or too large.
+    """
+
+def is_token(text: str) -> bool:
+    """Whether a text is a token (RFC 3261 25.1)."""
+
+def quote(text: str) -> str:
+    """Returns `text` as a quoted string."""
+
+def unquote(text: str) -> str:
+    """Returns the text of a quoted string; anything else comes back as it is."""
