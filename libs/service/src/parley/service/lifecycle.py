@@ -6,17 +6,16 @@ left of the draining. A stop thus takes the drain time-out, a second and the clo
 """
 
 import asyncio
-import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import IntEnum
 from typing import Any, Final, Protocol
 
 import structlog
 import uvloop
 
+from parley.service.collector import collect_when_idle, collector_off
 from parley.service.errors import StartError
 
 DRAIN_TIMEOUT_S = 30.0
@@ -24,9 +23,6 @@ CLOSE_TIMEOUT_S = 10.0
 """How long all services together may take to close."""
 _CLOSE_RESERVE_S = 0.5
 _DRAIN_GRACE_S = 1.0
-# Python's own value is 700: a busy edge makes as many objects in a few milliseconds, nearly all of
-# which live as long as their transaction, so the collector would walk the living again and again.
-_OBJECTS_PER_COLLECTION = 50_000
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _logger = structlog.stdlib.get_logger(__name__)
@@ -94,8 +90,8 @@ async def run(
         if on_ready is not None:
             on_ready()
         _logger.info("ready", services=[service.name for service in services])
-        with _rare_collections():
-            await signals.first.wait()
+        with collector_off():
+            await _until(collect_when_idle(), signals.first)
         _logger.info("draining", timeout_s=drain_timeout_s)
         if on_drain is not None:
             on_drain(drain_timeout_s)
@@ -130,25 +126,6 @@ async def _entered(entry: Callable[[], Awaitable[int]]) -> int:
         _logger.error("start failed", reason=str(error))
         sys.stderr.write(f"{error}\n")
         return Exit.FAILED
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Lets the garbage collector look seldom, and never at what the start has made.
-
-    Modules, settings and tables stay until the end, so walking them is in vain; a full collection
-    then costs only what traffic keeps alive. Memory does not depend on it: the hot paths leave no
-    reference cycles, reference counts free what a transaction or a call held.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_PER_COLLECTION, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 class _Signals:
