@@ -324,3 +324,12 @@ def test_a_reason_phrase_is_text_whatever_a_phone_writes(phrase: bytes) -> None:
     assert isinstance(response, Response)
     assert response.reason.startswith("Vorübergehend ")
     bytes(response).decode()
+
+
+def test_what_is_added_may_be_read_from_the_same_message() -> None:
+    request = new_request()
+    request.extend("route", (f"<sip:{value}>" for value in (request.via.host, request.call_id)))
+    assert len(request.routes) == 2
+
+    response = response_to(request, 200, headers=(("via", str(request.via)) for _ in range(1)))
+    assert len(response.values("via")) == 2

@@ -208,9 +208,12 @@ impl Message {
         Ok(())
     }
 
-    fn extend(&mut self, py: Python<'_>, name: &str, values: &Bound<'_, PyAny>) -> PyResult<()> {
-        for value in values.try_iter()? {
-            self.add(py, name, value?.cast::<PyString>()?)?;
+    fn extend(slf: &Bound<'_, Self>, name: &str, values: &Bound<'_, PyAny>) -> PyResult<()> {
+        // All of them first: what makes them may look at this message.
+        let values: Vec<Bound<'_, PyAny>> = values.try_iter()?.collect::<PyResult<_>>()?;
+        let mut message = slf.borrow_mut();
+        for value in values {
+            message.add(slf.py(), name, value.cast::<PyString>()?)?;
         }
         Ok(())
     }

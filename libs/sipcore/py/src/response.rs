@@ -79,12 +79,21 @@ impl Response {
 #[pyo3(signature = (request, status, reason=None, *, to_tag=None, headers=None))]
 pub fn response_to(
     py: Python<'_>,
-    request: PyRef<'_, Request>,
+    request: &Bound<'_, Request>,
     status: u16,
     reason: Option<&str>,
     to_tag: Option<&Bound<'_, PyString>>,
     headers: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<Response>> {
+    // All of them first: what makes them may look at the request.
+    let headers: Vec<(Bound<'_, PyString>, Bound<'_, PyString>)> = match headers {
+        Some(headers) => headers
+            .try_iter()?
+            .map(|item| item?.extract())
+            .collect::<PyResult<_>>()?,
+        None => Vec::new(),
+    };
+    let request = request.borrow();
     let request = request.as_super();
     let reason = checked_reason(py, status, reason)?;
     let tag = to_tag.map(bytes).transpose()?;
@@ -94,14 +103,9 @@ pub fn response_to(
     if tag.is_some() {
         base.kept.to = None;
     }
-    if let Some(headers) = headers {
-        for item in headers.try_iter()? {
-            let (name, value): (Bound<'_, PyString>, Bound<'_, PyString>) = item?.extract()?;
-            base.inner
-                .header
-                .push(name.to_str()?, &bytes(&value)?)
-                .map_err(|error| illegal(py, &error))?;
-        }
+    for (name, value) in &headers {
+        let pushed = base.inner.header.push(name.to_str()?, &bytes(value)?);
+        pushed.map_err(|error| illegal(py, &error))?;
     }
     Response::make(py, base)
 }
