@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use sipcore::{is_token, quote};
 
-use crate::errors::{local, malformed};
+use crate::errors::{local, parsed};
 use crate::text::{bytes, lower, owned_params, text};
 
 /// One WWW-Authenticate, Authorization or similar value (RFC 3261 25.1).
@@ -73,7 +73,7 @@ impl AuthParams {
 #[pyfunction]
 pub fn parse_auth_params(py: Python<'_>, value: &Bound<'_, PyString>) -> PyResult<AuthParams> {
     let value = bytes(value)?;
-    let read = sipcore::AuthParams::parse(&value).map_err(|error| malformed(py, &error))?;
+    let read = parsed(py, || sipcore::AuthParams::parse(&value))?;
     let params = PyDict::new(py);
     for (name, value) in &read.params {
         params.set_item(lower(py, name)?, text(py, value)?)?;

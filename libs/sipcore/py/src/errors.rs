@@ -1,5 +1,7 @@
 //! Python's exceptions of `parley.sipcore.errors`, found once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
@@ -71,4 +73,46 @@ pub fn broken(py: Python<'_>, error: &Broken) -> PyErr {
         error.can_continue,
     );
     raised(py, &FRAMING, "FramingError", arguments)
+}
+
+const BUG: &str = "a bug in the SIP core; see its message above";
+
+/// Parses; a panic is that text's error and nobody else's.
+pub fn parsed<T>(py: Python<'_>, parse: impl FnOnce() -> Result<T, Malformed>) -> PyResult<T> {
+    let result = catch_unwind(AssertUnwindSafe(parse));
+    result
+        .unwrap_or_else(|_| Err(Malformed::new(BUG)))
+        .map_err(|error| malformed(py, &error))
+}
+
+/// The same of a whole message.
+pub fn parsed_whole<T>(
+    py: Python<'_>,
+    data: &[u8],
+    parse: impl FnOnce() -> Result<T, Unusable>,
+) -> PyResult<T> {
+    let bug = || Unusable {
+        fault: Malformed::new(BUG),
+        data: data.to_vec(),
+    };
+    let result = catch_unwind(AssertUnwindSafe(parse));
+    result
+        .unwrap_or_else(|_| Err(bug()))
+        .map_err(|error| unusable(py, &error))
+}
+
+/// The same of a stream, which ends then.
+pub fn framed<T>(py: Python<'_>, cut: impl FnOnce() -> Result<T, Broken>) -> PyResult<T> {
+    let message = || Unusable {
+        fault: Malformed::new(BUG),
+        data: Vec::new(),
+    };
+    let bug = || Broken {
+        message: message(),
+        can_continue: false,
+    };
+    let result = catch_unwind(AssertUnwindSafe(cut));
+    result
+        .unwrap_or_else(|_| Err(bug()))
+        .map_err(|error| broken(py, &error))
 }

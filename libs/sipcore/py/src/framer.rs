@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use sipcore::Piece;
 
-use crate::errors::broken;
+use crate::errors::framed;
 use crate::parsing::wrap;
 
 /// What a peer may make us hold before a message is complete, in bytes.
@@ -65,11 +65,7 @@ impl StreamFramer {
     }
 
     fn next_message(&mut self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        match self
-            .inner
-            .next_piece()
-            .map_err(|error| broken(py, &error))?
-        {
+        match framed(py, || self.inner.next_piece())? {
             None => Ok(None),
             Some(Piece::Ping) => keep_alive(py, &PING, "PING").map(Some),
             Some(Piece::Pong) => keep_alive(py, &PONG, "PONG").map(Some),

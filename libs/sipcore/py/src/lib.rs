@@ -3,6 +3,7 @@
 mod credentials;
 mod errors;
 mod framer;
+mod kept;
 mod message;
 mod name_addr;
 mod parsing;
@@ -25,7 +26,7 @@ mod _core {
     #[pymodule_export]
     use crate::name_addr::{NameAddr, parse_name_addr};
     #[pymodule_export]
-    use crate::parsing::{parse_head, parse_message, salvage};
+    use crate::parsing::{parse_message, salvage};
     #[pymodule_export]
     use crate::request::Request;
     #[pymodule_export]

@@ -4,46 +4,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use sipcore::{Key, Known, MAX_SECONDS, Malformed, Start};
 
-use crate::errors::{fault, illegal, malformed};
+use crate::errors::{fault, illegal, malformed, parsed};
+use crate::kept::Kept;
 use crate::name_addr::NameAddr;
 use crate::text::{bytes, text};
 use crate::values::CSeq;
 use crate::via::Via;
 
 const MAX_LIST_VALUES: usize = 256;
-
-/// Typed values that were read; each goes when its lines change.
-#[derive(Default)]
-pub struct Kept {
-    via: Option<Py<Via>>,
-    from: Option<Py<NameAddr>>,
-    pub to: Option<Py<NameAddr>>,
-    cseq: Option<Py<CSeq>>,
-    call_id: Option<Py<PyString>>,
-}
-
-impl Kept {
-    fn forget(&mut self, key: Key<'_>) {
-        match key {
-            Key::Known(Known::VIA) => self.via = None,
-            Key::Known(Known::FROM) => self.from = None,
-            Key::Known(Known::TO) => self.to = None,
-            Key::Known(Known::CSEQ) => self.cseq = None,
-            Key::Known(Known::CALL_ID) => self.call_id = None,
-            _ => {}
-        }
-    }
-
-    pub fn copy(&self, py: Python<'_>) -> Self {
-        Self {
-            via: self.via.as_ref().map(|kept| kept.clone_ref(py)),
-            from: self.from.as_ref().map(|kept| kept.clone_ref(py)),
-            to: self.to.as_ref().map(|kept| kept.clone_ref(py)),
-            cseq: self.cseq.as_ref().map(|kept| kept.clone_ref(py)),
-            call_id: self.call_id.as_ref().map(|kept| kept.clone_ref(py)),
-        }
-    }
-}
 
 /// Base of `Request` and `Response`.
 #[pyclass(subclass, module = "parley.sipcore")]
@@ -97,8 +65,7 @@ impl Message {
         name: &str,
         read: impl Fn(&[u8]) -> PyResult<NameAddr>,
     ) -> PyResult<Vec<Bound<'py, NameAddr>>> {
-        let values = self.inner.header.values(Key::of(name));
-        let values = values.map_err(|error| malformed(py, &error))?;
+        let values = parsed(py, || self.inner.header.values(Key::of(name)))?;
         if values.len() > MAX_LIST_VALUES {
             let what = format!("too many values of {name}");
             return Err(malformed(py, &Malformed::with_status(513, what)));
@@ -169,8 +136,7 @@ impl Message {
     }
 
     fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
-        let values = self.inner.header.values(Key::of(name));
-        let values = values.map_err(|error| malformed(py, &error))?;
+        let values = parsed(py, || self.inner.header.values(Key::of(name)))?;
         values.iter().map(|value| text(py, value)).collect()
     }
 

@@ -5,7 +5,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use sipcore::{unquote, write_name_addr};
 
-use crate::errors::{illegal, malformed};
+use crate::errors::{illegal, parsed};
 use crate::text::{borrowed, bytes, owned_params, params, text};
 use crate::uri::parse_uri;
 
@@ -25,7 +25,7 @@ pub struct NameAddr {
 
 impl NameAddr {
     pub fn read(py: Python<'_>, value: &[u8]) -> PyResult<Self> {
-        let read = sipcore::NameAddr::parse(value).map_err(|error| malformed(py, &error))?;
+        let read = parsed(py, || sipcore::NameAddr::parse(value))?;
         Ok(Self {
             uri: PyOnceLock::new(),
             uri_text: text(py, read.uri)?.unbind(),

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use sipcore::Start;
 
-use crate::errors::unusable;
+use crate::errors::{parsed, parsed_whole};
 use crate::message::Message;
 use crate::request::Request;
 use crate::response::Response;
@@ -23,24 +23,14 @@ pub fn wrap(py: Python<'_>, inner: sipcore::Message, received_bytes: usize) -> P
 /// Parses one datagram.
 #[pyfunction]
 pub fn parse_message(py: Python<'_>, data: &[u8]) -> PyResult<Py<PyAny>> {
-    let message = sipcore::parse_datagram(data).map_err(|error| unusable(py, &error))?;
+    let message = parsed_whole(py, data, || sipcore::parse_datagram(data))?;
     wrap(py, message, data.len())
-}
-
-/// Parses start line and header, given without the empty line that ends them.
-#[pyfunction]
-pub fn parse_head(py: Python<'_>, head: &[u8]) -> PyResult<Py<PyAny>> {
-    wrap(
-        py,
-        sipcore::parse_head(head).map_err(|error| unusable(py, &error))?,
-        0,
-    )
 }
 
 /// Reads of a message that cannot be used what an answer repeats.
 #[pyfunction]
 pub fn salvage(py: Python<'_>, data: &[u8]) -> PyResult<Option<Py<PyAny>>> {
-    sipcore::salvage(data)
-        .map(|message| wrap(py, message, data.len()))
+    let read = parsed(py, || Ok(sipcore::salvage(data)))?;
+    read.map(|message| wrap(py, message, data.len()))
         .transpose()
 }

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use sipcore::{Component, Param, Uri, check_host, escape, is_telephone_number, unescape};
 
-use crate::errors::{illegal, local, malformed};
+use crate::errors::{illegal, local, parsed};
 use crate::text::{bytes, owned_params, text};
 
 /// RFC 3261 19.1.4: these never match when only one of the two URIs has them.
@@ -37,7 +37,7 @@ pub fn parse_uri(py: Python<'_>, uri: &Bound<'_, PyString>) -> PyResult<Py<PyAny
 
 /// The same of a message's bytes.
 pub fn read_uri(py: Python<'_>, uri: &[u8]) -> PyResult<Py<PyAny>> {
-    match Uri::parse(uri).map_err(|error| malformed(py, &error))? {
+    match parsed(py, || Uri::parse(uri))? {
         Uri::Sip(uri) => Ok(Bound::new(py, SipUri::read(py, &uri)?)?.into_any().unbind()),
         Uri::Tel(uri) => {
             let number = text(py, uri.number)?.unbind();

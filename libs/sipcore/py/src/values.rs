@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use sipcore::{is_token, quote, unquote};
 
-use crate::errors::malformed;
+use crate::errors::{malformed, parsed};
 use crate::text::{bytes, params, text};
 
 /// Sequence number and method of a request and its responses (RFC 3261 20.16).
@@ -38,7 +38,7 @@ pub fn parse_params<'py>(
     value: &Bound<'py, PyString>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let value = bytes(value)?;
-    let read = sipcore::Params::parse(&value).map_err(|error| malformed(py, &error))?;
+    let read = parsed(py, || sipcore::Params::parse(&value))?;
     params(py, read.iter())
 }
 

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use sipcore::{check_host, write_param};
 
-use crate::errors::{illegal, malformed};
+use crate::errors::{illegal, malformed, parsed};
 use crate::text::{borrowed, bytes, lower, owned_params, params, text};
 
 /// One hop of the way back (RFC 3261 20.42, RFC 3581).
@@ -18,7 +18,7 @@ pub struct Via {
 
 impl Via {
     pub fn read(py: Python<'_>, value: &[u8]) -> PyResult<Self> {
-        let via = sipcore::Via::parse(value).map_err(|error| malformed(py, &error))?;
+        let via = parsed(py, || sipcore::Via::parse(value))?;
         Ok(Self {
             transport: lower(py, via.transport)?.unbind(),
             host: text(py, via.host)?.unbind(),

@@ -368,13 +368,6 @@ def parse_message(data: bytes) -> Request | Response:
         ParseError: nothing usable.
     """
 
-def parse_head(head: bytes) -> Request | Response:
-    """Parses start line and header, given without the empty line that ends them.
-
-    Raises:
-        ParseError: nothing usable.
-    """
-
 def salvage(data: bytes) -> Request | None:
     """Reads of a message that cannot be used what an answer repeats: Via, From, To, Call-ID, CSeq.
 
