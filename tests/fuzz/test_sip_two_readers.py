@@ -2,7 +2,7 @@
 
 import random
 from pathlib import Path
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from tests.fuzz import plain_reader as plain
@@ -84,9 +84,7 @@ def compare_uri(address: NameAddr) -> None:
         assert (uri.scheme, uri.host, uri.port) == (scheme, host, port)
         assert (uri.user is None) == (user is None)
         if uri.user is not None and user is not None:
-            plain_user = unquote_to_bytes(user)
-            assert uri.user.encode("utf-8", "surrogateescape") == plain_user
-            assert quote_from_bytes(plain_user)
+            assert uri.user.encode("utf-8", "surrogateescape") == unquote_to_bytes(user)
 
 
 @pytest.mark.timeout(60)

@@ -8,11 +8,9 @@ use memchr::memmem;
 
 use crate::error::Malformed;
 use crate::head;
-use crate::message::{Message, Unusable, parse_head};
+use crate::message::{HEADER_END, Message, Unusable, parse_head};
 use crate::name::{Key, Known};
 use crate::scan::{MAX_SECONDS, number};
-
-const HEADER_END: &[u8] = b"\r\n\r\n";
 
 /// What a peer may make us hold before a message is complete, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,22 +148,15 @@ impl Framer {
         };
         let text = self.rest()[..end].to_vec();
         let (head, length) = match parse_head(&text) {
-            Ok(message) => {
-                let length = message.content_length();
-                (Ok(message), length)
-            }
+            Ok((message, length)) => (Ok(message), length),
             Err(error) => match unambiguous_length(&text) {
-                Some(length) => (Err(error), Ok(Some(length))),
+                Some(length) => (Err(error), Some(length)),
                 None => return Err(self.die(error)),
             },
         };
         let data = [&text, HEADER_END].concat();
-        let length = match length {
-            Ok(Some(length)) => length,
-            Ok(None) => {
-                return Err(self.die(Unusable::new(400, "Content-Length is missing", &data)));
-            }
-            Err(fault) => return Err(self.die(Unusable { fault, data })),
+        let Some(length) = length else {
+            return Err(self.die(Unusable::new(400, "Content-Length is missing", &data)));
         };
         if length > self.limits.body_bytes {
             return Err(self.die(Unusable::new(413, "body is too large", &data)));

@@ -47,16 +47,6 @@ impl Header {
         &self.text[span]
     }
 
-    /// How many lines there are.
-    pub fn len(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Whether there is no line.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     /// The canonical names in order, one a line.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.lines
@@ -109,16 +99,10 @@ impl Header {
             .map(|line| self.value(line))
     }
 
-    /// Canonical name and unfolded value of every line whose name is wanted, in order.
-    pub fn pairs(&self, mut is_wanted: impl FnMut(&str) -> bool) -> Vec<(String, Cow<'_, [u8]>)> {
-        let named = self
-            .lines
-            .iter()
-            .map(|line| (canonical(line.name, self.name_text(line)), line));
-        let wanted = named.filter(|(name, _)| is_wanted(name));
-        wanted
-            .map(|(name, line)| (name, self.value(line)))
-            .collect()
+    /// Canonical name and unfolded value of every line, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (String, Cow<'_, [u8]>)> {
+        self.names()
+            .zip(self.lines.iter().map(|line| self.value(line)))
     }
 
     /// The single values of a list header, over all its lines (RFC 3261 7.3.1).

@@ -34,7 +34,7 @@ pub use framer::{Broken, Framer, Limits, Piece};
 pub use head::{MAX_HEADER_BYTES, MAX_HEADERS};
 pub use header::Header;
 pub use lenient::salvage;
-pub use message::{Message, Start, Unusable, parse_datagram, parse_head};
+pub use message::{Message, Start, Unusable, parse_datagram};
 pub use name::{Key, Known, Name};
 pub use name_addr::{NameAddr, write_name_addr};
 pub use params::{Param, Params, quote, unquote, write_param};

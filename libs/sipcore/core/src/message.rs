@@ -10,7 +10,6 @@ use crate::head;
 use crate::header::Header;
 use crate::name::{Key, Known};
 use crate::name_addr::NameAddr;
-use crate::response::REPEATED;
 use crate::scan::{MAX_CSEQ, MAX_SECONDS, number, trim_start};
 use crate::start_line::StartLine;
 use crate::uri::Uri;
@@ -82,19 +81,11 @@ pub fn parse_datagram(data: &[u8]) -> Result<Message, Unusable> {
     let Some(end) = memmem::find(data, HEADER_END) else {
         return Err(Unusable::new(400, "header does not end", data));
     };
-    let mut message = parse_head(&data[..end])?;
+    let (mut message, length) = parse_head(&data[..end])?;
     let body = &data[end + HEADER_END.len()..];
-    let length = match message.content_length() {
-        Ok(length) => length.map_or(body.len(), |length| {
-            usize::try_from(length).unwrap_or(usize::MAX)
-        }),
-        Err(fault) => {
-            return Err(Unusable {
-                fault,
-                data: data.to_vec(),
-            });
-        }
-    };
+    let length = length.map_or(body.len(), |length| {
+        usize::try_from(length).unwrap_or(usize::MAX)
+    });
     let Some(body) = body.get(..length) else {
         return Err(Unusable::new(
             400,
@@ -111,18 +102,16 @@ pub(crate) fn without_line_ends(data: &[u8]) -> &[u8] {
     &data[start.unwrap_or(data.len())..]
 }
 
-/// Parses start line and header, given without the empty line that ends them.
-///
-/// # Errors
-/// Nothing usable.
-pub fn parse_head(text: &[u8]) -> Result<Message, Unusable> {
+/// Parses start line and header, given without the empty line that ends them; returns the
+/// Content-Length, too.
+pub(crate) fn parse_head(text: &[u8]) -> Result<(Message, Option<u64>), Unusable> {
     read_head(text).map_err(|fault| Unusable {
         fault,
         data: [text, HEADER_END].concat(),
     })
 }
 
-fn read_head(text: &[u8]) -> Result<Message, Malformed> {
+fn read_head(text: &[u8]) -> Result<(Message, Option<u64>), Malformed> {
     let (span, header) = head::split(text)?;
     let start = match StartLine::parse(header.text_of(span))? {
         StartLine::Request(method, uri) => Start::Request {
@@ -139,14 +128,8 @@ fn read_head(text: &[u8]) -> Result<Message, Malformed> {
         header,
         body: Vec::new(),
     };
-    message.check_mandatory()?;
-    if let Start::Request { method, uri } = &message.start {
-        if message.cseq()?.1.as_bytes() != method.as_bytes() {
-            return Err(Malformed::new("CSeq method is not the request's"));
-        }
-        Uri::parse(uri)?;
-    }
-    Ok(message)
+    let length = message.check()?;
+    Ok((message, length))
 }
 
 fn as_text(reason: &[u8]) -> String {
@@ -164,7 +147,8 @@ impl Message {
         }
     }
 
-    fn check_mandatory(&self) -> Result<(), Malformed> {
+    /// Checks what every server needs; returns the Content-Length.
+    fn check(&self) -> Result<Option<u64>, Malformed> {
         let singles = [
             Known::FROM,
             Known::TO,
@@ -176,18 +160,20 @@ impl Message {
         if let Some(known) = self.header.find_repeated(&singles) {
             return Err(Malformed::new(format!("{} occurs twice", known.wire())));
         }
-        for known in REPEATED {
-            self.mandatory(known)?;
-        }
-        let via = self.first_value(Known::VIA)?;
-        Via::parse(&via)?;
+        Via::parse(&self.first_value(Known::VIA)?)?;
         NameAddr::parse(&self.mandatory(Known::FROM)?)?;
         NameAddr::parse(&self.mandatory(Known::TO)?)?;
         self.call_id()?;
-        self.cseq()?;
+        let (_, cseq_method) = self.cseq()?;
         self.max_forwards()?;
-        self.content_length()?;
-        Ok(())
+        let length = self.content_length()?;
+        if let Start::Request { method, uri } = &self.start {
+            if cseq_method.as_bytes() != method.as_bytes() {
+                return Err(Malformed::new("CSeq method is not the request's"));
+            }
+            Uri::parse(uri)?;
+        }
+        Ok(length)
     }
 
     /// The value of a header that must be there.

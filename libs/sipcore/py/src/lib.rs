@@ -34,9 +34,7 @@ mod _core {
     #[pymodule_export]
     use crate::uri::{SipUri, TelUri, parse_uri};
     #[pymodule_export]
-    use crate::values::{
-        CSeq, is_token_text, parse_number, parse_params, quote_text, unquote_text,
-    };
+    use crate::values::{CSeq, is_token_text, parse_params, unquote_text};
     #[pymodule_export]
     use crate::via::{Via, parse_via};
 

@@ -77,16 +77,11 @@ impl Message {
     }
 
     fn read_number(&self, py: Python<'_>, name: &str, maximum: u64) -> PyResult<Option<u64>> {
-        self.inner
-            .number(Key::of(name), maximum)
-            .map_err(|error| malformed(py, &error))
+        parsed(py, || self.inner.number(Key::of(name), maximum))
     }
 
     fn name_addr(&self, py: Python<'_>, known: Known) -> PyResult<Py<NameAddr>> {
-        let value = self
-            .inner
-            .mandatory(known)
-            .map_err(|error| malformed(py, &error))?;
+        let value = parsed(py, || self.inner.mandatory(known))?;
         Py::new(py, NameAddr::read(py, &value)?)
     }
 }
@@ -125,14 +120,13 @@ impl Message {
         py: Python<'py>,
         names: &Bound<'py, PyAny>,
     ) -> PyResult<Vec<(String, Bound<'py, PyString>)>> {
-        let pairs = self
-            .inner
-            .header
-            .pairs(|name| names.contains(name).unwrap_or(false));
-        pairs
-            .into_iter()
-            .map(|(name, value)| Ok((name, text(py, &value)?)))
-            .collect()
+        let mut wanted = Vec::new();
+        for (name, value) in self.inner.header.pairs() {
+            if names.contains(&name)? {
+                wanted.push((name, text(py, &value)?));
+            }
+        }
+        Ok(wanted)
     }
 
     fn values<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Vec<Bound<'py, PyString>>> {
@@ -195,8 +189,8 @@ impl Message {
         py: Python<'py>,
         name: &str,
     ) -> PyResult<Option<Bound<'py, PyString>>> {
-        let taken = self.inner.header.remove_first_value(Key::of(name));
-        let taken = taken.map_err(|error| malformed(py, &error))?;
+        let header = &mut self.inner.header;
+        let taken = parsed(py, || header.remove_first_value(Key::of(name)))?;
         self.changed(name);
         taken.map(|value| text(py, &value)).transpose()
     }
@@ -241,8 +235,7 @@ impl Message {
     #[getter]
     fn via(&mut self, py: Python<'_>) -> PyResult<Py<Via>> {
         if self.kept.via.is_none() {
-            let value = self.inner.first_value(Known::VIA);
-            let value = value.map_err(|error| malformed(py, &error))?;
+            let value = parsed(py, || self.inner.first_value(Known::VIA))?;
             self.kept.via = Some(Py::new(py, Via::read(py, &value)?)?);
         }
         Ok(self.kept.via.as_ref().expect("just read").clone_ref(py))
@@ -280,7 +273,7 @@ impl Message {
     #[getter]
     fn cseq(&mut self, py: Python<'_>) -> PyResult<Py<CSeq>> {
         if self.kept.cseq.is_none() {
-            let (number, method) = self.inner.cseq().map_err(|error| malformed(py, &error))?;
+            let (number, method) = parsed(py, || self.inner.cseq())?;
             self.kept.cseq = Some(Py::new(py, CSeq::new(number, method))?);
         }
         Ok(self.kept.cseq.as_ref().expect("just read").clone_ref(py))
@@ -289,10 +282,7 @@ impl Message {
     #[getter]
     fn call_id(&mut self, py: Python<'_>) -> PyResult<Py<PyString>> {
         if self.kept.call_id.is_none() {
-            let value = self
-                .inner
-                .call_id()
-                .map_err(|error| malformed(py, &error))?;
+            let value = parsed(py, || self.inner.call_id())?;
             self.kept.call_id = Some(text(py, &value)?.unbind());
         }
         Ok(self.kept.call_id.as_ref().expect("just read").clone_ref(py))
@@ -324,9 +314,7 @@ impl Message {
 
     #[getter]
     fn max_forwards(&self, py: Python<'_>) -> PyResult<Option<u64>> {
-        self.inner
-            .max_forwards()
-            .map_err(|error| malformed(py, &error))
+        parsed(py, || self.inner.max_forwards())
     }
 
     #[getter]
@@ -336,9 +324,7 @@ impl Message {
 
     #[getter]
     fn content_length(&self, py: Python<'_>) -> PyResult<Option<u64>> {
-        self.inner
-            .content_length()
-            .map_err(|error| malformed(py, &error))
+        parsed(py, || self.inner.content_length())
     }
 
     #[getter]

@@ -6,7 +6,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use sipcore::{unquote, write_name_addr};
 
 use crate::errors::{illegal, parsed};
-use crate::text::{borrowed, bytes, owned_params, params, text};
+use crate::text::{borrowed, bytes, owned_params, param, params, text};
 use crate::uri::parse_uri;
 
 /// A URI with a display name and header parameters (RFC 3261 20.10).
@@ -116,9 +116,8 @@ impl NameAddr {
     }
 
     #[getter]
-    fn tag(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let tag = self.params.bind(py).get_item("tag")?;
-        Ok(tag.filter(|tag| !tag.is_none()).map(Bound::unbind))
+    fn tag<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+        param(self.params.bind(py), "tag")
     }
 
     fn get_param<'py>(
@@ -126,10 +125,7 @@ impl NameAddr {
         py: Python<'py>,
         name: &str,
     ) -> PyResult<Option<Bound<'py, PyString>>> {
-        let value: Option<Bound<'py, PyString>> = match self.params.bind(py).get_item(name)? {
-            Some(value) => value.extract()?,
-            None => None,
-        };
+        let value = param(self.params.bind(py), name)?;
         value
             .map(|value| text(py, &unquote(&bytes(&value)?)))
             .transpose()

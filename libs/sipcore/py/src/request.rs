@@ -35,6 +35,14 @@ fn checked_uri(py: Python<'_>, uri: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
 }
 
 impl Request {
+    /// Method and Request-URI.
+    fn start(base: &Message) -> (&str, &[u8]) {
+        match &base.inner.start {
+            Start::Request { method, uri } => (method, uri),
+            Start::Response { .. } => unreachable!("a request"),
+        }
+    }
+
     pub fn make(py: Python<'_>, uri: Option<Py<PyAny>>, base: Message) -> PyResult<Py<Self>> {
         Py::new(
             py,
@@ -66,10 +74,7 @@ impl Request {
 
     #[getter]
     fn method<'py>(slf: PyRef<'py, Self>) -> Bound<'py, PyString> {
-        match &slf.as_super().inner.start {
-            Start::Request { method, .. } => PyString::intern(slf.py(), method),
-            Start::Response { .. } => unreachable!("a request"),
-        }
+        PyString::intern(slf.py(), Self::start(slf.as_super()).0)
     }
 
     #[setter]
@@ -87,20 +92,14 @@ impl Request {
 
     #[getter]
     fn uri_text<'py>(slf: PyRef<'py, Self>) -> PyResult<Bound<'py, PyString>> {
-        match &slf.as_super().inner.start {
-            Start::Request { uri, .. } => text(slf.py(), uri),
-            Start::Response { .. } => unreachable!("a request"),
-        }
+        text(slf.py(), Self::start(slf.as_super()).1)
     }
 
     #[getter]
     fn uri(mut slf: PyRefMut<'_, Self>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         if slf.uri.is_none() {
-            let read = match &slf.as_super().inner.start {
-                Start::Request { uri, .. } => read_uri(py, uri)?,
-                Start::Response { .. } => unreachable!("a request"),
-            };
+            let read = read_uri(py, Self::start(slf.as_super()).1)?;
             slf.uri = Some(read);
         }
         Ok(slf.uri.as_ref().expect("just read").clone_ref(py))
@@ -133,11 +132,7 @@ impl Request {
     }
 
     fn __repr__(slf: PyRef<'_, Self>) -> String {
-        match &slf.as_super().inner.start {
-            Start::Request { method, uri } => {
-                format!("<Request {method} {}>", String::from_utf8_lossy(uri))
-            }
-            Start::Response { .. } => unreachable!("a request"),
-        }
+        let (method, uri) = Self::start(slf.as_super());
+        format!("<Request {method} {}>", String::from_utf8_lossy(uri))
     }
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use sipcore::Param;
+use sipcore::{Param, check_host};
 
-use crate::errors::local;
+use crate::errors::{illegal, local};
 
 /// Bytes of a message as Python's text; what is no UTF-8 survives as surrogates.
 pub fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
@@ -69,4 +69,26 @@ pub fn borrowed(params: &[OwnedParam]) -> impl Iterator<Item = Param<'_>> {
     params
         .iter()
         .map(|(name, value)| (name.as_slice(), value.as_deref()))
+}
+
+/// A parameter of a dictionary; none when it is absent or a flag.
+pub fn param<'py>(
+    params: &Bound<'py, PyDict>,
+    name: &str,
+) -> PyResult<Option<Bound<'py, PyString>>> {
+    match params.get_item(name)? {
+        Some(value) => Ok(value.extract()?),
+        None => Ok(None),
+    }
+}
+
+/// A host as it is written: IPv6 in brackets.
+pub fn written_host(host: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
+    let plain = bytes(host)?;
+    let written = match plain.contains(&b':') {
+        true => [b"[", &plain[..], b"]"].concat(),
+        false => plain.into_owned(),
+    };
+    check_host(&written).map_err(|error| illegal(host.py(), &error))?;
+    Ok(written)
 }

@@ -2,10 +2,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use sipcore::{Component, Param, Uri, check_host, escape, is_telephone_number, unescape};
+use sipcore::{Component, Param, Uri, escape, is_telephone_number, unescape};
 
-use crate::errors::{illegal, local, parsed};
-use crate::text::{bytes, owned_params, text};
+use crate::errors::{local, parsed};
+use crate::text::{bytes, owned_params, param, text, written_host};
 
 /// RFC 3261 19.1.4: these never match when only one of the two URIs has them.
 const DECISIVE: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
@@ -118,14 +118,7 @@ impl SipUri {
             }
             out.push(b'@');
         }
-        let host = bytes(self.host.bind(py))?.into_owned();
-        let host = if host.contains(&b':') {
-            [b"[", &host[..], b"]"].concat()
-        } else {
-            host
-        };
-        check_host(&host).map_err(|error| illegal(py, &error))?;
-        out.extend(host);
+        out.extend(written_host(self.host.bind(py))?);
         if let Some(port) = self.port {
             out.extend(format!(":{port}").into_bytes());
         }
@@ -173,13 +166,9 @@ impl SipUri {
 
     #[getter]
     fn transport(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        let value: Option<String> = match self.params.bind(py).get_item("transport")? {
-            Some(value) => value.extract()?,
-            None => None,
-        };
-        Ok(value
-            .filter(|value| !value.is_empty())
-            .map(|value| value.to_lowercase()))
+        let value = param(self.params.bind(py), "transport")?;
+        let lower = value.map(|value| value.to_string_lossy().to_lowercase());
+        Ok(lower.filter(|value| !value.is_empty()))
     }
 
     #[getter]

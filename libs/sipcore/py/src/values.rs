@@ -1,10 +1,10 @@
-//! Small values: CSeq, parameters, quoted strings, numbers.
+//! Small values: CSeq, parameters, quoted strings.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use sipcore::{is_token, quote, unquote};
+use sipcore::{is_token, unquote};
 
-use crate::errors::{malformed, parsed};
+use crate::errors::parsed;
 use crate::text::{bytes, params, text};
 
 /// Sequence number and method of a request and its responses (RFC 3261 20.16).
@@ -42,15 +42,6 @@ pub fn parse_params<'py>(
     params(py, read.iter())
 }
 
-/// A text as a quoted string.
-#[pyfunction(name = "quote")]
-pub fn quote_text<'py>(
-    py: Python<'py>,
-    value: &Bound<'py, PyString>,
-) -> PyResult<Bound<'py, PyString>> {
-    text(py, &quote(&bytes(value)?))
-}
-
 /// The text of a quoted string; anything else comes back as it is.
 #[pyfunction(name = "unquote")]
 pub fn unquote_text<'py>(
@@ -64,16 +55,4 @@ pub fn unquote_text<'py>(
 #[pyfunction(name = "is_token")]
 pub fn is_token_text(value: &Bound<'_, PyString>) -> PyResult<bool> {
     Ok(is_token(&bytes(value)?))
-}
-
-/// Reads 1*DIGIT up to `maximum`.
-#[pyfunction]
-pub fn parse_number(
-    py: Python<'_>,
-    value: &Bound<'_, PyString>,
-    maximum: u64,
-    what: &str,
-) -> PyResult<u64> {
-    let read = sipcore::number(&bytes(value)?, maximum, what);
-    read.map_err(|error| malformed(py, &error))
 }

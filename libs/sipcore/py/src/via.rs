@@ -2,10 +2,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
-use sipcore::{check_host, write_param};
+use sipcore::write_param;
 
-use crate::errors::{illegal, malformed, parsed};
-use crate::text::{borrowed, bytes, lower, owned_params, params, text};
+use crate::errors::{illegal, parsed};
+use crate::text::{borrowed, bytes, lower, owned_params, param, params, text, written_host};
 
 /// One hop of the way back (RFC 3261 20.42, RFC 3581).
 #[pyclass(frozen, module = "parley.sipcore", get_all)]
@@ -31,10 +31,6 @@ impl Via {
         (&self.transport, &self.host, self.port, &self.params).into_pyobject(py)
     }
 
-    fn param(&self, py: Python<'_>, name: &str) -> PyResult<Option<Py<PyAny>>> {
-        Ok(self.params.bind(py).get_item(name)?.map(Bound::unbind))
-    }
-
     fn default_port(&self, py: Python<'_>) -> PyResult<u16> {
         Ok(match self.transport.bind(py).to_str()? {
             "tls" => 5061,
@@ -44,21 +40,12 @@ impl Via {
         })
     }
 
-    /// Writes it; parameters are checked unless they were parsed.
+    /// Writes it; host and parameters are checked.
     pub fn write(&self, py: Python<'_>) -> PyResult<Vec<u8>> {
-        let host = self.host.bind(py);
-        let host = bytes(host)?;
-        let is_ipv6 = host.contains(&b':');
-        let host = if is_ipv6 {
-            [b"[", &host[..], b"]"].concat()
-        } else {
-            host.into_owned()
-        };
-        check_host(&host).map_err(|error| illegal(py, &error))?;
         let mut out = b"SIP/2.0/".to_vec();
         out.extend(bytes(self.transport.bind(py))?.to_ascii_uppercase());
         out.push(b' ');
-        out.extend(host);
+        out.extend(written_host(self.host.bind(py))?);
         if let Some(port) = self.port {
             out.extend(format!(":{port}").into_bytes());
         }
@@ -90,33 +77,26 @@ impl Via {
     }
 
     #[getter]
-    fn branch(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        Ok(self.param(py, "branch")?.filter(|value| !value.is_none(py)))
+    fn branch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+        param(self.params.bind(py), "branch")
     }
 
     #[getter]
     fn received(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        let value: Option<String> = match self.param(py, "received")? {
-            Some(value) => value.extract(py)?,
-            None => None,
+        let value = param(self.params.bind(py), "received")?;
+        let plain = |value: Bound<'_, PyString>| {
+            value.to_string_lossy().trim_matches(['[', ']']).to_owned()
         };
-        Ok(value.map(|value| value.trim_matches(['[', ']']).to_owned()))
+        Ok(value.map(plain))
     }
 
     #[getter]
-    fn rport(&self, py: Python<'_>) -> PyResult<Option<u16>> {
-        let value: Option<String> = match self.param(py, "rport")? {
-            Some(value) => value.extract(py)?,
-            None => None,
+    fn rport(&self, py: Python<'_>) -> PyResult<Option<u64>> {
+        let Some(value) = param(self.params.bind(py), "rport")? else {
+            return Ok(None);
         };
-        let read = |value: String| {
-            let port = sipcore::number(value.as_bytes(), u64::from(u16::MAX), "rport");
-            port.map(|port| u16::try_from(port).unwrap_or(u16::MAX))
-        };
-        value
-            .map(read)
-            .transpose()
-            .map_err(|error| malformed(py, &error))
+        let value = bytes(&value)?;
+        parsed(py, || sipcore::number(&value, u64::from(u16::MAX), "rport")).map(Some)
     }
 
     #[getter]

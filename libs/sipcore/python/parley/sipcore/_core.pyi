@@ -427,18 +427,8 @@ def parse_params(text: str) -> dict[str, str | None]:
         RemoteProtocolError: malformed, or a name occurs twice (RFC 3261 7.3.1).
     """
 
-def parse_number(text: str, maximum: int, what: str) -> int:
-    """Reads 1*DIGIT up to `maximum`; `what` names it in the error.
-
-    Raises:
-        RemoteProtocolError: not a number, or too large.
-    """
-
 def is_token(text: str) -> bool:
     """Whether a text is a token (RFC 3261 25.1)."""
-
-def quote(text: str) -> str:
-    """Returns `text` as a quoted string."""
 
 def unquote(text: str) -> str:
     """Returns the text of a quoted string; anything else comes back as it is."""
