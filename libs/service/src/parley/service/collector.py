@@ -3,8 +3,9 @@
 The hot paths leave no reference cycles: reference counts free what a transaction or a call held.
 What is left in cycles (errors with their tracebacks, libraries) is little, and a collection stops
 everything for as long as it walks. So it never runs by itself after the start: a full one is made
-when the process is idle, at the latest after an hour. What the start has made, modules, settings
-and tables, stays until the end and is never walked.
+when the process is idle, at the latest after an hour or when so many objects have been added that
+they may be garbage. What the start has made, modules, settings and tables, stays until the end and
+is never walked.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ IDLE_WAIT_S: Final = 60.0
 """How long it rests between two collections of an idle process."""
 MAX_WAIT_S: Final = 3600.0
 """How long a busy process may go without one."""
+MAX_OBJECTS: Final = 1_000_000
+"""Containers made and not freed since the last one, dead in cycles or alive: some 100 to 200 MB."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -40,13 +43,19 @@ class CollectionPlan:
         self._collected_at = now
         self._looked = (now, cpu)
 
-    def is_due(self, now: float, cpu: float) -> bool:
-        """Says whether to collect now; ask it every `LOOK_S`."""
+    def is_due(self, now: float, cpu: float, objects: int) -> bool:
+        """Says whether to collect now; ask it every `LOOK_S`.
+
+        Args:
+            now: monotonic time.
+            cpu: CPU time of the process.
+            objects: containers added since the last collection.
+        """
         before, spent = self._looked
         self._looked = (now, cpu)
         waited = now - self._collected_at
         is_idle = cpu - spent < IDLE_SHARE * (now - before)
-        if waited < (IDLE_WAIT_S if is_idle else MAX_WAIT_S):
+        if waited < (IDLE_WAIT_S if is_idle else MAX_WAIT_S) and objects < MAX_OBJECTS:
             return False
         self._collected_at = now
         return True
@@ -71,7 +80,7 @@ async def collect_when_idle() -> None:
     plan = CollectionPlan(now(), process_time())
     while True:
         await asyncio.sleep(LOOK_S)
-        if plan.is_due(now(), process_time()):
+        if plan.is_due(now(), process_time(), gc.get_count()[0]):
             began = now()
             found = gc.collect()
             pause_ms = round((now() - began) * 1000)
