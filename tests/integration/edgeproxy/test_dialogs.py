@@ -194,3 +194,16 @@ async def test_request_without_token_is_not_in_a_dialog(
     response = await phone.exchange(phone.in_dialog("BYE", invite, ok, routes=[]))
 
     assert response.status == 481
+
+
+async def test_an_ack_without_token_is_dropped_and_no_refused_request(
+    world: "World", manager: "CallManager", edge: EdgeProxy, phone: "Phone"
+) -> None:
+    # As phones with an outbound proxy acknowledge a 407.
+    invite, _, ok = await phone.answered(manager)
+    routes = [f"<sip:{phone.edge_hop.host}:{phone.edge_hop.port};lr>"]
+    phone.node.send(phone.ack(invite, ok, routes), phone.edge_hop)
+
+    assert (await phone.exchange(phone.in_dialog("BYE", invite, ok, routes))).status == 481
+    edge._metrics.publish()
+    assert world.registry.value("parley_edgeproxy_refused_total", {"cause": "no_token"}) == 1
