@@ -6,6 +6,7 @@ use crate::chars::{has_white_space, is_blank, is_token};
 use crate::error::Malformed;
 use crate::params::unquote;
 use crate::scan::{cut, quoted_end, trim, trim_start};
+use crate::twins::has_twins;
 
 /// One WWW-Authenticate, Authorization or similar value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,16 +41,10 @@ impl<'a> AuthParams<'a> {
         if read.params.is_empty() {
             return Err(Malformed::new("authentication parameters are missing"));
         }
+        if has_twins(read.params.iter().map(|(name, _)| Cow::Borrowed(*name))) {
+            return Err(Malformed::new("authentication parameter occurs twice"));
+        }
         Ok(read)
-    }
-
-    /// A parameter without quotes.
-    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        let found = self
-            .params
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_ref())
     }
 
     /// Reads the parameter at the beginning; returns what comes behind its comma.
@@ -70,9 +65,6 @@ impl<'a> AuthParams<'a> {
         if !is_token(name) || value.is_empty() || !is_legal {
             return Err(malformed());
         }
-        if self.get(name).is_some() {
-            return Err(Malformed::new("authentication parameter occurs twice"));
-        }
         self.params.push((name, unquote(value)));
         match trim_start(&rest[end..]) {
             [] => Ok(b""),
@@ -85,6 +77,16 @@ impl<'a> AuthParams<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl AuthParams<'_> {
+        fn get(&self, name: &[u8]) -> Option<&[u8]> {
+            let found = self
+                .params
+                .iter()
+                .find(|(known, _)| known.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.as_ref())
+        }
+    }
 
     #[test]
     fn parameters_lose_their_quotes() {

@@ -23,6 +23,7 @@ mod response;
 mod samples;
 mod scan;
 mod start_line;
+mod twins;
 mod uri;
 mod uri_escape;
 mod via;

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::chars::{PARAM_VALUE, is_token};
 use crate::error::{Illegal, Malformed};
 use crate::scan::{cut, quoted_end, trim};
+use crate::twins::has_twins;
 
 /// A name as written and its value; none for a flag such as `lr`.
 pub type Param<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -36,6 +37,9 @@ impl<'a> Params<'a> {
             }
         }
         params.take(&text[start..])?;
+        if has_twins(params.0.iter().map(|(name, _)| Cow::Borrowed(*name))) {
+            return Err(Malformed::new("parameter occurs twice"));
+        }
         Ok(params)
     }
 
@@ -47,13 +51,6 @@ impl<'a> Params<'a> {
         }
         if value.is_some_and(|value| !is_value(value)) {
             return Err(Malformed::new("parameter value is malformed"));
-        }
-        if self
-            .0
-            .iter()
-            .any(|(known, _)| known.eq_ignore_ascii_case(name))
-        {
-            return Err(Malformed::new("parameter occurs twice"));
         }
         self.0.push((name, value));
         Ok(())

@@ -10,6 +10,7 @@ use crate::chars::{
 use crate::error::{Illegal, Malformed};
 use crate::params::Param;
 use crate::scan::{cut, find};
+use crate::twins::has_twins;
 use crate::uri_escape::unescape;
 
 /// A URI of one of our schemes.
@@ -175,11 +176,10 @@ fn uri_params(text: &[u8]) -> Result<Vec<Param<'_>>, Malformed> {
         if !is_part(name) || !value.is_none_or(is_part) {
             return Err(Malformed::new("URI parameter is malformed"));
         }
-        let is_same = |known: &Param<'_>| unescape(known.0).eq_ignore_ascii_case(&unescape(name));
-        if params.iter().any(is_same) {
-            return Err(Malformed::new("URI parameter occurs twice"));
-        }
         params.push((name, value));
+    }
+    if has_twins(params.iter().map(|(name, _)| unescape(name))) {
+        return Err(Malformed::new("URI parameter occurs twice"));
     }
     Ok(params)
 }
