@@ -56,6 +56,10 @@ class World:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self._stack = stack
 
+    async def outlive(self, life_s: float) -> None:
+        """Waits until what was just made and lives so long is over, in whole milliseconds."""
+        await asyncio.sleep(life_s + 0.002)
+
     async def edge(
         self, name: str = "edge", *, is_remote: bool = False, **values: object
     ) -> EdgeProxy:

@@ -1,6 +1,5 @@
 """Digest through sockets: what proves a phone, what counts against it, what was overheard."""
 
-import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -143,7 +142,7 @@ async def test_replayed_nonce_count_brings_a_stale_challenge(phone: "Phone") -> 
 async def test_expired_nonce_brings_a_stale_challenge(world: "World") -> None:
     phone = await world.phone(await world.edge(nonce_life_s=0.001))
     late = await _captured(phone, phone.request("REGISTER"))
-    await asyncio.sleep(0.02)
+    await world.outlive(0.001)
 
     answer = await phone.exchange(late)
 

@@ -185,6 +185,7 @@ async def test_an_old_nonce_shows_that_its_source_hears_us_as_well(world: "World
     challenge = await phone.exchange(phone.request("REGISTER"))
     while (await forger.exchange(forger.request("INVITE", DIALLED))).status != 503:
         pass
+    await world.outlive(0.001)
 
     answer = await phone.exchange(phone.authorized(phone.request("REGISTER"), challenge))
 
