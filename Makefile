@@ -20,7 +20,7 @@ RUST_FILES := $(shell find $(RUST) -type f -not -path '*/target/*' -not -path '*
 HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine and SIP core are built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
 
 .PHONY: help install cargo-check run test check lint format types imports layout proto-check unit contract \
-	integration fuzz e2e chaos hostile phones servers cluster bench lock proto settings rust ci clean
+	integration fuzz budget e2e chaos hostile phones servers cluster bench lock proto settings rust ci clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -109,6 +109,9 @@ integration: install servers ## Run the tests of services over real sockets
 
 fuzz: install ## Run the fuzz suites
 	@$(PYTEST) tests/fuzz
+
+budget: install ## Count the function calls of a registration and a call
+	@$(PYTEST) tests/budget
 
 e2e: install phones servers ## Run the end-to-end tests with sipp and baresip
 	@$(PYTEST) tests/e2e

@@ -13,7 +13,8 @@ import asyncio
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from parley.allinone.app import Platform
@@ -35,9 +36,22 @@ PASSWORD = "secret"
 USERS = 10_000
 CALLER, CALLEE = "caller", "1000"
 HOST = "127.0.0.1"
-SIP_PORT, CALLEE_PORT, CALLER_PORT = 5060, 5070, 5080
-TLS_PORT, API_PORT, WSI_PORT, HEALTH_PORT = 16061, 16080, 16081, 16090
 REGISTER_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Places:
+    """The ports of the platform and of the two phones beside it."""
+
+    sip: int = 5060
+    callee: int = 5070
+    caller: int = 5080
+    tls: int = 16061
+    api: int = 16080
+    wsi: int = 16081
+    health: int = 16090
+    rtp_first: int = 20000
+    rtp_last: int = 29999
 
 
 class CalleePhone:
@@ -45,20 +59,21 @@ class CalleePhone:
 
     name = "callee"
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._is_registered = False
 
     async def start(self) -> None:
         """Registers from the phone's port and leaves it to the load generator."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
-            sock.bind((HOST, CALLEE_PORT))
-            sock.connect((HOST, SIP_PORT))
-            request = _register(1)
+            sock.bind((HOST, self._places.callee))
+            sock.connect((HOST, self._places.sip))
+            request = _register(1, self._places.callee)
             challenge = choose_challenge((await _ask(sock, request)).get_all("www-authenticate"))
             if challenge is None:
                 raise RuntimeError("the platform sent no challenge")
-            request = _register(2)
+            request = _register(2, self._places.callee)
             request.add(
                 "authorization", authorization(challenge, request, CALLEE, PASSWORD, "cnonce")
             )
@@ -78,14 +93,14 @@ class CalleePhone:
         return self._is_registered
 
 
-def _register(cseq: int) -> Request:
+def _register(cseq: int, port: int) -> Request:
     request = Request("REGISTER", f"sip:{DOMAIN}")
-    request.add("via", f"SIP/2.0/UDP {HOST}:{CALLEE_PORT};branch=z9hG4bKcallee{cseq};rport")
+    request.add("via", f"SIP/2.0/UDP {HOST}:{port};branch=z9hG4bKcallee{cseq};rport")
     request.add("from", f"<sip:{CALLEE}@{DOMAIN}>;tag=callee")
     request.add("to", f"<sip:{CALLEE}@{DOMAIN}>")
     request.add("call-id", "callee-registration")
     request.add("cseq", f"{cseq} REGISTER")
-    request.add("contact", f"<sip:{CALLEE}@{HOST}:{CALLEE_PORT}>")
+    request.add("contact", f"<sip:{CALLEE}@{HOST}:{port}>")
     request.add("expires", "3600")
     request.add("max-forwards", "70")
     return request
@@ -101,7 +116,7 @@ async def _ask(sock: socket.socket, request: Request) -> Response:
     return response
 
 
-async def _provision(data: Path) -> None:
+async def provision(data: Path) -> None:
     """Makes the tenant, as an operator would have before the platform started."""
     backing = create_backing(
         Port.DATABASE, BackingSettings.load(data=data), SystemClock(), Registry()
@@ -119,28 +134,33 @@ async def _provision(data: Path) -> None:
         await backing.aclose()
 
 
-def _services(data: Path) -> Sequence[Service]:
+def services(data: Path, places: Places) -> Sequence[Service]:
+    """Makes the platform and the phone that calls go to, in the order of their start."""
     settings = AllInOneSettings.load(
         host=HOST,
-        sip_port=SIP_PORT,
-        sip_tls_port=TLS_PORT,
-        api_port=API_PORT,
-        wsi_port=WSI_PORT,
-        health_port=HEALTH_PORT,
-        rtp_ports=PortRange(20000, 29999),
+        sip_port=places.sip,
+        sip_tls_port=places.tls,
+        api_port=places.api,
+        wsi_port=places.wsi,
+        health_port=places.health,
+        rtp_ports=PortRange(places.rtp_first, places.rtp_last),
         data=data,
-        trusted_peers=(f"{HOST}:{CALLER_PORT}={DOMAIN}",),
+        trusted_peers=(f"{HOST}:{places.caller}={DOMAIN}",),
     )
-    return (*Platform(settings, SystemClock(), Registry()).services(), CalleePhone())
+    platform = Platform(settings, SystemClock(), Registry())
+    return (*platform.services(), CalleePhone(places))
 
 
-async def _serve(data: Path) -> int:
-    await _provision(data)
-    return await run(_services(data), on_ready=lambda: print("ready", flush=True))
+async def serve(data: Path, places: Places, on_ready: Callable[[], None]) -> int:
+    """Provisions and runs the platform until a signal ends it."""
+    await provision(data)
+    return await run(services(data, places), on_ready=on_ready)
 
 
 if __name__ == "__main__":
     configure_logging("warning", None)
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as folder:
-        status = main(lambda: _serve(Path(folder)))
+        status = main(
+            lambda: serve(Path(folder), Places(), lambda: print("ready", flush=True)),
+        )
     sys.exit(status)

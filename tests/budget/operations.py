@@ -1,0 +1,36 @@
+"""What is counted: each makes a platform ready and yields the operation to repeat."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import count
+from typing import Final
+
+from tests.budget.counted import CountedPlatform
+from tests.budget.phone import Phone
+
+Operate = Callable[[], None]
+
+
+@contextmanager
+def registering(platform: CountedPlatform) -> Iterator[Operate]:
+    """REGISTER, 401, REGISTER with digest, 200, each time of another user."""
+    users = count()
+    with closing(Phone(0, platform.places.sip)) as phone:
+        yield lambda: phone.register(f"u{next(users):06d}")
+
+
+@contextmanager
+def calling(platform: CountedPlatform) -> Iterator[Operate]:
+    """INVITE, 180, 200, ACK, BYE, 200 between two phones, both legs, relay and CDR included."""
+    places = platform.places
+    with (
+        closing(Phone(places.caller, places.sip)) as caller,
+        closing(Phone(places.callee, places.sip)) as callee,
+    ):
+        yield lambda: caller.call(callee)
+
+
+OPERATIONS: Final[dict[str, Callable[[CountedPlatform], AbstractContextManager[Operate]]]] = {
+    "register": registering,
+    "call": calling,
+}
