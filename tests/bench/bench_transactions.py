@@ -41,13 +41,13 @@ class Pair:
         client, server, now = self.client, self.server, self.now
         client.send_request(request, THERE, now)
         self._pass(client, server, HERE)
-        event = server.poll_event()
+        event = server.events.popleft()
         assert isinstance(event, RequestReceived)
         for status in statuses:
             response = response_to(request, status, to_tag="b1" if status > 100 else None)
             server.send_response(event.transaction, response, now)
             self._pass(server, client, THERE)
-            assert client.poll_event() is not None
+            client.events.popleft()
         self._pass(client, server, HERE)  # the ACK to a failure
         self.now = now + STEP_S
         client.handle_timeout(self.now)
@@ -57,9 +57,10 @@ class Pair:
         return lambda number: self.exchange(make_request(method, number), statuses)
 
     def _pass(self, sender: TransactionLayer, receiver: TransactionLayer, source: Hop) -> None:
-        while (transmit := sender.poll_transmit()) is not None:
-            transmit.message.source = source
-            receiver.receive_message(transmit.message, self.now)
+        while sender.transmits:
+            message, _ = sender.transmits.popleft()
+            message.source = source
+            receiver.receive_message(message, self.now)
 
 
 def messages_only(method: str, statuses: tuple[int, ...]) -> Callable[[int], None]:

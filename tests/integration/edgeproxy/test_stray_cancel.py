@@ -83,7 +83,7 @@ class Stage:
         (found,) = [
             edge
             for edge in self.edges
-            if any(key[:2] == (branch, "INVITE") for key in edge.node.layer._servers)
+            if any(key[:2] == (branch, "INVITE") for key in edge.node.layer.servers)
         ]
         return found
 

@@ -144,7 +144,7 @@ def test_a_completed_request_absorbs_late_finals_until_timer_k() -> None:
     pair.run(0.2)
     assert pair.left.layer.client_count == 0
     pair.left.layer.receive_message(response.copy(), pair.now)
-    assert isinstance(pair.left.layer.poll_event(), StrayResponse)
+    assert isinstance(pair.left.layer.events.popleft(), StrayResponse)
 
 
 def test_a_reliable_transaction_ends_with_its_final_response() -> None:

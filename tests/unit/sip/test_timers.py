@@ -23,24 +23,24 @@ class Repeater(Recorder):
     def handle_timer(self, kind: TimerKind, now: float) -> None:
         super().handle_timer(kind, now)
         self.interval *= 2
-        self.queues.start(self, self.queues.queue(self.interval), now)
+        self.queues.queue(self.interval).start(self, now)
 
 
 def test_timers_fire_when_due_and_the_earliest_is_known() -> None:
     queues = TimerQueues(TimerKind.EXPIRE)
     log: list[tuple[str, float]] = []
-    queues.start(Recorder("slow", log), queues.queue(32), 0)
-    queues.start(Recorder("fast", log), queues.queue(5), 1)
-    assert queues.earliest == 6
+    queues.queue(32).start(Recorder("slow", log), 0)
+    queues.queue(5).start(Recorder("fast", log), 1)
+    assert queues.earliest.at == 6
 
     queues.fire_due(5.9)
     assert log == []
     queues.fire_due(6)
     assert log == [("fast", 6)]
-    assert queues.earliest == 32
+    assert queues.earliest.at == 32
     queues.fire_due(100)
     assert log == [("fast", 6), ("slow", 100)]
-    assert queues.earliest == float("inf")
+    assert queues.earliest.at == float("inf")
     assert len(queues) == 0
 
 
@@ -50,7 +50,7 @@ def test_a_cancelled_timer_is_gone_at_once() -> None:
     waiters = [Recorder(str(number), log) for number in range(3)]
     queue = queues.queue(5)
     for waiter in waiters:
-        queues.start(waiter, queue, 0)
+        queue.start(waiter, 0)
     del queue.entries[waiters[0]]
     assert len(queues) == 2
     queues.fire_due(5)
@@ -60,9 +60,9 @@ def test_a_cancelled_timer_is_gone_at_once() -> None:
 def test_a_timer_may_start_another_while_it_fires() -> None:
     queues = TimerQueues(TimerKind.RETRANSMIT)
     log: list[tuple[str, float]] = []
-    queues.start(Repeater(log, queues), queues.queue(1.0), 0)
+    queues.queue(1.0).start(Repeater(log, queues), 0)
     for now in (1.0, 3.0, 7.0):
-        assert queues.earliest == now
+        assert queues.earliest.at == now
         queues.fire_due(now)
     assert [at for _, at in log] == [1.0, 3.0, 7.0]
-    assert queues.earliest == 15.0
+    assert queues.earliest.at == 15.0

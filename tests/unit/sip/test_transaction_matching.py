@@ -31,16 +31,15 @@ def _incoming(via: str, method: str = "INVITE", hop: Hop = UDP, **changes: str) 
 
 
 def _events(layer: TransactionLayer) -> list[TransactionEvent]:
-    events = []
-    while (event := layer.poll_event()) is not None:
-        events.append(event)
+    events = list(layer.events)
+    layer.events.clear()
     return events
 
 
 def _sent(layer: TransactionLayer) -> list[str]:
     sent = []
-    while (transmit := layer.poll_transmit()) is not None:
-        message = transmit.message
+    while layer.transmits:
+        message, _ = layer.transmits.popleft()
         sent.append(message.method if isinstance(message, Request) else str(message.status))
     return sent
 
@@ -188,9 +187,10 @@ def test_an_ack_that_cannot_be_sent_ends_the_client_quietly() -> None:
     client = _client(layer, "INVITE", UDP)
     client.receive_response(make_response(client.request, 486), 0)
     _events(layer)
-    while (transmit := layer.poll_transmit()) is not None:
-        if transmit.message is not client.request:
-            layer.message_failed(transmit.message, 0)
+    while layer.transmits:
+        message, _ = layer.transmits.popleft()
+        if message is not client.request:
+            layer.message_failed(message, 0)
     assert _events(layer) == []
     assert layer.client_count == 0
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
+from math import inf
 from typing import NamedTuple
 
 import pytest
@@ -12,6 +13,7 @@ from parley.sip.message import Request, Response
 from parley.sip.server_transaction import ServerTransaction
 from parley.sip.timers import DEFAULT_TIMERS
 from parley.sip.transaction import TransactionLayer
+from parley.sip.transaction_base import CompiledEntry
 from parley.sip.transaction_tables import (
     INVITE_CLIENT,
     INVITE_SERVER,
@@ -117,20 +119,25 @@ def _outcome(
     layer: TransactionLayer, transaction: ClientTransaction | ServerTransaction
 ) -> Outcome:
     sent = []
-    while (transmit := layer.poll_transmit()) is not None:
-        message = transmit.message
+    while layer.transmits:
+        message, _ = layer.transmits.popleft()
         sent.append(message.method if isinstance(message, Request) else str(message.status))
-    events = []
-    while (event := layer.poll_event()) is not None:
-        events.append(type(event).__name__)
+    events = [type(event).__name__ for event in layer.events]
+    layer.events.clear()
     return transaction.state.name, sent, events
+
+
+def _entry(transaction: ClientTransaction | ServerTransaction, state: State) -> CompiledEntry:
+    rows = [row for rows in transaction._plan.rows for row in rows if row is not None]
+    entries = [row.entry for row in rows if row.entry is not None]
+    return next(entry for entry in [transaction._plan.initial, *entries] if entry.state is state)
 
 
 def _client(method: str, state: State) -> tuple[TransactionLayer, ClientTransaction]:
     layer = TransactionLayer(CountingIds())
     transaction = layer.send_request(make_request(method), UDP, 0.0)
     _outcome(layer, transaction)
-    transaction._enter(state, 0.0)
+    transaction._enter(_entry(transaction, state), 0.0)
     return layer, transaction
 
 
@@ -140,10 +147,10 @@ def _server(method: str, state: State) -> tuple[TransactionLayer, ServerTransact
     request.prepend("via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx;rport")
     request.source = UDP
     layer.receive_message(request, 0.0)
-    transaction = next(iter(layer._servers.values()))
+    transaction = next(iter(layer.servers.values()))
     _outcome(layer, transaction)
     transaction.response = make_response(request, 183)
-    transaction._enter(state, 0.0)
+    transaction._enter(_entry(transaction, state), 0.0)
     return layer, transaction
 
 
@@ -189,11 +196,11 @@ def test_each_row_does_what_the_rfc_says_and_absent_rows_do_nothing(case: Case) 
 def test_a_terminated_transaction_leaves_nothing_behind(case: Case) -> None:
     for state in {state for state, _ in case.table}:
         layer, transaction = case.make(case.method, state)
-        transaction._enter(State.TERMINATED, 0.0)
+        transaction._enter(_entry(transaction, State.TERMINATED), 0.0)
         assert transaction.is_terminated
         assert (layer.client_count, layer.server_count) == (0, 0)
         layer.handle_timeout(1000.0)
-        assert layer.next_timeout() is None, state
+        assert layer.next_timeout() == inf, state
 
 
 def test_durations_follow_from_the_base_values() -> None:

@@ -7,6 +7,7 @@
 
 mod auth;
 mod chars;
+mod digest;
 mod edit;
 mod error;
 mod framer;
@@ -30,6 +31,7 @@ mod via;
 
 pub use auth::AuthParams;
 pub use chars::is_token;
+pub use digest::{Algorithm, Claim};
 pub use error::{Fault, Illegal, Malformed};
 pub use framer::{Broken, Framer, Limits, Piece};
 pub use head::{MAX_HEADER_BYTES, MAX_HEADERS};

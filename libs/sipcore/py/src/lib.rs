@@ -1,6 +1,9 @@
 //! `parley.sipcore._core`: SIP text as Python sees it.
 
 mod credentials;
+#[cfg(target_os = "linux")]
+mod datagrams;
+mod digest;
 mod errors;
 mod framer;
 mod kept;
@@ -9,6 +12,8 @@ mod name_addr;
 mod parsing;
 mod request;
 mod response;
+#[cfg(target_os = "linux")]
+mod sys;
 mod text;
 mod uri;
 mod values;
@@ -19,6 +24,11 @@ mod via;
 mod _core {
     #[pymodule_export]
     use crate::credentials::{AuthParams, parse_auth_params};
+    #[cfg(target_os = "linux")]
+    #[pymodule_export]
+    use crate::datagrams::DatagramReader;
+    #[pymodule_export]
+    use crate::digest::{Credentials, parse_credentials};
     #[pymodule_export]
     use crate::framer::{Limits, StreamFramer};
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! What requests and responses have in common.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 use sipcore::{Key, Known, MAX_SECONDS, Malformed, Start};
 
 use crate::errors::{fault, illegal, malformed, parsed};
@@ -99,7 +99,7 @@ impl Message {
         self.wire = None;
     }
 
-    fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
+    pub fn get<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
         self.inner
             .header
             .get(Key::of(name))
@@ -134,8 +134,18 @@ impl Message {
         values.iter().map(|value| text(py, value)).collect()
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.inner.header.has(Key::of(name))
+    #[pyo3(signature = (*names))]
+    fn has(&self, names: &Bound<'_, PyTuple>) -> PyResult<bool> {
+        for name in names {
+            if self
+                .inner
+                .header
+                .has(Key::of(name.cast::<PyString>()?.to_str()?))
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn set(&mut self, py: Python<'_>, name: &str, value: &Bound<'_, PyString>) -> PyResult<()> {
@@ -219,6 +229,7 @@ impl Message {
         self.inner.header.names().collect()
     }
 
+    #[getter]
     fn header_size(&self) -> (usize, usize) {
         self.inner.header.size()
     }
@@ -228,12 +239,13 @@ impl Message {
         PyBytes::new(py, &lines.join(&b"\n"[..]))
     }
 
+    #[getter]
     fn is_ascii(&self) -> bool {
         self.inner.header.is_ascii()
     }
 
     #[getter]
-    fn via(&mut self, py: Python<'_>) -> PyResult<Py<Via>> {
+    pub fn via(&mut self, py: Python<'_>) -> PyResult<Py<Via>> {
         if self.kept.via.is_none() {
             let value = parsed(py, || self.inner.first_value(Known::VIA))?;
             self.kept.via = Some(Py::new(py, Via::read(py, &value)?)?);
@@ -255,7 +267,7 @@ impl Message {
     }
 
     #[getter]
-    fn from_(&mut self, py: Python<'_>) -> PyResult<Py<NameAddr>> {
+    pub fn from_(&mut self, py: Python<'_>) -> PyResult<Py<NameAddr>> {
         if self.kept.from.is_none() {
             self.kept.from = Some(self.name_addr(py, Known::FROM)?);
         }
@@ -271,7 +283,7 @@ impl Message {
     }
 
     #[getter]
-    fn cseq(&mut self, py: Python<'_>) -> PyResult<Py<CSeq>> {
+    pub fn cseq(&mut self, py: Python<'_>) -> PyResult<Py<CSeq>> {
         if self.kept.cseq.is_none() {
             let (number, method) = parsed(py, || self.inner.cseq())?;
             self.kept.cseq = Some(Py::new(py, CSeq::new(number, method))?);
@@ -280,7 +292,7 @@ impl Message {
     }
 
     #[getter]
-    fn call_id(&mut self, py: Python<'_>) -> PyResult<Py<PyString>> {
+    pub fn call_id(&mut self, py: Python<'_>) -> PyResult<Py<PyString>> {
         if self.kept.call_id.is_none() {
             let value = parsed(py, || self.inner.call_id())?;
             self.kept.call_id = Some(text(py, &value)?.unbind());

@@ -1,13 +1,16 @@
 //! Requests.
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 use sipcore::{Start, is_token};
 
 use crate::errors::local;
 use crate::message::Message;
 use crate::text::{bytes, text};
 use crate::uri::read_uri;
+
+/// What a branch of RFC 3261 begins with (8.1.1.7).
+const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 
 /// A request.
 #[pyclass(extends = Message, subclass, module = "parley.sipcore")]
@@ -116,6 +119,31 @@ impl Request {
             *old = checked;
         }
         Ok(())
+    }
+
+    fn transaction_key<'py>(
+        mut slf: PyRefMut<'py, Self>,
+        method: Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        let base = slf.as_super();
+        let via = base.via(py)?;
+        let via = via.get();
+        if let Some(branch) = via.branch(py)?
+            && bytes(&branch)?.starts_with(MAGIC_COOKIE)
+        {
+            let host = via.host.bind(py);
+            let host = match bytes(host)?.iter().all(|byte| !byte.is_ascii_uppercase()) {
+                true => host.clone().into_any(),
+                false => host.call_method0("lower")?,
+            };
+            return (branch, method, host, via.port).into_pyobject(py);
+        }
+        let (call_id, cseq) = (base.call_id(py)?, base.cseq(py)?);
+        let tag = base.from_(py)?.bind(py).getattr("tag")?;
+        let top = base.get(py, "via")?;
+        let uri = text(py, Self::start(base).1)?;
+        (call_id, cseq.get().number, tag, uri, top, method).into_pyobject(py)
     }
 
     fn husk(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {

@@ -11,7 +11,7 @@ use crate::text::{bytes, params, text};
 #[pyclass(frozen, module = "parley.sipcore", get_all, eq, hash)]
 #[derive(PartialEq, Eq, Hash)]
 pub struct CSeq {
-    number: u64,
+    pub number: u64,
     method: String,
 }
 

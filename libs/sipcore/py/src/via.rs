@@ -11,8 +11,8 @@ use crate::text::{borrowed, bytes, lower, owned_params, param, params, text, wri
 #[pyclass(frozen, module = "parley.sipcore", get_all)]
 pub struct Via {
     transport: Py<PyString>,
-    host: Py<PyString>,
-    port: Option<u16>,
+    pub host: Py<PyString>,
+    pub port: Option<u16>,
     params: Py<PyDict>,
 }
 
@@ -77,7 +77,7 @@ impl Via {
     }
 
     #[getter]
-    fn branch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+    pub fn branch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         param(self.params.bind(py), "branch")
     }
 

@@ -5,7 +5,9 @@ for the first provisional response (9.1); after it the INVITE gets 64*T1 for its
 """
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
+
+import msgspec
 
 from parley.sip.derived_requests import ack_for
 from parley.sip.hop import Hop
@@ -116,11 +118,11 @@ class ClientTransaction(Transaction):
     def _acknowledge(self, response: Response, now: float) -> None:
         # Every retransmission of the response gets the same ACK (17.1.1.2).
         if self._ack is None:
-            self._ack = Transmit(ack_for(self.request, response), self.hop)
+            self._ack = (ack_for(self.request, response), self.hop)
         self._context.transmits.append(self._ack)
 
     def _transmit_again(self, message: Request | Response, now: float) -> None:
-        self._context.transmits.append(Transmit(self.request, self.hop))
+        self._context.transmits.append((self.request, self.hop))
 
     def _repeat_timer(self, message: Request | Response, now: float) -> None:
         interval = self._interval * 2
@@ -150,7 +152,7 @@ class ClientTransaction(Transaction):
     }
 
 
-class ResponseReceived(NamedTuple):
+class ResponseReceived(msgspec.Struct, frozen=True):
     """A response to one of our requests; for an INVITE every 2xx, retransmitted ones too."""
 
     transaction: ClientTransaction

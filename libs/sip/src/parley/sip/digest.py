@@ -7,13 +7,14 @@ without it there is no replay protection.
 
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
 from parley.sip.headers import AuthParams, parse_auth_params
+from parley.sip.headers import Credentials as Credentials
+from parley.sip.headers import parse_credentials as parse_credentials
 from parley.sip.message import Request
 from parley.sip.nonce import NonceCounts as NonceCounts
 from parley.sip.nonce import NonceFactory as NonceFactory
@@ -32,33 +33,6 @@ _HASHES: dict[str, Callable[[bytes], str]] = {"MD5": _md5, "SHA-256": _sha256}
 # Strongest first: a client takes the first that it knows (RFC 8760 2.4).
 ALGORITHMS = ("SHA-256", "MD5")
 _MAX_COUNT = 0xFFFFFFFF
-_is_nonce_count = re.compile("[0-9A-Fa-f]{8}").fullmatch
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What a client answered to a challenge.
-
-    Attributes:
-        algorithm: upper case; "MD5" when not written.
-        qop: as written; empty when absent, and so are cnonce and nc.
-        nc: the nonce count as written, eight hex digits.
-    """
-
-    username: str
-    realm: str
-    nonce: str
-    uri: str
-    response: str
-    algorithm: str = "MD5"
-    qop: str = ""
-    cnonce: str = ""
-    nc: str = ""
-    opaque: str = ""
-
-    @property
-    def count(self) -> int:
-        """The nonce count as a number; 0 without qop."""
-        return int(self.nc, 16) if self.nc else 0
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -105,34 +79,6 @@ def challenge_headers(
     ]
 
 
-def parse_credentials(text: str) -> Credentials:
-    """Parses an Authorization or Proxy-Authorization value.
-
-    Raises:
-        RemoteProtocolError: malformed, not Digest, or without one of the needed parameters.
-    """
-    params = _digest_params(text)
-    qop = params.get("qop", "")
-    nc = params.get("nc", "") if qop else ""
-    if qop and not (_is_nonce_count(nc) and params.get("cnonce")):
-        raise RemoteProtocolError("nc or cnonce is malformed")
-    try:
-        return Credentials(
-            username=params["username"],
-            realm=params["realm"],
-            nonce=params["nonce"],
-            uri=params["uri"],
-            response=params["response"].lower(),
-            algorithm=params.get("algorithm", "MD5").upper(),
-            qop=qop,
-            cnonce=params.get("cnonce", ""),
-            nc=nc,
-            opaque=params.get("opaque", ""),
-        )
-    except KeyError as error:
-        raise RemoteProtocolError(f"digest parameter {error.args[0]} is missing") from None
-
-
 def find_credentials(request: Request, header: str, realm: str) -> Credentials | None:
     """Returns the request's Digest credentials for a realm; None when there are none.
 
@@ -173,8 +119,7 @@ def verify(
         or not credentials.response.isascii()
     ):
         return False
-    expected = _response(credentials, method, secret)
-    return hmac.compare_digest(expected, credentials.response)
+    return hmac.compare_digest(credentials.proof(method, secret), credentials.response)
 
 
 def parse_challenge(text: str) -> Challenge:
@@ -246,7 +191,7 @@ def authorization(
         "realm": challenge.realm,
         "nonce": challenge.nonce,
         "uri": answer.uri,
-        "response": _response(answer, request.method, secret),
+        "response": answer.proof(request.method, secret),
         "algorithm": challenge.algorithm,
     }
     if answer.qop:
@@ -254,15 +199,6 @@ def authorization(
     if challenge.opaque:
         params["opaque"] = challenge.opaque
     return str(AuthParams("Digest", params))
-
-
-def _response(credentials: Credentials, method: str, secret: str) -> str:
-    algorithm = credentials.algorithm
-    a2 = f"{method}:{credentials.uri}"
-    middle = credentials.nonce
-    if credentials.qop:
-        middle += f":{credentials.nc}:{credentials.cnonce}:{credentials.qop}"
-    return _hash(algorithm, f"{secret}:{middle}:{_hash(algorithm, a2)}")
 
 
 def _hash(algorithm: str, text: str) -> str:

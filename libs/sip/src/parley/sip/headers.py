@@ -4,11 +4,13 @@ from collections.abc import Mapping
 
 from parley.sipcore import (
     AuthParams,
+    Credentials,
     CSeq,
     NameAddr,
     Via,
     is_token,
     parse_auth_params,
+    parse_credentials,
     parse_name_addr,
     parse_params,
     parse_via,
@@ -21,11 +23,13 @@ Params = Mapping[str, str | None]
 __all__ = [
     "AuthParams",
     "CSeq",
+    "Credentials",
     "NameAddr",
     "Params",
     "Via",
     "is_token",
     "parse_auth_params",
+    "parse_credentials",
     "parse_name_addr",
     "parse_params",
     "parse_via",

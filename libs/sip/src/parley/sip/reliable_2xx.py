@@ -8,7 +8,7 @@ until the ACK comes; after 64*T1 the user is told and ends the dialog.
 from parley.sip.message import Request, Response
 from parley.sip.server_transaction import ServerTransaction
 from parley.sip.timers import Timer, TimerKind, TimerQueue
-from parley.sip.transaction_base import TransactionContext, TransactionFailed, Transmit
+from parley.sip.transaction_base import TransactionContext, TransactionFailed
 
 AckKey = tuple[str, int, str | None]
 
@@ -63,7 +63,7 @@ class Reliable2xx:
         self._registry[self.key] = self
         patience = context.timers.durations(is_reliable=False)[Timer.L]
         self._expire = context.expire.queue(patience)
-        context.expire.start(self, self._expire, now)
+        self._expire.start(self, now)
         self._restart_retransmit(now)
 
     def stop(self) -> None:
@@ -80,7 +80,7 @@ class Reliable2xx:
     def handle_timer(self, kind: TimerKind, now: float) -> None:
         """Sends the response again, or gives up."""
         if kind is TimerKind.RETRANSMIT:
-            self._context.transmits.append(Transmit(self.response, self.transaction.hop))
+            self._context.transmits.append((self.response, self.transaction.hop))
             self._interval = min(self._interval * 2, self._context.timers.t2)
             self._restart_retransmit(now)
         else:
@@ -90,4 +90,4 @@ class Reliable2xx:
 
     def _restart_retransmit(self, now: float) -> None:
         self._retransmit = self._context.retransmit.queue(self._interval)
-        self._context.retransmit.start(self, self._retransmit, now)
+        self._retransmit.start(self, now)

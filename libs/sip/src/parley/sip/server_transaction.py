@@ -1,6 +1,8 @@
 """Server transactions (RFC 3261 17.2, RFC 6026): one request of a peer and our responses."""
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
+
+import msgspec
 
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response, response_to
@@ -10,10 +12,9 @@ from parley.sip.transaction_base import (
     Plan,
     Transaction,
     TransactionContext,
-    Transmit,
 )
 from parley.sip.transaction_key import MAGIC_COOKIE, Key
-from parley.sip.transaction_tables import Effect, Input
+from parley.sip.transaction_tables import Effect, Input, State
 
 
 class ServerTransaction(Transaction):
@@ -88,27 +89,27 @@ class ServerTransaction(Transaction):
             # The user spoke: no automatic 100 any more.
             del self._retransmit.entries[self]
             self._retransmit = None
-        self._context.transmits.append(Transmit(response, self.hop))
+        self._context.transmits.append((response, self.hop))
 
     def respond_once(self, response: Response) -> None:
         """Sends a final response, if the request was long enough for it, and ends (8.2.7).
 
         A request that is repeated is a new one then.
         """
-        if self.is_answered or self.is_terminated:
-            return
         said = self.response
+        if self.state is State.TERMINATED or (said is not None and said.status >= 200):
+            return
         self.response = response
         self._stop_timers()
         self._forget()
         spent = 0 if said is None else len(bytes(said))
         if is_proportionate(response, self.request, self.hop, spent):
-            self._context.transmits.append(Transmit(response, self.hop))
+            self._context.transmits.append((response, self.hop))
 
     def repeat_response(self) -> None:
         """Sends the last response once more, if there is one."""
         if self.response is not None:
-            self._context.transmits.append(Transmit(self.response, self.hop))
+            self._context.transmits.append((self.response, self.hop))
 
     def _transmit_again(self, message: Request | Response, now: float) -> None:
         self.repeat_response()
@@ -134,21 +135,21 @@ class ServerTransaction(Transaction):
     }
 
 
-class RequestReceived(NamedTuple):
+class RequestReceived(msgspec.Struct, frozen=True):
     """A new request, to be answered through its transaction."""
 
     transaction: ServerTransaction
     request: Request
 
 
-class CancelReceived(NamedTuple):
+class CancelReceived(msgspec.Struct, frozen=True):
     """The INVITE of `transaction` should be given up; the CANCEL itself is answered already."""
 
     transaction: ServerTransaction
     request: Request
 
 
-class AckReceived(NamedTuple):
+class AckReceived(msgspec.Struct, frozen=True):
     """An ACK to a 2xx: no transaction of its own, never answered (RFC 3261 17)."""
 
     request: Request

@@ -104,27 +104,47 @@ class TimerKind(IntEnum):
     EXPIRE = 1
 
 
+class Earliest:
+    """When the first timer of one kind may be due.
+
+    Attributes:
+        at: no timer is due before this; `math.inf` without timers.
+    """
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at = inf
+
+
 class TimerQueue:
     """All running timers of one kind and one duration, oldest first.
 
     Attributes:
         duration: seconds, always positive.
-        entries: deadline of each waiter.
+        entries: deadline of each waiter; a timer is stopped by taking its waiter out.
     """
 
-    __slots__ = ("duration", "entries")
+    __slots__ = ("_earliest", "duration", "entries")
 
-    def __init__(self, duration: float) -> None:
+    def __init__(self, duration: float, earliest: Earliest) -> None:
         self.duration = duration
         self.entries: OrderedDict[Waiter, float] = OrderedDict()
+        self._earliest = earliest
+
+    def start(self, waiter: Waiter, now: float) -> None:
+        """Starts a timer; the waiter must have none of this kind running."""
+        deadline = now + self.duration
+        self.entries[waiter] = deadline
+        if deadline < self._earliest.at:
+            self._earliest.at = deadline
 
 
 class TimerQueues:
     """All running timers of one kind.
 
     Attributes:
-        earliest: no timer is due before this; a lower bound after cancellations, exact after
-            `fire_due`; `math.inf` without timers.
+        earliest: a lower bound after cancellations, exact after `fire_due`.
     """
 
     __slots__ = ("_by_duration", "_kind", "earliest")
@@ -132,7 +152,7 @@ class TimerQueues:
     def __init__(self, kind: TimerKind) -> None:
         self._kind = kind
         self._by_duration: dict[float, TimerQueue] = {}
-        self.earliest = inf
+        self.earliest = Earliest()
 
     def __len__(self) -> int:
         return sum(len(queue.entries) for queue in self._by_duration.values())
@@ -141,15 +161,8 @@ class TimerQueues:
         """Returns the queue of a duration (seconds, positive), made on first use."""
         queue = self._by_duration.get(duration)
         if queue is None:
-            queue = self._by_duration[duration] = TimerQueue(duration)
+            queue = self._by_duration[duration] = TimerQueue(duration, self.earliest)
         return queue
-
-    def start(self, waiter: Waiter, queue: TimerQueue, now: float) -> None:
-        """Starts a timer; the waiter must have none of this kind running."""
-        deadline = now + queue.duration
-        queue.entries[waiter] = deadline
-        if deadline < self.earliest:
-            self.earliest = deadline
 
     def fire_due(self, now: float) -> None:
         """Hands every timer due by `now` to its waiter."""
@@ -163,7 +176,7 @@ class TimerQueues:
                     break
                 del entries[waiter]
                 waiter.handle_timer(kind, now)
-        self.earliest = min(
+        self.earliest.at = min(
             (
                 next(iter(queue.entries.values()))
                 for queue in self._by_duration.values()

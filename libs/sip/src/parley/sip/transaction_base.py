@@ -19,11 +19,8 @@ EffectFunction = Callable[[Any, Any, float], None]
 FailureCause = Literal["timeout", "transport"]
 
 
-class Transmit(NamedTuple):
-    """A message to send now."""
-
-    message: Request | Response
-    hop: Hop
+Transmit = tuple[Request | Response, Hop]
+"""A message to send now, and where to."""
 
 
 class TransactionContext:
@@ -46,29 +43,33 @@ class TransactionContext:
         self.by_flow: dict[Hop, dict[Transaction, None]] = {}
 
 
-class CompiledRow(NamedTuple):
-    """A `Row` whose effects are functions of (transaction, message, now)."""
-
-    next_state: State
-    effects: tuple[EffectFunction, ...]
-
-
 class CompiledEntry(NamedTuple):
     """An `Entry` whose timers are queues; `is_end` when the state is left as it is entered."""
 
+    state: State
     retransmit: TimerQueue | None
     expire: TimerQueue | None
     keep: bool
     is_end: bool
 
 
+class CompiledRow(NamedTuple):
+    """A `Row` whose effects are functions of (transaction, message, now).
+
+    Attributes:
+        entry: of the next state; None when it is the present one.
+    """
+
+    entry: CompiledEntry | None
+    effects: tuple[EffectFunction, ...]
+
+
 class Plan(NamedTuple):
     """A machine made ready for one layer and one kind of transport."""
 
     is_reliable: bool
-    initial: State
+    initial: CompiledEntry
     rows: tuple[tuple[CompiledRow | None, ...], ...]
-    entries: tuple[CompiledEntry, ...]
     registry: "dict[Key, Any]"
 
 
@@ -133,8 +134,8 @@ class Transaction:
         row = self._plan.rows[self.state][event]
         if row is None:
             return False
-        if row.next_state is not self.state:
-            self._enter(row.next_state, now)
+        if row.entry is not None:
+            self._enter(row.entry, now)
         for effect in row.effects:
             effect(self, message, now)
         return True
@@ -151,23 +152,21 @@ class Transaction:
     def _expiry_input(self) -> Input:
         return Input.EXPIRE
 
-    def _enter(self, state: State, now: float) -> None:
-        entry = self._plan.entries[state]
-        self.state = state
+    def _enter(self, entry: CompiledEntry, now: float) -> None:
+        self.state = entry.state
         if entry.keep:
             return
         self._stop_timers()
         if entry.is_end:
             self._forget()
             return
-        context = self._context
         if entry.retransmit is not None:
             self._retransmit = entry.retransmit
             self._interval = entry.retransmit.duration
-            context.retransmit.start(self, entry.retransmit, now)
+            entry.retransmit.start(self, now)
         if entry.expire is not None:
             self._expire = entry.expire
-            context.expire.start(self, entry.expire, now)
+            entry.expire.start(self, now)
 
     def _stop_timers(self) -> None:
         if self._retransmit is not None:
@@ -181,12 +180,12 @@ class Transaction:
         if self._expire is not None:
             del self._expire.entries[self]
         self._expire = self._context.expire.queue(duration)
-        self._context.expire.start(self, self._expire, now)
+        self._expire.start(self, now)
 
     def _restart_retransmit(self, interval: float, now: float) -> None:
         self._interval = interval
         self._retransmit = self._context.retransmit.queue(interval)
-        self._context.retransmit.start(self, self._retransmit, now)
+        self._retransmit.start(self, now)
 
     def _forget(self) -> None:
         self.state = State.TERMINATED
@@ -240,25 +239,30 @@ def make_plan(
 ) -> Plan:
     """Compiles a machine for one layer and one kind of transport."""
     durations = context.timers.durations(is_reliable=is_reliable)
+    entries = {
+        state: _compile(state, machine.entries.get(state), durations, context) for state in State
+    }
     rows: list[list[CompiledRow | None]] = [[None] * len(Input) for _ in State]
     for (state, event), row in machine.rows.items():
         functions = tuple(effects[effect] for effect in row.effects)
-        rows[state][event] = CompiledRow(row.next_state, functions)
-    entries = tuple(_compile(machine.entries.get(state), durations, context) for state in State)
+        entry = None if row.next_state is state else entries[row.next_state]
+        rows[state][event] = CompiledRow(entry, functions)
     return Plan(
         is_reliable,
-        machine.initial,
+        entries[machine.initial],
         tuple(tuple(events) for events in rows),
-        entries,
         registry,
     )
 
 
 def _compile(
-    entry: Entry | None, durations: Mapping[Timer, float], context: TransactionContext
+    state: State,
+    entry: Entry | None,
+    durations: Mapping[Timer, float],
+    context: TransactionContext,
 ) -> CompiledEntry:
     if entry is None:
-        return CompiledEntry(None, None, keep=False, is_end=True)
+        return CompiledEntry(state, None, None, keep=False, is_end=True)
     retransmit = None
     if entry.retransmit is not None and durations[entry.retransmit]:
         retransmit = context.retransmit.queue(durations[entry.retransmit])
@@ -268,4 +272,4 @@ def _compile(
         is_end = durations[entry.expire] == 0
         if not is_end:
             expire = context.expire.queue(durations[entry.expire])
-    return CompiledEntry(retransmit, expire, keep=entry.keep, is_end=is_end)
+    return CompiledEntry(state, retransmit, expire, keep=entry.keep, is_end=is_end)

@@ -1,6 +1,6 @@
 """Everything that a transaction layer tells its user; an event stands beside its transaction."""
 
-from typing import NamedTuple
+import msgspec
 
 from parley.sip.client_transaction import ResponseReceived
 from parley.sip.message import Response
@@ -8,7 +8,7 @@ from parley.sip.server_transaction import AckReceived, CancelReceived, RequestRe
 from parley.sip.transaction_base import TransactionFailed
 
 
-class StrayResponse(NamedTuple):
+class StrayResponse(msgspec.Struct, frozen=True):
     """A response that matches no transaction."""
 
     response: Response

@@ -1,7 +1,7 @@
 """The transaction layer (RFC 3261 17): matches messages to machines and runs their timers.
 
-Sans I/O: messages and `now` (monotonic seconds) go in, `poll_transmit`, `poll_event` and
-`next_timeout` come out. After any call drain both polls, then arm one timer.
+Sans I/O: messages and `now` (monotonic seconds) go in; `transmits`, `events` and `next_timeout`
+are what comes out. After any call take what is in both queues, then arm one timer.
 
 What the layer does without its user: it absorbs and answers retransmissions, acknowledges
 non-2xx finals, answers CANCEL (9.2), sends 100 when the user is slow, cancels an INVITE that rings
@@ -30,7 +30,7 @@ from parley.sip.server_transaction import (
 from parley.sip.timers import DEFAULT_TIMERS, Timers
 from parley.sip.transaction_base import Transaction, TransactionContext, Transmit
 from parley.sip.transaction_events import StrayResponse, TransactionEvent
-from parley.sip.transaction_key import CANCELLABLE, MAGIC_COOKIE, Key, server_key
+from parley.sip.transaction_key import CANCELLABLE, MAGIC_COOKIE, Key
 from parley.sip.transaction_plans import client_plans, server_plans
 from parley.sip.transaction_tables import Input, State
 
@@ -53,6 +53,11 @@ class TransactionLayer:
             way back of the responses; when None, only that does which comes from the same address
             after the connection of the request was closed.
         takes_cancels: a CANCEL that matches nothing is a new request to the user instead of 481.
+
+    Attributes:
+        transmits: messages to send, oldest first, each with its hop; the user takes them out.
+        events: what to tell the user, oldest first; he takes them out.
+        servers: the server transactions alive, by key; to be looked at.
     """
 
     def __init__(
@@ -72,13 +77,13 @@ class TransactionLayer:
         self._takes_cancels = takes_cancels
         self._timers = timers
         self._context = context = TransactionContext(timers)
-        self._transmits = context.transmits
-        self._events: deque[TransactionEvent] = context.events
+        self.transmits: deque[Transmit] = context.transmits
+        self.events: deque[TransactionEvent] = context.events
         self._clients: dict[Key, ClientTransaction] = {}
-        self._servers: dict[Key, ServerTransaction] = {}
+        self.servers: dict[Key, ServerTransaction] = {}
         self._unacknowledged: dict[AckKey, Reliable2xx] = {}
         self._client_plans = client_plans(context, self._clients)
-        self._server_plans = server_plans(context, self._servers)
+        self._server_plans = server_plans(context, self.servers)
 
     @property
     def client_count(self) -> int:
@@ -88,7 +93,7 @@ class TransactionLayer:
     @property
     def server_count(self) -> int:
         """Server transactions alive."""
-        return len(self._servers)
+        return len(self.servers)
 
     def is_in_use(self, flow: Hop) -> bool:
         """Whether a transaction lives on this connection."""
@@ -106,36 +111,29 @@ class TransactionLayer:
         """
         if isinstance(message, Response):
             self._receive_response(message, now)
-        else:
-            self._receive_request(message, now)
+            return
+        method = message.method
+        if method == "ACK":
+            self._receive_ack(message, now)
+            return
+        key = message.transaction_key(method)
+        transaction = self.servers.get(key)
+        if transaction is not None:
+            if message.source != transaction.hop:
+                self._follow(transaction, message)
+            transaction.step(Input.REQUEST, message, now)
+        elif method == "CANCEL":
+            self._receive_cancel(message, key, now)
+        elif self._admits is None or self._admits(message):
+            transaction = self._begin_server(message, key, now)
+            self.events.append(RequestReceived(transaction, message))
 
     def _receive_response(self, response: Response, now: float) -> None:
         transaction = self._clients.get((response.via.branch, response.cseq.method))
         if transaction is None:
-            self._events.append(StrayResponse(response))
+            self.events.append(StrayResponse(response))
         else:
             transaction.receive_response(response, now)
-
-    def _receive_request(self, request: Request, now: float) -> None:
-        method = request.method
-        if method == "ACK":
-            self._receive_ack(request, now)
-            return
-        key = server_key(request, method)
-        transaction = self._servers.get(key)
-        if transaction is not None:
-            if request.source != transaction.hop:
-                self._follow(transaction, request)
-            transaction.step(Input.REQUEST, request, now)
-        elif method == "CANCEL":
-            self._receive_cancel(request, key, now)
-        else:
-            self._receive_new(request, key, now)
-
-    def _receive_new(self, request: Request, key: Key, now: float) -> None:
-        if self._admits is None or self._admits(request):
-            transaction = self._begin_server(request, key, now)
-            self._events.append(RequestReceived(transaction, request))
 
     def _follow(self, transaction: ServerTransaction, request: Request) -> None:
         follows = self._follows is not None and self._follows(request)
@@ -150,15 +148,13 @@ class TransactionLayer:
                 transaction.repeat_response()
 
     def _begin_server(self, request: Request, key: Key, now: float) -> ServerTransaction:
-        transaction = self._make_server(request, response_hop(request), key)
+        hop = response_hop(request)
+        plan = self._server_plans[request.method == "INVITE", hop.transport != "udp"]
+        transaction = ServerTransaction(self._context, plan, request, hop, key)
         transaction.begin(now)
         if transaction.is_invite and not self._timers.trying:
             transaction.send_response(response_to(request, 100), now)
         return transaction
-
-    def _make_server(self, request: Request, hop: Hop, key: Key) -> ServerTransaction:
-        plan = self._server_plans[request.method == "INVITE", hop.transport != "udp"]
-        return ServerTransaction(self._context, plan, request, hop, key)
 
     def adopt(self, request: Request, now: float) -> ServerTransaction:
         """Makes the server transaction of a request that another instance received.
@@ -169,11 +165,13 @@ class TransactionLayer:
         Raises:
             RemoteProtocolError: the topmost Via cannot be used.
         """
-        key = server_key(request, request.method)
-        known = self._servers.get(key)
+        key = request.transaction_key(request.method)
+        known = self.servers.get(key)
         if known is not None:
             return known
-        transaction = self._make_server(request, sent_by_hop(request.via), key)
+        hop = sent_by_hop(request.via)
+        plan = self._server_plans[request.method == "INVITE", hop.transport != "udp"]
+        transaction = ServerTransaction(self._context, plan, request, hop, key)
         transaction.begin_adopted(now)
         return transaction
 
@@ -194,16 +192,17 @@ class TransactionLayer:
             waiting = self._unacknowledged.get(ack_key(ack))
             if waiting is not None:
                 waiting.stop()
-        transaction = self._servers.get(server_key(ack, "INVITE"))
+        transaction = self.servers.get(ack.transaction_key("INVITE"))
         if transaction is None:
-            self._events.append(AckReceived(ack))
+            self.events.append(AckReceived(ack))
         elif is_ack_of(ack, transaction):
             transaction.step(Input.ACK, ack, now)
 
     def _receive_cancel(self, cancel: Request, key: Key, now: float) -> None:
         target = self._find_cancelled(cancel)
         if target is None and self._takes_cancels:
-            self._receive_new(cancel, key, now)
+            if self._admits is None or self._admits(cancel):
+                self.events.append(RequestReceived(self._begin_server(cancel, key, now), cancel))
             return
         transaction = self._begin_server(cancel, key, now)
         if target is None:
@@ -214,11 +213,11 @@ class TransactionLayer:
         tag = answered.to.tag if answered is not None else None
         transaction.send_response(response_to(cancel, 200, to_tag=tag or self._ids.token()), now)
         if target.is_invite and target.state is State.PROCEEDING:
-            self._events.append(CancelReceived(target, cancel))
+            self.events.append(CancelReceived(target, cancel))
 
     def _find_cancelled(self, cancel: Request) -> ServerTransaction | None:
         for method in CANCELLABLE:
-            target = self._servers.get(server_key(cancel, method))
+            target = self.servers.get(cancel.transaction_key(method))
             if target is not None:
                 return target
         return None
@@ -274,7 +273,7 @@ class TransactionLayer:
         )
         transaction.user = user
         transaction.begin(now)
-        self._transmits.append(Transmit(request, hop))
+        self.transmits.append((request, hop))
         return transaction
 
     def send_response(self, transaction: ServerTransaction, response: Response, now: float) -> None:
@@ -354,7 +353,7 @@ class TransactionLayer:
         via = message.via
         if isinstance(message, Response):
             key = (via.branch, message.cseq.method, via.host.lower(), via.port)
-            transaction = self._servers.get(key)
+            transaction = self.servers.get(key)
             # Not what was sent without it: anybody may write another one's Via into a request.
             return transaction if transaction and transaction.response is message else None
         method = message.method
@@ -372,25 +371,12 @@ class TransactionLayer:
         """Runs every timer due; early and late calls are harmless."""
         context = self._context
         # Ends first: nothing is retransmitted at the moment it is given up.
-        if context.expire.earliest <= now:
+        if context.expire.earliest.at <= now:
             context.expire.fire_due(now)
-        if context.retransmit.earliest <= now:
+        if context.retransmit.earliest.at <= now:
             context.retransmit.fire_due(now)
 
-    def next_timeout(self) -> float | None:
-        """Returns when `handle_timeout` is due; may be too early after cancellations."""
-        earliest = min(self._context.retransmit.earliest, self._context.expire.earliest)
-        return earliest if earliest < float("inf") else None
-
-    @property
-    def has_events(self) -> bool:
-        """Whether `poll_event` would return one."""
-        return bool(self._events)
-
-    def poll_transmit(self) -> Transmit | None:
-        """Returns the next message to send."""
-        return self._transmits.popleft() if self._transmits else None
-
-    def poll_event(self) -> TransactionEvent | None:
-        """Returns the next event."""
-        return self._events.popleft() if self._events else None
+    def next_timeout(self) -> float:
+        """Returns when `handle_timeout` is due, perhaps too early; `math.inf` without timers."""
+        context = self._context
+        return min(context.retransmit.earliest.at, context.expire.earliest.at)

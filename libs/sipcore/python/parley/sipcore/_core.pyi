@@ -119,6 +119,55 @@ class AuthParams:
 
     def __new__(cls, scheme: str, params: dict[str, str], is_challenge: bool = False) -> Self: ...
 
+class Credentials:
+    """What a client answered to a challenge (RFC 7616 3.4). A value.
+
+    Attributes:
+        response: lower case.
+        algorithm: upper case; "MD5" when not written.
+        qop: as written; empty when absent, and so are cnonce and nc.
+        nc: the nonce count as written, eight hex digits.
+        opaque: empty when absent.
+    """
+
+    username: Final[str]
+    realm: Final[str]
+    nonce: Final[str]
+    uri: Final[str]
+    response: Final[str]
+    algorithm: Final[str]
+    qop: Final[str]
+    cnonce: Final[str]
+    nc: Final[str]
+    opaque: Final[str]
+
+    def __new__(
+        cls,
+        username: str,
+        realm: str,
+        nonce: str,
+        uri: str,
+        response: str,
+        algorithm: str | None = None,
+        qop: str | None = None,
+        cnonce: str | None = None,
+        nc: str | None = None,
+        opaque: str | None = None,
+    ) -> Self: ...
+    @property
+    def count(self) -> int:
+        """The nonce count as a number; 0 without qop."""
+    def proof(self, method: str, secret: str) -> str:
+        """Returns the `response` that whoever knows the secret would have written (3.4.1).
+
+        Args:
+            method: of the request that carries the credentials.
+            secret: H(username:realm:password) in hex.
+
+        Raises:
+            LocalProtocolError: the algorithm is not known.
+        """
+
 class SipUri:
     """A sip or sips URI (RFC 3261 19.1). A value.
 
@@ -211,8 +260,8 @@ class Message:
         Raises:
             RemoteProtocolError: a quote or angle bracket is not closed.
         """
-    def has(self, name: str) -> bool:
-        """Whether there is a line of that name."""
+    def has(self, *names: str) -> bool:
+        """Whether there is a line of one of these names."""
     def set(self, name: str, value: str) -> None:
         """Replaces all lines of that name, in the place of the first, or appends one."""
     def add(self, name: str, value: str) -> None:
@@ -239,10 +288,12 @@ class Message:
         """Appends the lines of that name from another message byte for byte."""
     def header_names(self) -> list[str]:
         """Returns the canonical names in order, one per line."""
+    @property
     def header_size(self) -> tuple[int, int]:
-        """Returns how many lines there are, folds counted, and their bytes without line ends."""
+        """How many lines there are, folds counted, and their bytes without line ends."""
     def header_text(self) -> bytes:
         """Returns all lines, as they go out, with a line feed between them."""
+    @property
     def is_ascii(self) -> bool:
         """Whether every line is plain ASCII."""
     def stamp_via(self, host: str, port: int) -> None:
@@ -312,6 +363,16 @@ class Request(Message):
         """
     @uri.setter
     def uri(self, uri: SipUri | TelUri | str) -> None: ...
+    def transaction_key(self, method: str) -> tuple[object, ...]:
+        """Returns what finds the server transaction of `method` that this belongs to (17.2.3).
+
+        Of a client older than RFC 3261, whose branch is not unique, it is made of what its
+        requests repeat. The To tag, part of that rule for all but ACK, is left out: one CSeq
+        number never comes both without and with a tag, and an ACK carries that of the response.
+
+        Args:
+            method: the request's own; "INVITE" for an ACK or to find what a CANCEL is about.
+        """
     def husk(self) -> Request:
         """Returns a request of the same method and URI without anything else."""
 
@@ -359,6 +420,25 @@ class StreamFramer:
                 unless `can_continue`.
         """
 
+class DatagramReader:
+    """Reads a UDP socket, many datagrams with one system call. On Linux alone.
+
+    Args:
+        fd: of a socket that does not block.
+        flow: of the hops that are returned.
+    """
+
+    def __new__(cls, fd: int, flow: int) -> Self: ...
+    def read(self, limit: int) -> list[tuple[bytes, Hop]]:
+        """Returns what is there, with its source; keep-alives of up to four bytes are left out.
+
+        Args:
+            limit: how many datagrams at most.
+
+        Raises:
+            OSError: what the system says, such as an ICMP error of an earlier send.
+        """
+
 def parse_message(data: bytes) -> Request | Response:
     """Parses one datagram (RFC 3261 18.3).
 
@@ -366,6 +446,13 @@ def parse_message(data: bytes) -> Request | Response:
 
     Raises:
         ParseError: nothing usable.
+    """
+
+def parse_credentials(text: str) -> Credentials:
+    """Parses an Authorization or Proxy-Authorization value.
+
+    Raises:
+        RemoteProtocolError: malformed, not Digest, or without one of the needed parameters.
     """
 
 def salvage(data: bytes) -> Request | None:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from parley.service.clock import Clock
 
 _MAX_NAMES = 4096
+_MAX_LITERALS = 4096
 _TTL_S = 60.0
 
 
@@ -36,11 +37,16 @@ def host_port(host: str, port: int) -> str:
 
 
 class AddressBook:
-    """Remembers the IP address of each host name for a minute."""
+    """Remembers the IP address of each host name for a minute.
+
+    Attributes:
+        literals: hosts that are addresses themselves, as far as they were asked for lately.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self.literals: set[str] = set()
 
     def peek(self, host: str) -> str | None:
         """Returns the address of a literal or of a name resolved lately."""
@@ -50,10 +56,12 @@ class AddressBook:
             if expires_at > self._clock.now():
                 return address
             del self._known[host]
-        if is_ip(host):
-            self._remember(host, host, float("inf"))
-            return host
-        return None
+        if not is_ip(host):
+            return None
+        if len(self.literals) >= _MAX_LITERALS:
+            self.literals.clear()
+        self.literals.add(host)
+        return host
 
     async def resolve(self, host: str) -> str:
         """Looks a name up, IPv4 first.

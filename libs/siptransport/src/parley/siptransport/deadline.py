@@ -25,9 +25,9 @@ class DeadlineTimer:
         self._handle: asyncio.TimerHandle | None = None
         self._due = float("inf")
 
-    def arm(self, due: float | None) -> None:
-        """Makes sure of a call at `due`, unless an earlier one is to come anyway; None: no need."""
-        if due is None or due >= self._due - _COALESCE_S:
+    def arm(self, due: float) -> None:
+        """Makes sure of a call at `due`, unless an earlier one comes anyway; infinite: no need."""
+        if due >= self._due - _COALESCE_S:
             return
         if self._handle is not None:
             self._handle.cancel()

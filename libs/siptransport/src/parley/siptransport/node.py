@@ -311,19 +311,20 @@ class SipNode:
 
     def flush(self) -> None:
         """Handles what the reports caused and arms the timer."""
-        self._pump()
+        if self.layer.events or self.layer.transmits:
+            self._pump()
         self._timer.arm(self.layer.next_timeout())
 
     # --- inside ----------------------------------------------------------------------------
 
     def _after_call(self) -> None:
         """Sends at once what a call of the owner put out; events wait for their turn."""
-        layer = self.layer
-        while (transmit := layer.poll_transmit()) is not None:
-            self._send(transmit.message, transmit.hop)
+        transmits = self.layer.transmits
+        while transmits:
+            self._send(*transmits.popleft())
         if self._is_pumping:
             return
-        if layer.has_events and not self._is_pump_due:
+        if self.layer.events and not self._is_pump_due:
             self._is_pump_due = True
             asyncio.get_running_loop().call_soon(self._pump_later)
         self._timer.arm(self.layer.next_timeout())
@@ -337,15 +338,13 @@ class SipNode:
         if self._is_pumping or self._is_closed:
             return
         self._is_pumping = True
-        layer = self.layer
+        transmits, events = self.layer.transmits, self.layer.events
         try:
-            while True:
-                while (transmit := layer.poll_transmit()) is not None:
-                    self._send(transmit.message, transmit.hop)
-                event = layer.poll_event()
-                if event is None:
-                    return
-                self._handle(event)
+            while transmits or events:
+                if transmits:
+                    self._send(*transmits.popleft())
+                else:
+                    self._handle(events.popleft())
         finally:
             self._is_pumping = False
 
@@ -367,12 +366,11 @@ class SipNode:
             _logger.exception("sip handler raised", event_type="flow closed")
 
     def _send(self, message: Request | Response, hop: Hop) -> None:
-        transport = self.transports.get(hop.transport)
-        if transport is None or self._is_closed:
+        if hop.transport not in self.transports or self._is_closed:
             self.send_failed(message, hop)
             return
         self.counts.sent += 1
-        transport.send(message, hop)
+        self.transports[hop.transport].send(message, hop)
 
     def _handle_timeout(self, now: float) -> None:
         self.layer.handle_timeout(now)

@@ -7,7 +7,9 @@ Sending is a plain `sendto`; when the kernel's buffer is full, datagrams wait in
 
 import asyncio
 import socket
+import sys
 from collections import deque
+from typing import Protocol
 
 from parley.service.clock import Clock
 from parley.service.tasks import TaskOwner
@@ -69,7 +71,8 @@ class UdpTransport:
 
     def send(self, message: Request | Response, hop: Hop) -> None:
         """Sends one datagram; a host name is looked up first."""
-        address = self._addresses.peek(hop.host)
+        host = hop.host
+        address = host if host in self._addresses.literals else self._addresses.peek(host)
         if address is None:
             self._resolve_and_send(message, hop)
         else:
@@ -102,9 +105,12 @@ class UdpTransport:
         self._sockets.clear()
 
     def _send_to(self, message: Request | Response, hop: Hop, address: str) -> None:
-        sockets = self._sockets
-        target = (address, hop.port)
-        if hop.flow >= len(sockets) or not sockets[hop.flow].send(bytes(message), target):
+        try:
+            sock = self._sockets[hop.flow]
+        except IndexError:
+            self._sink.send_failed(message, hop)
+            return
+        if not sock.send(bytes(message), (address, hop.port)):
             self._sink.send_failed(message, hop)
 
     def _resolve_and_send(self, message: Request | Response, hop: Hop) -> None:
@@ -134,6 +140,14 @@ class UdpTransport:
         self._sink.flush()
 
 
+class Reader(Protocol):
+    """Reads a bound socket."""
+
+    def read(self, limit: int) -> list[tuple[bytes, Hop]]:
+        """Returns at most so many datagrams, with their sources."""
+        ...
+
+
 class UdpSocket:
     """One bound socket, its reader and its queue for a full kernel buffer.
 
@@ -155,6 +169,7 @@ class UdpSocket:
             socket.AF_INET6 if self._is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM
         )
         self.listener = Hop("udp", address, port)
+        self._reader: Reader | None = None
 
     def open(self, advertised: str, *, is_shared: bool = False) -> None:
         """Binds and starts to read.
@@ -173,6 +188,7 @@ class UdpSocket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(self._local)
         self.listener = Hop("udp", advertised, sock.getsockname()[1])
+        self._reader = _reader(sock, self._flow)
         self._loop.add_reader(sock.fileno(), self._drain)
 
     def close(self) -> None:
@@ -223,27 +239,61 @@ class UdpSocket:
                 self.send(answer, (source.host, source.port))
 
     def _drain(self) -> None:
-        receive, flow, sink = self._socket.recvfrom, self._flow, self._sink
-        hears = sink.hears
-        for _ in range(self._limits.datagrams_per_wakeup):
-            try:
-                data, address = receive(_MAX_DATAGRAM_BYTES)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError:
-                continue  # an ICMP error of an earlier send; its transaction has a timer
-            if len(data) <= _KEEP_ALIVE_BYTES:
-                continue  # CRLF keep-alives and NAT pings ask for no answer over UDP
-            if hears is not None and not hears(address[0]):
+        sink, listener, hears = self._sink, self.listener, self._sink.hears
+        assert self._reader is not None
+        try:
+            arrived = self._reader.read(self._limits.datagrams_per_wakeup)
+        except OSError:
+            return  # an ICMP error of an earlier send; its transaction has a timer
+        for data, source in arrived:
+            if hears is not None and not hears(source.host):
                 continue
-            source = Hop("udp", address[0], address[1], flow)
             if data[0] < _FIRST_OF_SIP and is_stun(data):
                 self._answer_stun(data, source)
                 continue
             try:
                 message = parse_message(data)
             except ParseError as error:
-                sink.receive_malformed(error, source, self.listener)
+                sink.receive_malformed(error, source, listener)
             else:
-                sink.receive(message, source, self.listener)
+                sink.receive(message, source, listener)
         sink.flush()
+
+
+class PlainReader:
+    """Reads datagrams one by one, where the system cannot give many at once.
+
+    Takes the place of `parley.sip.datagrams.DatagramReader`.
+    """
+
+    def __init__(self, sock: socket.socket, flow: int) -> None:
+        self._socket = sock
+        self._flow = flow
+
+    def read(self, limit: int) -> list[tuple[bytes, Hop]]:
+        """Returns what is there, with its source; keep-alives of up to four bytes are left out.
+
+        Raises:
+            OSError: what the system says.
+        """
+        found: list[tuple[bytes, Hop]] = []
+        for _ in range(limit):
+            try:
+                data, address = self._socket.recvfrom(_MAX_DATAGRAM_BYTES)
+            except (BlockingIOError, InterruptedError):
+                break
+            if len(data) > _KEEP_ALIVE_BYTES:
+                found.append((data, Hop("udp", address[0], address[1], self._flow)))
+        return found
+
+
+if sys.platform == "linux":
+    from parley.sip.datagrams import DatagramReader
+
+    def _reader(sock: socket.socket, flow: int) -> DatagramReader:
+        return DatagramReader(sock.fileno(), flow)
+
+else:
+
+    def _reader(sock: socket.socket, flow: int) -> PlainReader:
+        return PlainReader(sock, flow)

@@ -8,6 +8,7 @@ end. Nothing sleeps: half a minute of retransmissions takes milliseconds.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
+from math import inf
 from typing import NamedTuple, TypeVar
 
 from parley.sip.hop import Hop
@@ -73,11 +74,13 @@ class SipSide:
         """Sends and reports everything the layer put out."""
         now = self._pair.elapsed
         while True:
-            if (transmit := self.layer.poll_transmit()) is not None:
-                self.sent.append(Sent(now, transmit.message))
+            if self.layer.transmits:
+                message, _ = self.layer.transmits.popleft()
+                self.sent.append(Sent(now, message))
                 if not next(self._losses, False):
-                    deliver(self, bytes(transmit.message))
-            elif (event := self.layer.poll_event()) is not None:
+                    deliver(self, bytes(message))
+            elif self.layer.events:
+                event = self.layer.events.popleft()
                 if self.on_event is None:
                     self.events.append(event)
                 else:
@@ -138,7 +141,7 @@ class SipPair:
         deadlines = [self.left.layer.next_timeout(), self.right.layer.next_timeout()]
         if self._in_flight:
             deadlines.append(self._in_flight[0][0])
-        return min((due for due in deadlines if due is not None), default=None)
+        return min((due for due in deadlines if due < inf), default=None)
 
     def _deliver(self, sender: SipSide, data: bytes) -> None:
         self._order += 1

@@ -25,21 +25,12 @@ class Admission:
     Args:
         settings: rates and bursts.
         known: addresses that proved themselves lately.
-        room: places for requests.
-        is_heard: says whether a request shows that its source hears us; may raise
-            `RemoteProtocolError`.
         clock: of the buckets.
         metrics: counts what is refused.
     """
 
     def __init__(
-        self,
-        settings: EdgeSettings,
-        known: KnownSources,
-        room: Room,
-        is_heard: Callable[[Request, Hop], bool],
-        clock: Clock,
-        metrics: EdgeMetrics,
+        self, settings: EdgeSettings, known: KnownSources, clock: Clock, metrics: EdgeMetrics
     ) -> None:
         exempt = parse_networks(settings.unlimited_sources)
         self._sources, self._heard = (
@@ -47,21 +38,26 @@ class Admission:
         )
         self._strangers = Avalanche(settings.stranger_rate, settings.stranger_burst)
         self._known = known
-        self._room = room
-        self._is_heard = is_heard
         self._clock = clock
         self._metrics = metrics
+
+    def attach(self, room: Room, is_heard: Callable[[Request, Hop], bool]) -> None:
+        """Connects what needs the node, which needs this; before it listens.
+
+        Args:
+            room: places for requests.
+            is_heard: says whether a request shows that its source hears us; may raise
+                `RemoteProtocolError`.
+        """
+        self._room = room
+        self._is_heard = is_heard
 
     def hears(self, host: str) -> bool:
         """Says whether a datagram is read at all: a flood is dropped where it costs least."""
         if self._known.knows(host) or self._strangers.admit(self._clock.now()):
             return True
-        self._metrics.refused["strangers"].inc()
+        self._metrics.refused["strangers"].count += 1
         return False
-
-    def knows(self, host: str) -> bool:
-        """Says whether somebody at this address proved himself lately."""
-        return self._known.knows(host)
 
     def is_within_rate(self, source: Hop, request: Request | None = None) -> bool:
         """Takes from the rate of a source; the request is None for what is no request."""
@@ -76,14 +72,14 @@ class Admission:
                 and self._heard.admit(host, now)
             )
         if not is_admitted:
-            self._metrics.refused["rate"].inc()
+            self._metrics.refused["rate"].count += 1
         return is_admitted
 
     def has_place(self, host: str) -> bool:
         """Says whether a request from this address may have a transaction."""
         if self._room.admits(host):
             return True
-        self._metrics.refused["room"].inc()
+        self._metrics.refused["room"].count += 1
         return False
 
     def _shows(self, request: Request, source: Hop) -> bool:

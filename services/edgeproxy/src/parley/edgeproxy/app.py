@@ -106,6 +106,15 @@ class EdgeProxy:
         self._callmanagers = CallManagers(
             backing.state, backing.discovery, settings.zone, transport="tls" if is_tls else None
         )
+        peers = TrustedPeers(settings.trusted_peers)
+        self._known = KnownSources(
+            lambda flow: self.node.vouch_for(flow),
+            peers.hosts,
+            parse_networks(settings.unlimited_sources),
+            clock,
+            _REFRESHES * settings.max_expires_s,
+        )
+        self._admission = Admission(settings, self._known, clock, self._metrics)
         self.node = SipNode(
             clock,
             ids,
@@ -115,9 +124,9 @@ class EdgeProxy:
             limits=transport_limits(settings),
             policy=NodePolicy(
                 admits=self._handler.admits,
-                hears=self._handler.hears,
+                hears=self._admission.hears,
                 admits_source=self._handler.admits_source,
-                knows=self._handler.knows,
+                knows=self._known.knows,
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
                 takes_cancels=True,
@@ -132,7 +141,7 @@ class EdgeProxy:
         self._sweep = ExpirySweep(registrations, events, clock)
         for callback in (self._repair.begin, self._sweep.rest):
             backing.state.on_new_generation(callback)
-        self._attach(directory, ids, registrations, events)
+        self._attach(directory, ids, registrations, events, peers)
         self._news = asyncio.Event()
         self._watch: Watch | None = None
         self._registration: Registration | None = None
@@ -199,6 +208,7 @@ class EdgeProxy:
         ids: Ids,
         registrations: Registrations,
         events: RegistrationEvents,
+        peers: TrustedPeers,
     ) -> None:
         settings, clock = self._settings, self._clock
         metrics, addresses = self._metrics, self.addresses
@@ -241,11 +251,7 @@ class EdgeProxy:
             clock=clock,
             metrics=metrics,
         )
-        peers = TrustedPeers(settings.trusted_peers)
-        exempt = parse_networks(settings.unlimited_sources)
-        known = KnownSources(
-            self.node.vouch_for, peers.hosts, exempt, clock, _REFRESHES * settings.max_expires_s
-        )
+        known = self._known
         registers = RegisterRequests(
             sender=self.node,
             authenticator=authenticator,
@@ -268,7 +274,7 @@ class EdgeProxy:
             )
         )
         room = Room(self.node.layer, self._tasks, known, settings.max_transactions)
-        admission = Admission(settings, known, room, outside.is_heard, clock, metrics)
+        self._admission.attach(room, outside.is_heard)
         inside = InsideRequests(proxy, routes, hidden_vias, addresses, self._callmanagers)
         strays = Strays(
             self.node,
@@ -297,7 +303,7 @@ class EdgeProxy:
             registers=registers,
             connections=self._connections,
             addresses=addresses,
-            admission=admission,
+            admission=self._admission,
             strays=strays,
             stray_cancels=self._stray_cancels,
             tasks=self._tasks,
@@ -337,7 +343,7 @@ class EdgeProxy:
             async with asyncio.timeout(STATE_TIMEOUT_S):
                 gone = await self._callmanagers.refresh(self._clock.now(), self._clock.wall_s())
         except (BackingError, TimeoutError) as error:
-            self._metrics.state_errors.inc()
+            self._metrics.state_errors.count += 1
             _logger.warning("load reports not read; the last view stays", reason=repr(error))
             return
         if gone:
@@ -356,7 +362,7 @@ class EdgeProxy:
                 async with asyncio.timeout(STATE_TIMEOUT_S):
                     await self._sweep.run_round()
             except (BackingError, DomainError, TimeoutError) as error:
-                self._metrics.state_errors.inc()
+                self._metrics.state_errors.count += 1
                 _logger.warning("expiry sweep failed", reason=repr(error))
 
 

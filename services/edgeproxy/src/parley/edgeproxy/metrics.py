@@ -23,23 +23,23 @@ _METHODS: Final = frozenset(
 
 
 class Tally:
-    """A counter that is handed to Prometheus later."""
+    """A counter that is handed to Prometheus later.
 
-    __slots__ = ("_counter", "_count")
+    Attributes:
+        count: since the last time; whoever counts adds to it.
+    """
+
+    __slots__ = ("_counter", "count")
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
-        self._count = 0
-
-    def inc(self) -> None:
-        """Counts one."""
-        self._count += 1
+        self.count = 0
 
     def publish(self) -> None:
         """Hands over what was counted since the last time."""
-        if self._count:
-            self._counter.inc(self._count)
-            self._count = 0
+        if self.count:
+            self._counter.inc(self.count)
+            self.count = 0
 
 
 class EdgeMetrics:
@@ -99,10 +99,7 @@ class EdgeMetrics:
 
     def count_request(self, side: str, method: str) -> None:
         """Counts a request; methods nobody knows share one label, or a peer could make series."""
-        tally = self._requests.get((side, method))
-        if tally is None:
-            tally = self._requests[side, _OTHER]
-        tally.inc()
+        self._requests[side, method if method in _METHODS else _OTHER].count += 1
 
     def publish(self) -> None:
         """Hands everything over to Prometheus."""

@@ -105,17 +105,9 @@ class EdgeHandler:
             return False
         return self._admission.has_place(source.host)
 
-    def hears(self, host: str) -> bool:
-        """Implements `NodePolicy.hears`."""
-        return self._admission.hears(host)
-
     def admits_source(self, source: Hop, listener: Hop) -> bool:
         """Implements `NodePolicy.admits_source`: what is no message counts like one."""
         return self._addresses.is_inside(listener) or self._admission.is_within_rate(source)
-
-    def knows(self, host: str) -> bool:
-        """Implements `NodePolicy.knows`."""
-        return self._admission.knows(host)
 
     def follows(self, request: Request) -> bool:
         """Implements `NodePolicy.follows`: a call manager's successor gets the responses."""
@@ -194,7 +186,7 @@ class EdgeHandler:
 
     def on_stray_response(self, response: Response) -> None:
         """Takes a response without transaction."""
-        self._metrics.stray_responses.inc()
+        self._metrics.stray_responses.count += 1
         is_inside, source = self._is_inside(response), response.source
         if not is_inside and (source is None or not self._admission.is_within_rate(source)):
             return
@@ -234,7 +226,7 @@ class EdgeHandler:
         except RemoteProtocolError as error:
             self._proxy.refuse(transaction, error.status)
         except BackingError as error:
-            self._metrics.state_errors.inc()
+            self._metrics.state_errors.count += 1
             _logger.warning("backing service failed", reason=repr(error))
             pause = retry_after(transaction.request.call_id)
             self._proxy.refuse(transaction, 503, None, (("retry-after", pause),))

@@ -21,7 +21,7 @@ def is_header_small(message: Message) -> bool:
     Raises:
         RemoteProtocolError: Record-Route cannot be read.
     """
-    lines, size = message.header_size()
+    lines, size = message.header_size
     if lines > MAX_LINES or size > MAX_BYTES:
         return False
     return not message.has("record-route") or len(message.values("record-route")) <= MAX_ROUTES

@@ -22,7 +22,7 @@ def make_text(request: Request) -> None:
         RemoteProtocolError: 400, bytes that are no UTF-8 stand where they must not.
     """
     _check_uri(request)
-    if request.is_ascii():
+    if request.is_ascii:
         return
     for name in _EXACT:
         if not all(map(is_text, request.get_all(name))):
@@ -32,7 +32,7 @@ def make_text(request: Request) -> None:
 
 def make_response_text(response: Response) -> None:
     """Does so with a response; none is refused, for something waits for it."""
-    if not response.is_ascii():
+    if not response.is_ascii:
         _reread(response)
 
 

@@ -161,7 +161,7 @@ class Authenticator:
         """
         source = request.source.host if request.source is not None else ""
         if self._failures.is_banned(source_key(source), self._clock.now()):
-            self._metrics.refused["banned"].inc()
+            self._metrics.refused["banned"].count += 1
             return Answer(403)
         tenant = await self._tenants.find_for(identity, request.uri)
         if tenant is None and not self._tenants.is_without_domain(identity, request.uri):
@@ -201,7 +201,7 @@ class Authenticator:
         now = self._clock.now()
         user = f"{source_key(source)} {credentials.username}@{credentials.realm}"
         if self._user_failures.is_banned(user, now):
-            self._metrics.refused["banned"].inc()
+            self._metrics.refused["banned"].count += 1
             return Answer(403)
         if tenant is not None and not is_for(credentials.uri, request, tenant, self._tenants):
             return Answer(400, "Credentials For Another Resource")
@@ -210,7 +210,7 @@ class Authenticator:
         if state is not NonceState.FRESH and not is_repeat:
             return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
         if is_registrar and not self._has_room():
-            self._metrics.refused["avalanche"].inc()
+            self._metrics.refused["avalanche"].count += 1
             return Answer(503, None, (("retry-after", retry_after(request.call_id)),))
         extension = self._prove(request, tenant, credentials)
         if extension is None and tenant is not None:
@@ -218,7 +218,7 @@ class Authenticator:
             if newer is not tenant:
                 tenant, extension = newer, self._prove(request, newer, credentials)
         if tenant is None or extension is None:
-            self._metrics.auth_failures.inc()
+            self._metrics.auth_failures.count += 1
             self._count_failure(source_key(source), user, now)
             return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
         if is_repeat:
@@ -244,12 +244,12 @@ class Authenticator:
     def _count_failure(self, source: str, user: str, now: float) -> None:
         for limiter, who in ((self._user_failures, user), (self._failures, source)):
             if limiter.record_failure(who, now):
-                self._metrics.bans.inc()
+                self._metrics.bans.count += 1
                 # A phone whose password was mended meanwhile hears 403 until the ban is over.
                 _logger.warning("banned for failed logins", who=who, for_s=limiter.ban_s)
 
     def _challenge(self, realm: str, source: str, is_registrar: bool, *, is_stale: bool) -> Answer:
-        self._metrics.challenges.inc()
+        self._metrics.challenges.count += 1
         key = (realm, is_stale)
         parts = self._templates.get(key)
         if parts is None:

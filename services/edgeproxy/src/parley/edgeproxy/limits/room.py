@@ -20,19 +20,19 @@ class Room:
         transactions: how many there may be.
     """
 
-    __slots__ = ("_known", "_layer", "_tasks", "_transactions")
+    __slots__ = ("_known", "_servers", "_transactions", "_waiting")
 
     def __init__(
         self, layer: TransactionLayer, tasks: TaskOwner, known: KnownSources, transactions: int
     ) -> None:
-        self._layer = layer
-        self._tasks = tasks
+        self._servers = layer.servers
+        self._waiting = tasks
         self._known = known
         self._transactions = transactions
 
     def admits(self, host: str) -> bool:
         """Says whether a request from this address may have a transaction."""
-        used, waiting = self._layer.server_count, len(self._tasks)
+        used, waiting = len(self._servers), len(self._waiting)
         if 2 * used < self._transactions and 2 * waiting < MAX_WAITING:
             return True
         return used < self._transactions and waiting < MAX_WAITING and self._known.knows(host)

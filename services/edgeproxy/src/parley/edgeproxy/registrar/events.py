@@ -55,7 +55,7 @@ class RegistrationEvents:
     def _publish(
         self, tenant: TenantId, kind: type[RegistrationEvent], change: str, binding: Binding
     ) -> None:
-        self._metrics.registrations[change].inc()
+        self._metrics.registrations[change].count += 1
         event = kind(
             id=self._ids.token(),
             source=self._instance,
@@ -67,5 +67,5 @@ class RegistrationEvents:
         try:
             self._bus.publish(TOPIC, binding.aor, encode_event(event))
         except BackingError as error:
-            self._metrics.events_dropped.inc()
+            self._metrics.events_dropped.count += 1
             _logger.warning("registration event dropped", change=change, reason=repr(error))

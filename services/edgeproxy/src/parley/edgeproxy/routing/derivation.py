@@ -16,7 +16,7 @@ from typing import Final
 from parley.model.ids import CallId
 from parley.sip.headers import Via, parse_via
 from parley.sip.message import Request, Response
-from parley.sip.transaction_key import MAGIC_COOKIE, server_key
+from parley.sip.transaction_key import MAGIC_COOKIE
 
 _BRANCH_BYTES: Final = 16
 _CALL_ID_BYTES: Final = 12
@@ -51,7 +51,7 @@ class Derivation:
         9.1).
         """
         method = "INVITE" if request.method in _OF_AN_INVITE else request.method
-        return self._branch(request.call_id, server_key(request, method))
+        return self._branch(request.call_id, request.transaction_key(method))
 
     def is_own(self, response: Response) -> bool:
         """Says whether the branch of a response's topmost Via was made by us for the next Via."""
