@@ -45,7 +45,7 @@ class Pair:
         assert isinstance(event, RequestReceived)
         for status in statuses:
             response = response_to(request, status, to_tag="b1" if status > 100 else None)
-            server.send_response(event.transaction, response, now)
+            event.transaction.send_response(response, now)
             self._pass(server, client, THERE)
             client.events.popleft()
         self._pass(client, server, HERE)  # the ACK to a failure

@@ -68,9 +68,7 @@ def test_after_a_provisional_other_requests_are_retransmitted_every_t2() -> None
     pair.left.layer.send_request(make_request("OPTIONS"), pair.right.hop, pair.now)
     pair.run()
     request = pair.right.next_event(RequestReceived)
-    pair.right.layer.send_response(
-        request.transaction, make_response(request.request, 183), pair.now
-    )
+    request.transaction.send_response(make_response(request.request, 183), pair.now)
 
     pair.run(33)
 
@@ -85,9 +83,7 @@ def test_invite_failure_is_acknowledged_each_time_and_reported_once_until_timer_
     pair.run()
     request = pair.right.next_event(RequestReceived)
     pair.left.lose([True, True])  # the first two ACKs
-    pair.right.layer.send_response(
-        request.transaction, make_response(request.request, 486), pair.now
-    )
+    request.transaction.send_response(make_response(request.request, 486), pair.now)
 
     pair.run(10)
 
@@ -112,9 +108,7 @@ def test_the_ack_to_a_failure_is_built_from_the_invite_and_its_response() -> Non
     pair.left.layer.send_request(invite, pair.right.hop, pair.now)
     pair.run()
     request = pair.right.next_event(RequestReceived)
-    pair.right.layer.send_response(
-        request.transaction, make_response(request.request, 404, to_tag="b9"), pair.now
-    )
+    request.transaction.send_response(make_response(request.request, 404, to_tag="b9"), pair.now)
     pair.run()
 
     ack = pair.left.sent[-1].message
@@ -133,7 +127,7 @@ def test_a_completed_request_absorbs_late_finals_until_timer_k() -> None:
     pair.run()
     request = pair.right.next_event(RequestReceived)
     response = make_response(request.request, 200)
-    pair.right.layer.send_response(request.transaction, response, pair.now)
+    request.transaction.send_response(response, pair.now)
     pair.run(0.1)
     pair.left.layer.receive_message(response.copy(), pair.now)
     pair.run(4.8)
@@ -153,9 +147,7 @@ def test_a_reliable_transaction_ends_with_its_final_response() -> None:
         pair.left.layer.send_request(make_request(method), pair.right.hop, pair.now)
         pair.run()
         request = pair.right.next_event(RequestReceived)
-        pair.right.layer.send_response(
-            request.transaction, make_response(request.request, status), pair.now
-        )
+        request.transaction.send_response(make_response(request.request, status), pair.now)
         pair.run()
         assert pair.left.next_event(ResponseReceived).response.status == status
         assert pair.left.layer.client_count == 0
@@ -168,9 +160,7 @@ def test_every_2xx_to_an_invite_is_reported_for_timer_m() -> None:
     pair.run()
     request = pair.right.next_event(RequestReceived)
     for tag in ("fork-1", "fork-2", "fork-1"):
-        pair.right.layer.send_response(
-            request.transaction, make_response(request.request, 200, to_tag=tag), pair.now
-        )
+        request.transaction.send_response(make_response(request.request, 200, to_tag=tag), pair.now)
         pair.run(10)
 
     tags = [pair.left.next_event(ResponseReceived).response.to.tag for _ in range(3)]
@@ -188,9 +178,7 @@ def test_an_invite_that_rings_beyond_timer_c_is_cancelled_and_then_given_up() ->
     request = pair.right.next_event(RequestReceived)
     for _ in range(2):
         # Each provisional above 100 starts timer C again (16.7 step 2).
-        pair.right.layer.send_response(
-            request.transaction, make_response(request.request, 180), pair.now
-        )
+        request.transaction.send_response(make_response(request.request, 180), pair.now)
         pair.run(100)
     pair.right.events.clear()
     pair.left.events.clear()

@@ -21,7 +21,7 @@ def _receive(pair: SipPair, method: str = "INVITE") -> ServerTransaction:
 
 
 def _answer(pair: SipPair, transaction: ServerTransaction, status: int) -> None:
-    pair.right.layer.send_response(transaction, make_response(transaction, status), pair.now)
+    transaction.send_response(make_response(transaction, status), pair.now)
 
 
 def test_100_is_sent_after_200_ms_only_if_the_user_said_nothing() -> None:
@@ -199,7 +199,7 @@ def test_a_stateless_answer_is_sent_once_and_leaves_nothing(transport: str, meth
     pair.right.lose([True])
     transaction = _receive(pair, method)
 
-    pair.right.layer.send_statelessly(transaction, make_response(transaction, 407))
+    transaction.respond_once(make_response(transaction, 407))
     assert pair.right.layer.server_count == 0
     _answer(pair, transaction, 486)
     pair.run(0.4)
@@ -213,12 +213,12 @@ def test_a_request_repeated_after_a_stateless_answer_is_a_new_one() -> None:
     pair = SipPair("udp")
     pair.right.lose([True])
     first = _receive(pair)
-    pair.right.layer.send_statelessly(first, make_response(first, 407))
+    first.respond_once(make_response(first, 407))
     pair.run(0.6)
     second = pair.right.next_event(RequestReceived).transaction
     assert second is not first
 
-    pair.right.layer.send_statelessly(second, make_response(second, 407))
+    second.respond_once(make_response(second, 407))
     pair.run()
 
     assert pair.left.next_event(ResponseReceived).response.status == 407
@@ -234,7 +234,7 @@ def test_an_unverified_source_gets_no_more_than_three_times_what_it_sent() -> No
     response = make_response(transaction, 407)
     response.body = b"x" * 3 * size
 
-    pair.right.layer.send_statelessly(transaction, response)
+    transaction.respond_once(response)
     pair.run(0.4)
 
     assert pair.right.sent_at("407") == []

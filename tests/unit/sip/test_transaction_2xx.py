@@ -102,7 +102,7 @@ def test_the_owner_can_stop_the_2xx_when_the_dialog_ends_before() -> None:
 def test_a_2xx_after_another_final_is_neither_sent_nor_repeated() -> None:
     pair = SipPair("udp")
     server = _receive(pair)
-    pair.right.layer.send_response(server, make_response(server, 487), pair.now)
+    server.send_response(make_response(server, 487), pair.now)
     assert pair.right.layer.send_until_ack(server, make_response(server, 200), pair.now) is None
     pair.run(40)
     assert pair.right.sent_at("200") == []
@@ -133,7 +133,7 @@ def test_a_2xx_that_comes_after_timer_m_is_stray() -> None:
     pair = SipPair("udp")
     server = _receive(pair)
     response = make_response(server, 200)
-    pair.right.layer.send_response(server, response, pair.now)
+    server.send_response(response, pair.now)
     pair.run(33)
     pair.left.events.clear()
     pair.left.layer.receive_message(response, pair.now)

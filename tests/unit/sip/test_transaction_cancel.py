@@ -20,7 +20,7 @@ def _ring(pair: SipPair) -> tuple[ClientTransaction, ServerTransaction]:
     client = pair.left.layer.send_request(make_request(), pair.right.hop, pair.now)
     pair.run()
     server = pair.right.next_event(RequestReceived).transaction
-    pair.right.layer.send_response(server, make_response(server, 180), pair.now)
+    server.send_response(make_response(server, 180), pair.now)
     pair.run()
     pair.left.events.clear()
     return client, server
@@ -44,7 +44,7 @@ def test_cancel_of_a_ringing_invite_is_answered_by_the_layer_and_ends_in_487() -
     assert [each.cseq.method for each in _responses(pair, 200)] == ["CANCEL"]
     # The To tag of both answers should be the same (9.2).
     assert _responses(pair, 200)[0].to.tag == "b1"
-    pair.right.layer.send_response(server, make_response(server, 487), pair.now)
+    server.send_response(make_response(server, 487), pair.now)
     pair.run(1)
     assert pair.left.next_event(ResponseReceived).response.status == 487
     assert not pair.left.events
@@ -92,7 +92,7 @@ def test_cancel_is_never_sent_when_the_final_response_comes_first() -> None:
         pair.run()
         server = pair.right.next_event(RequestReceived).transaction
         pair.left.layer.cancel(client, pair.now)
-        pair.right.layer.send_response(server, make_response(server, status), pair.now)
+        server.send_response(make_response(server, status), pair.now)
         pair.run(20)
         assert pair.left.sent_at("CANCEL") == []
         assert client.state is state
@@ -103,10 +103,10 @@ def test_cancel_that_crosses_the_2xx_changes_nothing() -> None:
     client = pair.left.layer.send_request(make_request(), pair.right.hop, pair.now)
     pair.run(0.1)
     server = pair.right.next_event(RequestReceived).transaction
-    pair.right.layer.send_response(server, make_response(server, 180), pair.now)
+    server.send_response(make_response(server, 180), pair.now)
     pair.run(0.1)
     pair.left.layer.cancel(client, pair.now)
-    pair.right.layer.send_response(server, make_response(server, 200), pair.now)
+    server.send_response(make_response(server, 200), pair.now)
     pair.run(0.3)
 
     assert not pair.right.events
@@ -119,7 +119,7 @@ def test_cancel_that_crosses_the_2xx_changes_nothing() -> None:
 def test_cancel_without_a_match_is_answered_481_and_not_reported() -> None:
     pair = SipPair("udp")
     client, server = _ring(pair)
-    pair.right.layer.send_response(server, make_response(server, 486), pair.now)
+    server.send_response(make_response(server, 486), pair.now)
     pair.run(6)
     assert pair.right.layer.server_count == 0
     cancel = make_request("CANCEL")

@@ -39,7 +39,7 @@ class Outcome:
             if event.transaction.is_invite and self._status < 300:
                 pair.right.layer.send_until_ack(event.transaction, response, pair.now)
             else:
-                pair.right.layer.send_response(event.transaction, response, pair.now)
+                event.transaction.send_response(response, pair.now)
         elif isinstance(event, ResponseReceived):
             self.statuses.append(event.response.status)
             if event.transaction.is_invite and event.response.status < 300:

@@ -69,7 +69,7 @@ def test_a_merged_request_is_a_transaction_of_its_own_left_to_the_user() -> None
     first, second = _events(layer)
     assert isinstance(first, RequestReceived)
     assert isinstance(second, RequestReceived)
-    layer.send_response(second.transaction, make_response(second.transaction, 482), 0)
+    second.transaction.send_response(make_response(second.transaction, 482), 0)
     assert _sent(layer) == ["482"]
     assert first.transaction.state.name == "PROCEEDING"
 
@@ -88,7 +88,7 @@ def test_a_client_of_rfc_2543_is_matched_by_its_headers() -> None:
     layer.receive_message(_incoming(OLD_VIA, from_="<sip:x@y>;tag=other"), 0)
     assert len(_events(layer)) == 3
 
-    layer.send_response(event.transaction, make_response(event.transaction, 486), 0)
+    event.transaction.send_response(make_response(event.transaction, 486), 0)
     layer.receive_message(_incoming(OLD_VIA, "ACK", to="<sip:bob@example.com>;tag=no"), 0)
     assert event.transaction.state.name == "COMPLETED"
     layer.receive_message(_incoming(OLD_VIA, "ACK", to="<sip:bob@example.com>;tag=b1"), 0)
@@ -161,7 +161,7 @@ def test_a_message_that_cannot_be_sent_fails_its_transaction(hop: Hop) -> None:
     assert isinstance(received, RequestReceived)
     server: ServerTransaction = received.transaction
     response = make_response(server, 486)
-    layer.send_response(server, response, 0)
+    server.send_response(response, 0)
     layer.message_failed(response, 0)
     # Over a stream the transaction ended as it answered: nobody is left to be told.
     expected = [TransactionFailed(server, "transport")] if hop is UDP else []

@@ -82,7 +82,7 @@ def test_an_adopted_request_is_answered_where_its_via_says_and_makes_no_event() 
 
     layer.handle_timeout(5.0)
     assert _sent(layer) == []  # no 100 by itself: the dead one said it
-    layer.send_response(transaction, make_response(transaction, 486), 6.0)
+    transaction.send_response(make_response(transaction, 486), 6.0)
     assert _sent(layer)[0][1] == EDGE
 
 
@@ -97,7 +97,7 @@ def test_a_request_adopted_twice_has_one_transaction() -> None:
 def test_an_adopted_request_that_is_repeated_gets_the_last_response_and_no_event() -> None:
     layer = TransactionLayer(CountingIds(), follows=lambda request: True)
     transaction = layer.adopt(_incoming(), 0.0)
-    layer.send_response(transaction, make_response(transaction, 180), 0.1)
+    transaction.send_response(make_response(transaction, 180), 0.1)
     _sent(layer)
 
     layer.receive_message(_incoming(source=SECOND), 0.2)
@@ -137,7 +137,7 @@ def test_the_way_back_follows_a_retransmission_where_the_owner_says_so(
     assert isinstance(event, RequestReceived)
     layer.receive_message(_incoming(source=SECOND), 0.1)
 
-    layer.send_response(event.transaction, make_response(event.transaction, 486), 0.2)
+    event.transaction.send_response(make_response(event.transaction, 486), 0.2)
     assert _sent(layer)[-1][1] == way_back
 
 
@@ -153,14 +153,14 @@ def test_a_request_is_answered_where_its_peer_repeats_it_when_its_connection_is_
     layer.receive_message(_incoming(source=FIRST), 0.0)
     (event,) = _events(layer)
     assert isinstance(event, RequestReceived)
-    layer.send_response(event.transaction, make_response(event.transaction, 200), 0.1)
+    event.transaction.send_response(make_response(event.transaction, 200), 0.1)
     if is_closed:
         layer.flow_closed(FIRST, 0.2)
     _sent(layer)
     layer.receive_message(_incoming(source=repeated_by), 0.3)
 
     assert [hop for _, hop in _sent(layer)] == ([AGAIN] if way_back is AGAIN else [])
-    layer.send_response(event.transaction, make_response(event.transaction, 200), 0.4)
+    event.transaction.send_response(make_response(event.transaction, 200), 0.4)
     assert _sent(layer)[-1][1] == way_back
 
 
@@ -212,7 +212,7 @@ def test_a_cancel_of_what_is_not_known_goes_to_who_takes_them() -> None:
 
     assert isinstance(event, RequestReceived)
     assert _sent(layer) == []
-    layer.send_response(event.transaction, response_to(event.request, 481), 0.2)
+    event.transaction.send_response(response_to(event.request, 481), 0.2)
     assert _statuses(_sent(layer)) == [481]
     assert layer.server_count == 0
 

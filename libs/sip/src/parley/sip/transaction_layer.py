@@ -276,14 +276,6 @@ class TransactionLayer:
         self.transmits.append((request, hop))
         return transaction
 
-    def send_response(self, transaction: ServerTransaction, response: Response, now: float) -> None:
-        """Sends a response; one after the final is dropped (further 2xx to INVITE excepted)."""
-        transaction.send_response(response, now)
-
-    def send_statelessly(self, transaction: ServerTransaction, response: Response) -> None:
-        """Sends a final response once and forgets the request (8.2.7; `stateless.py`)."""
-        transaction.respond_once(response)
-
     def send_until_ack(
         self, transaction: ServerTransaction, response: Response, now: float
     ) -> Reliable2xx | None:

@@ -185,6 +185,7 @@ class StreamConnection(asyncio.Protocol):
             except FramingError as error:
                 sink.receive_malformed(error, self.flow, self.listener)
                 if not error.can_continue:
+                    sink.flush()  # the answer goes first
                     self.close()
                 continue
             if message is None:

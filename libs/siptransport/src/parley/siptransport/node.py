@@ -2,8 +2,9 @@
 
 Everything is synchronous. A transport hands parsed messages to the node within one wake-up; each
 runs through the transaction layer and its events through the handler at once, so most answers
-leave in the same wake-up. Calls of the owner from elsewhere (a task, a timer) send at once too,
-but events that they cause come in a later turn of the loop: a handler is never re-entered.
+leave at the end of the same wake-up, all together, after what the owner has to settle before.
+Calls of the owner from elsewhere (a task, a timer) send at once, but events that they cause come in
+a later turn of the loop: a handler is never re-entered.
 """
 
 import asyncio
@@ -93,6 +94,7 @@ class SipNode:
         self._clock = clock
         self._ids = ids
         self._reroute = policy.reroute
+        self._settle = policy.settle
         self.hears = policy.hears
         self.admits_source = policy.admits_source
         self.is_known = policy.knows
@@ -198,7 +200,7 @@ class SipNode:
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
         """Answers a request; what comes after a final response is dropped."""
-        self.layer.send_response(transaction, response, self._clock.now())
+        transaction.send_response(response, self._clock.now())
         self._after_call()
 
     def respond_statelessly(self, transaction: ServerTransaction, response: Response) -> None:
@@ -207,7 +209,7 @@ class SipNode:
         Over UDP nothing is sent that is longer than three times the request. `to_tag` is to be
         that of `stateless_tag`; the ACK comes to `on_ack`.
         """
-        self.layer.send_statelessly(transaction, response)
+        transaction.respond_once(response)
         self._after_call()
 
     def respond_until_ack(
@@ -236,7 +238,7 @@ class SipNode:
         if isinstance(message, Request):
             branch = branch or MAGIC_COOKIE + self._ids.token()
             message.prepend("via", f"{self.via_for(hop)};branch={branch}")
-        self._send(message, hop)
+        self.layer.transmits.append((message, hop))
         self._after_call()
 
     def via_for(self, hop: Hop) -> str:
@@ -280,7 +282,7 @@ class SipNode:
             return
         response = answer_to_malformed(error, source)
         if response is not None:
-            self._send(response, source)
+            self.layer.transmits.append((response, source))
 
     def send_failed(self, message: Request | Response, hop: Hop) -> None:
         """Tries the other way a response may go, else tells the transaction."""
@@ -311,19 +313,19 @@ class SipNode:
 
     def flush(self) -> None:
         """Handles what the reports caused and arms the timer."""
-        if self.layer.events or self.layer.transmits:
+        layer = self.layer
+        while layer.events or layer.transmits:
             self._pump()
-        self._timer.arm(self.layer.next_timeout())
+            self._send_all()
+        self._timer.arm(layer.next_timeout())
 
     # --- inside ----------------------------------------------------------------------------
 
     def _after_call(self) -> None:
         """Sends at once what a call of the owner put out; events wait for their turn."""
-        transmits = self.layer.transmits
-        while transmits:
-            self._send(*transmits.popleft())
         if self._is_pumping:
             return
+        self._send_all()
         if self.layer.events and not self._is_pump_due:
             self._is_pump_due = True
             asyncio.get_running_loop().call_soon(self._pump_later)
@@ -334,21 +336,20 @@ class SipNode:
         self.flush()
 
     def _pump(self) -> None:
-        """Drains the layer: each event to the handler, then what is to be sent."""
-        if self._is_pumping or self._is_closed:
+        """Hands every event to the handler; what that wants to send waits for the end."""
+        if self._is_pumping:
             return
         self._is_pumping = True
-        transmits, events = self.layer.transmits, self.layer.events
+        events = self.layer.events
         try:
-            while transmits or events:
-                if transmits:
-                    self._send(*transmits.popleft())
-                else:
-                    self._handle(events.popleft())
+            while events:
+                self._handle(events.popleft())
         finally:
             self._is_pumping = False
 
     def _handle(self, event: TransactionEvent) -> None:
+        if self._is_closed:
+            return
         try:
             self._dispatch[type(event)](event)
         except Exception:  # handler root: one bad message must not stop the socket
@@ -356,7 +357,7 @@ class SipNode:
             _logger.exception("sip handler raised", event_type=type(event).__name__)
             if isinstance(event, RequestReceived):
                 response = stateless_response(event.request, 500)
-                self.layer.send_statelessly(event.transaction, response)
+                event.transaction.respond_once(response)
 
     def _guard(self, callback: Callable[[Hop, Hop], None], flow: Hop, way: Hop) -> None:
         try:
@@ -365,12 +366,17 @@ class SipNode:
             self.counts.handler_errors += 1
             _logger.exception("sip handler raised", event_type="flow closed")
 
-    def _send(self, message: Request | Response, hop: Hop) -> None:
-        if hop.transport not in self.transports or self._is_closed:
-            self.send_failed(message, hop)
-            return
-        self.counts.sent += 1
-        self.transports[hop.transport].send(message, hop)
+    def _send_all(self) -> None:
+        transmits = self.layer.transmits
+        if transmits and self._settle is not None:
+            self._settle()
+        while transmits:
+            message, hop = transmits.popleft()
+            if hop.transport in self.transports and not self._is_closed:
+                self.counts.sent += 1
+                self.transports[hop.transport].send(message, hop)
+            else:
+                self.send_failed(message, hop)
 
     def _handle_timeout(self, now: float) -> None:
         self.layer.handle_timeout(now)
