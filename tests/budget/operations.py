@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from itertools import count
+from itertools import cycle
 from typing import Final
 
 from tests.budget.counted import CountedPlatform
 from tests.budget.phone import Phone
+
+USERS: Final = 50
 
 Operate = Callable[[], None]
 
 
 @contextmanager
 def registering(platform: CountedPlatform) -> Iterator[Operate]:
-    """REGISTER, 401, REGISTER with digest, 200, each time of another user."""
-    users = count()
+    """REGISTER, 401, REGISTER with digest, 200 of phones that are registered already."""
+    users = cycle(f"u{number:06d}" for number in range(USERS))
     with closing(Phone(0, platform.places.sip)) as phone:
-        yield lambda: phone.register(f"u{next(users):06d}")
+        yield lambda: phone.register(next(users))
 
 
 @contextmanager

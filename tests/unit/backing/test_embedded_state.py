@@ -154,11 +154,15 @@ asyncio.run(main())
 """
 
 
-async def test_a_value_that_was_compared_and_set_is_on_disk_within_the_turn(tmp_path: Path) -> None:
+async def test_what_is_settled_is_on_disk_within_the_turn(tmp_path: Path) -> None:
     state = EmbeddedState(FakeClock(), Journal(tmp_path, "state", SyncPolicy.NEVER))
     await state.start()
     await state.hash_put("h:{1}", "f", b"some value")
     assert await state.put_if_version("reg:{1001}", b"a binding", 0)
+    assert b"a binding" not in _written(tmp_path)
+
+    state.settle()
+
     written = _written(tmp_path)
     assert b"some value" in written
     assert b"a binding" in written

@@ -76,7 +76,7 @@ def test_tables_of_failures_are_bounded() -> None:
         failures.record_failure(f"b{number}", 0.0)
 
     assert len(failures._failures) <= 5
-    assert len(failures._bans) <= 5
+    assert len(failures.bans) <= 5
 
 
 def test_host_name_lies_in_no_network() -> None:

@@ -23,7 +23,9 @@ def _read(*contacts: str, **headers: str) -> RegisterRequest | Refused:
     for name, value in headers.items():
         request.add(name.replace("_", "-"), value)
     request.source = Hop("udp", "192.0.2.1", 5060)
-    return read_register(request, "sip:1001@demo.test", InstanceId("e1"), "<sip:own@edge;lr>")
+    return read_register(
+        request, request.contacts, "sip:1001@demo.test", InstanceId("e1"), "<sip:own@edge;lr>"
+    )
 
 
 def _accepted(*contacts: str, **headers: str) -> RegisterRequest:

@@ -64,7 +64,7 @@ class Desk:
         return outcome
 
     async def bound(self) -> list[Binding]:
-        return (await self.registrations.stored.find(AOR)).bindings
+        return (await self.registrations.stored.find(AOR))[0]
 
     async def indexed(self) -> list[str]:
         return [aor for aor, _ in await self.backing.state.index_range(INDEX)]

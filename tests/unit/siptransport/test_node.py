@@ -206,6 +206,36 @@ async def test_many_messages_of_one_turn_arrive_in_order(start: StartPeer) -> No
     assert numbers == list(range(1, 101))
 
 
+async def test_what_one_turn_brought_is_settled_once_before_it_is_answered() -> None:
+    network = LocalNetwork()
+    asker = Peer(network)
+    done: list[str] = []
+
+    def answer(transaction: ServerTransaction, request: Request) -> None:
+        done.append("handled")
+        server.respond(transaction, make_response(transaction, 200))
+
+    server = SipNode(
+        SystemClock(),
+        RandomIds(),
+        RecordingHandler(answer),
+        FAST,
+        network=network,
+        policy=NodePolicy(settle=lambda: done.append("settled")),
+    )
+    await asker.node.listen(EDGE)
+    await server.listen(CALLS)
+    for _ in range(3):
+        asker.node.send_request(make_request("OPTIONS"), CALLS)
+
+    for _ in range(3):
+        await asker.handler.next(ResponseReceived)
+
+    assert done == ["handled"] * 3 + ["settled"]
+    await asker.node.aclose()
+    await server.aclose()
+
+
 async def test_a_local_name_is_taken_once_and_given_back(start: StartPeer) -> None:
     edge = await start(EDGE)
     other = await start(CALLS)

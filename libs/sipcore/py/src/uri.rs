@@ -277,6 +277,11 @@ impl TelUri {
     }
 
     #[getter]
+    fn scheme<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::intern(py, "tel")
+    }
+
+    #[getter]
     fn digits(&self, py: Python<'_>) -> PyResult<String> {
         let number = self.number.bind(py);
         let number = number.to_string_lossy();

@@ -46,6 +46,9 @@ class Wire:
         self._trap = operation, is_done
         self.reached.clear()
 
+    def settle(self) -> None:
+        self._state.settle()
+
     def on_new_generation(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
 

@@ -184,7 +184,10 @@ class Journal:
 
     def _run(self) -> None:
         self._wake = None
-        if not self.flush():
+        has_work = self._pending or self._copy is not None or self._is_compaction_due()
+        if not has_work:
+            self._written()  # somebody has flushed within this turn
+        elif not self.flush():
             self._schedule(_RETRY_S)
         elif self._copy is not None or self._is_compaction_due():
             self._schedule()
@@ -192,9 +195,12 @@ class Journal:
     def flush(self) -> bool:
         """Writes what is queued, in one piece; False when the disk refuses."""
         try:
-            self._look_after_folder()
-            if self._is_compaction_due():
-                self._start_copy()
+            if self._loop is not None:
+                now = self._loop.time()
+                if now >= self._look_at:
+                    self._look_after_folder(now)
+                if now >= self._copy_at and self._is_compaction_due():
+                    self._start_copy()
             copied = self._next_copies() if self._copy is not None else []
             if self._pending or copied:
                 self._files.write(encode_records(self._pending + copied))
@@ -208,11 +214,9 @@ class Journal:
         self._written()
         return True
 
-    def _look_after_folder(self) -> None:
+    def _look_after_folder(self, now: float) -> None:
         """Makes the folder anew when somebody has removed it."""
-        if self._loop is None or self._loop.time() < self._look_at:
-            return
-        self._look_at = self._loop.time() + _LOOK_S
+        self._look_at = now + _LOOK_S
         if not self._files.is_gone():
             return
         self._look_at = 0.0
@@ -243,9 +247,10 @@ class Journal:
         if self._sync is SyncPolicy.ALWAYS and (self._is_dirty or self._sync_job is not None):
             self._sync_waiters += self._write_waiters
             self._write_waiters.clear()
-        else:
+        elif self._write_waiters:
             _release(self._write_waiters)
-        self._arm_sync()
+        if self._sync_timer is None and self._sync_job is None:
+            self._arm_sync()
 
     # -- syncing -----------------------------------------------------------------------------
 
@@ -318,8 +323,9 @@ class Journal:
             return False
         if self._must_copy:
             return True
-        grown_to = max(self._limits.compact_from_bytes, 2 * self._copied_bytes)
-        return self._files.old_bytes == 0 and self._files.live_bytes > grown_to
+        size, copied = self._files.live_bytes, self._copied_bytes
+        is_grown = size > self._limits.compact_from_bytes and size > 2 * copied
+        return is_grown and self._files.old_bytes == 0
 
     def _start_copy(self) -> None:
         if self._files.needs_next:

@@ -36,8 +36,7 @@ def encode_records(payloads: Iterable[bytes]) -> bytes:
     """Frames payloads, none of which is empty."""
     parts: list[bytes] = []
     for payload in payloads:
-        parts.append(_HEADER.pack(len(payload), zlib.crc32(payload)))
-        parts.append(payload)
+        parts += (_HEADER.pack(len(payload), zlib.crc32(payload)), payload)
     return b"".join(parts)
 
 

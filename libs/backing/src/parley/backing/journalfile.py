@@ -165,10 +165,11 @@ class JournalFiles:
         """
         if self._is_torn:
             self._take_back()
-        written = 0
+        size = len(data)
         try:
-            while written < len(data):
-                written += os.write(self._fd, data[written:] if written else data)
+            written = os.write(self._fd, data)
+            while written < size:
+                written += os.write(self._fd, data[written:])
         except OSError:
             self._is_torn = True
             self._take_back()

@@ -7,6 +7,7 @@ touches a timer: deadlines use monotonic seconds, records that leave the process
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -58,7 +59,7 @@ class SystemClock:
             steady: seconds that go on while the machine sleeps and are never set; the machine's.
         """
         self._wall = wall or time.time  # noqa: TID251 - this is the clock
-        self._steady = steady or _since_boot
+        self._steady = steady or partial(time.clock_gettime, time.CLOCK_BOOTTIME)
         self._checked = self._steady()
         self._offset = self._wall() - self._checked
         self._is_stepped = False
@@ -85,7 +86,3 @@ class SystemClock:
             error = max(-most, min(most, error))
         self._is_stepped = is_stepped
         self._offset += error
-
-
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,6 +1,6 @@
 """Digest nonces that need no memory, and the memory that stops their replay.
 
-A nonce is issue time, maker, serial number and a keyed BLAKE2b hash of these and the source it was
+A nonce is issue time, serial number, maker and a keyed BLAKE2b hash of these and the source it was
 given to; that takes a quarter of the time of an HMAC, and each challenge and each answer needs one.
 Any instance that shares the secret can tell that one of them gave the nonce to that source, which
 proves that the source hears what is sent to it. Credentials are another matter: which nonce counts
@@ -9,8 +9,7 @@ instance: after a restart nothing is known either.
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from enum import Enum
 from hashlib import blake2b
 
@@ -65,17 +64,17 @@ class NonceFactory:
             source: what the nonce is bound to.
         """
         self._serial = (self._serial + 1) % (1 << 8 * _SERIAL_BYTES)
-        head = int(now_wall * 1000).to_bytes(_TIME_BYTES, "big")
-        head += self._maker + self._serial.to_bytes(_SERIAL_BYTES, "big")
-        return urlsafe_b64encode(head + self._mac(head, source)).decode("ascii")
+        number = (int(now_wall * 1000) << 8 * _SERIAL_BYTES) + self._serial
+        head = number.to_bytes(_TIME_BYTES + _SERIAL_BYTES, "big") + self._maker
+        return b2a_base64(head + self._mac(head, source), newline=False).decode("ascii")
 
     def check(self, nonce: str, now_wall: float, source: str) -> NonceState:
         """Tells whether a nonce is for that source and young enough, and who made it."""
         if len(nonce) != _NONCE_CHARS:
             return NonceState.INVALID
         try:
-            raw = urlsafe_b64decode(nonce.encode("ascii"))
-        except (Base64Error, ValueError):
+            raw = a2b_base64(nonce)
+        except ValueError:
             return NonceState.INVALID
         head, mac = raw[:_HEAD_BYTES], raw[_HEAD_BYTES:]
         if not hmac.compare_digest(mac, self._mac(head, source)):
@@ -84,7 +83,7 @@ class NonceFactory:
         # A little into the future: another instance's clock.
         if not -self._ttl_ms <= age_ms <= self._ttl_ms:
             return NonceState.STALE
-        is_own = head[_TIME_BYTES : _TIME_BYTES + MAKER_BYTES] == self._maker
+        is_own = head[_TIME_BYTES + _SERIAL_BYTES :] == self._maker
         return NonceState.FRESH if is_own else NonceState.ELSEWHERE
 
     def _mac(self, head: bytes, source: str) -> bytes:
@@ -114,15 +113,14 @@ class NonceCounts:
 
         Answer False with a new challenge and stale=true.
         """
-        window = self._windows.get(nonce)
-        if window is None:
+        if nonce not in self._windows:
             if count != 1 or (self._forgotten and _made_at(nonce) <= self._forgotten):
                 return False
             if len(self._windows) >= self._max_nonces:
                 self._forget_oldest()
             self._windows[nonce] = (1, 1)
             return True
-        highest, used = window
+        highest, used = self._windows[nonce]
         if count > highest:
             shift = min(count - highest, _WINDOW_BITS)
             used = (used << shift | 1) & ((1 << _WINDOW_BITS) - 1)
@@ -141,4 +139,4 @@ class NonceCounts:
 
 
 def _made_at(nonce: str) -> bytes:
-    return urlsafe_b64decode(nonce[:_TIME_CHARS])
+    return a2b_base64(nonce[:_TIME_CHARS])

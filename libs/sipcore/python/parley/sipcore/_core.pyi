@@ -212,8 +212,13 @@ class SipUri:
         """Compares as RFC 3261 19.1.4 says; not transitive, hence not `==`."""
 
 class TelUri:
-    """A telephone number (RFC 3966); `number` keeps its visual separators. A value."""
+    """A telephone number (RFC 3966); `number` keeps its visual separators. A value.
 
+    Attributes:
+        scheme: "tel".
+    """
+
+    scheme: Final[str]
     number: Final[str]
     params: Final[Params]
 

@@ -130,6 +130,7 @@ class EdgeProxy:
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
                 takes_cancels=True,
+                settle=backing.state.settle,
                 inside=self._inside,
                 is_service=lambda host, port: self._callmanagers.at(host, port) is not None,
             ),
@@ -229,7 +230,7 @@ class EdgeProxy:
             user_failures=FailureLimiter(
                 settings.auth_user_failures, settings.auth_window_s, settings.auth_ban_s
             ),
-            has_room=lambda: avalanche.admit(clock.now()),
+            has_room=avalanche.admit,
             clock=clock,
             metrics=metrics,
         )

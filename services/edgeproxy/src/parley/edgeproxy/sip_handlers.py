@@ -31,7 +31,7 @@ from parley.model.errors import DomainError
 from parley.service.tasks import TaskOwner
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.hop import Hop
-from parley.sip.message import Message, Request, Response, response_to
+from parley.sip.message import Request, Response, response_to
 from parley.sip.stateless import stateless_response
 from parley.sip.transaction import (
     ClientTransaction,
@@ -93,7 +93,7 @@ class EdgeHandler:
         Silence for what a forged source could make us amplify; an INVITE is told, for a phone that
         calls too often should hear why it fails.
         """
-        if self._is_inside(request):
+        if self._addresses.is_inside(request.listener):
             return True
         source = request.source
         if source is None:
@@ -111,7 +111,7 @@ class EdgeHandler:
 
     def follows(self, request: Request) -> bool:
         """Implements `NodePolicy.follows`: a call manager's successor gets the responses."""
-        return self._is_inside(request)
+        return self._addresses.is_inside(request.listener)
 
     def reroute(self, response: Response, failed: Hop) -> Hop | None:
         """Implements `NodePolicy.reroute`."""
@@ -121,7 +121,7 @@ class EdgeHandler:
         """Takes a new request, or a CANCEL whose INVITE did not come here."""
         method = request.method
         try:
-            if self._is_inside(request):
+            if self._addresses.is_inside(request.listener):
                 self._metrics.count_request("inside", method)
                 self._inside.on_request(transaction, request)
                 return
@@ -140,13 +140,14 @@ class EdgeHandler:
             else:
                 self._run(transaction, self._outside.on_new_request(transaction, request))
         except RemoteProtocolError as error:
-            answer = self._proxy.respond if self._is_inside(request) else self._proxy.refuse
+            is_inside = self._addresses.is_inside(request.listener)
+            answer = self._proxy.respond if is_inside else self._proxy.refuse
             answer(transaction, error.status)
 
     def on_cancel(self, transaction: ServerTransaction, request: Request) -> None:
         """Takes the CANCEL of an INVITE that came here."""
         try:
-            if not self._is_inside(request):
+            if not self._addresses.is_inside(request.listener):
                 _let_in(request)
         except RemoteProtocolError:
             request.remove("reason")  # the rest of it is not sent on
@@ -155,7 +156,7 @@ class EdgeHandler:
     def on_ack(self, request: Request) -> None:
         """Takes the ACK to a 2xx; a malformed one is dropped, ACK has no answer."""
         try:
-            if self._is_inside(request):
+            if self._addresses.is_inside(request.listener):
                 self._inside.on_ack(request)
             elif request.source is not None and self._admission.is_within_rate(
                 request.source, request
@@ -174,7 +175,7 @@ class EdgeHandler:
             self._stray_cancels.on_response(transaction, response)
             return
         try:
-            if not self._is_inside(response):
+            if not self._addresses.is_inside(response.listener):
                 make_response_text(response)
                 if not is_header_small(response):
                     if response.status < 200:
@@ -187,7 +188,7 @@ class EdgeHandler:
     def on_stray_response(self, response: Response) -> None:
         """Takes a response without transaction."""
         self._metrics.stray_responses.count += 1
-        is_inside, source = self._is_inside(response), response.source
+        is_inside, source = self._addresses.is_inside(response.listener), response.source
         if not is_inside and (source is None or not self._admission.is_within_rate(source)):
             return
         try:
@@ -211,9 +212,6 @@ class EdgeHandler:
         """Learns that a connection is gone, and what was bound to it or under way there."""
         self._connections.on_closed(flow)
         self._proxy.on_closed(way)
-
-    def _is_inside(self, message: Message) -> bool:
-        return self._addresses.is_inside(message.listener)
 
     def _run(self, transaction: ServerTransaction, work: Coroutine[Any, Any, None]) -> None:
         run_eagerly(self._answered(transaction, work), self._tasks, "sip request")

@@ -72,6 +72,13 @@ class State(Protocol):
         """Writes what is queued and releases everything."""
         ...
 
+    def settle(self) -> None:
+        """Makes sure that what was written outlives this process; called before others are told.
+
+        Does nothing where a write is that sure when it returns.
+        """
+        ...
+
     def on_new_generation(self, callback: Callable[[], None]) -> None:
         """Registers a callback for the moment when the store may have forgotten something.
 

@@ -1,8 +1,8 @@
 """The embedded state: one process's memory, kept by a journal.
 
 Every method completes without suspending. A change is in memory when the method returns and on disk
-at the end of this turn of the loop; a process that is killed loses at most that turn. A value that
-was compared and set is on disk at once, with all before it: its writer tells somebody in this turn.
+at the end of this turn of the loop; a process that is killed loses at most that turn. Who tells
+somebody of a change within this turn calls `settle` before.
 """
 
 import asyncio
@@ -82,9 +82,15 @@ class EmbeddedState:
             self._journal.append(encode((Op.DELETE, key)))
 
     def _expires(self, entry: Entry) -> float | None:
-        if entry.deadline == NEVER:
-            return None
-        return self._clock.wall_s() + entry.deadline - self._now()
+        return None if entry.deadline == NEVER else entry.deadline + self._to_wall()
+
+    def _to_wall(self) -> float:
+        return self._clock.wall_s() - self._now()
+
+    def settle(self) -> None:
+        """Writes what is queued."""
+        if self._journal is not None:
+            self._journal.write_now()
 
     def on_new_generation(self, callback: Callable[[], None]) -> None:
         """Does nothing: a store in this process forgets only together with the process."""
@@ -128,8 +134,6 @@ class EmbeddedState:
         elif entry.version != version:
             return None
         self._write(key, entry, value, NEVER if ttl_s is None else self._now() + ttl_s)
-        if self._journal is not None:
-            self._journal.write_now()
         return entry.version
 
     def _write(self, key: str, entry: ValueEntry, value: bytes | None, deadline: float) -> None:
@@ -138,7 +142,8 @@ class EmbeddedState:
         if deadline != entry.deadline:
             self._keys.set_deadline(key, entry, deadline)
         if self._journal is not None:
-            self._journal.append(encode_value(key, entry, self._expires(entry)))
+            expires = None if deadline == NEVER else deadline + self._to_wall()
+            self._journal.append(encode_value(key, entry, expires))
 
     # -- owned records -----------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class ValueEntry(Entry):
     __slots__ = ("epoch", "owner", "value", "version")
 
     def __init__(self) -> None:
-        super().__init__()
+        self.deadline = self.filed = NEVER
         self.value: bytes | None = None
         self.version = 0
         self.owner = ""
@@ -109,9 +109,9 @@ class Keyspace:
         Raises:
             WrongKind: the key holds something else.
         """
-        entry = self._entries.get(key)
-        if entry is None:
+        if key not in self._entries:
             return None
+        entry = self._entries[key]
         if entry.deadline != NEVER and entry.deadline <= self._now():
             self._expire(key)
             return None

@@ -96,6 +96,9 @@ class RedisState:
         if servers is not None:
             await servers.aclose()
 
+    def settle(self) -> None:
+        """Does nothing: a write that returned was acknowledged."""
+
     def on_new_generation(self, callback: Callable[[], None]) -> None:
         """Registers a callback for a connection to a server that is another one than before."""
         self._listeners.append(callback)

@@ -5,7 +5,7 @@ from typing import Final
 
 from parley.sip.hop import Hop
 from parley.sip.message import Request
-from parley.sip.uri import SipUri, Uri
+from parley.sip.uri import Uri
 
 _UNDERSTOOD: Final = frozenset(("path", "outbound"))
 _SECURE: Final = ("tls", "wss")
@@ -25,4 +25,4 @@ def is_secure_enough(uris: Iterable[Uri], source: Hop | None) -> bool:
     """Says whether URIs may be used over the way a request came: sips only over TLS (26.2.2)."""
     if source is not None and source.transport in _SECURE:
         return True
-    return "sips" not in [uri.scheme for uri in uris if isinstance(uri, SipUri)]
+    return "sips" not in [uri.scheme for uri in uris]

@@ -111,7 +111,8 @@ class Authenticator:
         failures: sources that failed too often.
         user_failures: the same per source and user: a phone with a wrong password tries again with
             every challenge, and must not take the others behind its address along.
-        has_room: takes a place among the REGISTERs that are let through; False when there is none.
+        has_room: takes a place among the REGISTERs that are let through at this monotonic time;
+            False when there is none.
         clock: for nonces and failures.
         metrics: counts.
     """
@@ -125,7 +126,7 @@ class Authenticator:
         algorithms: Sequence[str],
         failures: FailureLimiter,
         user_failures: FailureLimiter,
-        has_room: Callable[[], bool],
+        has_room: Callable[[float], bool],
         clock: Clock,
         metrics: EdgeMetrics,
     ) -> None:
@@ -160,7 +161,7 @@ class Authenticator:
             BackingUnavailable: the tenant is not in memory and cannot be read.
         """
         source = request.source.host if request.source is not None else ""
-        if self._failures.is_banned(source_key(source), self._clock.now()):
+        if self._failures.bans and self._failures.is_banned(source_key(source), self._clock.now()):
             self._metrics.refused["banned"].count += 1
             return Answer(403)
         tenant = await self._tenants.find_for(identity, request.uri)
@@ -199,17 +200,20 @@ class Authenticator:
         is_registrar: bool,
     ) -> Caller | Answer:
         now = self._clock.now()
-        user = f"{source_key(source)} {credentials.username}@{credentials.realm}"
-        if self._user_failures.is_banned(user, now):
+        if self._user_failures.bans and self._user_failures.is_banned(
+            _user_at(source, credentials), now
+        ):
             self._metrics.refused["banned"].count += 1
             return Answer(403)
-        if tenant is not None and not is_for(credentials.uri, request, tenant, self._tenants):
+        if credentials.uri != request.uri_text and not (
+            tenant is None or is_for(credentials.uri, request, tenant, self._tenants)
+        ):
             return Answer(400, "Credentials For Another Resource")
         state = self._nonces.check(credentials.nonce, self._clock.wall_s(), source)
         is_repeat = state is NonceState.ELSEWHERE and request.method == "INVITE"
         if state is not NonceState.FRESH and not is_repeat:
             return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
-        if is_registrar and not self._has_room():
+        if is_registrar and not self._has_room(now):
             self._metrics.refused["avalanche"].count += 1
             return Answer(503, None, (("retry-after", retry_after(request.call_id)),))
         extension = self._prove(request, tenant, credentials)
@@ -219,7 +223,7 @@ class Authenticator:
                 tenant, extension = newer, self._prove(request, newer, credentials)
         if tenant is None or extension is None:
             self._metrics.auth_failures.count += 1
-            self._count_failure(source_key(source), user, now)
+            self._count_failure(source_key(source), _user_at(source, credentials), now)
             return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
         if is_repeat:
             stale = self._challenge(credentials.realm, source, is_registrar, is_stale=True)
@@ -251,12 +255,11 @@ class Authenticator:
     def _challenge(self, realm: str, source: str, is_registrar: bool, *, is_stale: bool) -> Answer:
         self._metrics.challenges.count += 1
         key = (realm, is_stale)
-        parts = self._templates.get(key)
-        if parts is None:
-            parts = self._template(realm, is_stale)
+        if key not in self._templates:
             if len(self._templates) >= MAX_TEMPLATES:
                 self._templates.clear()
-            self._templates[key] = parts
+            self._templates[key] = self._template(realm, is_stale)
+        parts = self._templates[key]
         nonce = self._nonces.make(self._clock.wall_s(), source)
         status, name = (401, "www-authenticate") if is_registrar else (407, "proxy-authenticate")
         return Answer(status, None, tuple([(name, f"{a}{nonce}{b}") for a, b in parts]))
@@ -270,3 +273,7 @@ class Authenticator:
     def _decoy(self, credentials: Credentials) -> Mapping[str, str]:
         name = f"{credentials.username}\0{credentials.realm}".encode("utf-8", "surrogateescape")
         return {credentials.algorithm: hmac.digest(self._decoy_key, name, "sha256").hex()}
+
+
+def _user_at(source: str, credentials: Credentials) -> str:
+    return f"{source_key(source)} {credentials.username}@{credentials.realm}"

@@ -34,11 +34,11 @@ class Avalanche:
         if tokens < self._burst:
             tokens = min(self._burst, tokens + (now - self._counted_at) * self._rate)
         self._counted_at = now
-        if tokens < 1.0 and self._rate:
-            self._tokens = tokens
-            return False
-        self._tokens = max(tokens - 1.0, 0.0)
-        return True
+        if tokens >= 1.0:
+            self._tokens = tokens - 1.0
+            return True
+        self._tokens = tokens if self._rate else 0.0
+        return not self._rate
 
 
 def retry_after(key: str) -> str:

@@ -103,9 +103,10 @@ class FailureLimiter:
 
     Attributes:
         ban_s: seconds a ban lasts.
+        bans: until when each source is banned, those whose ban is over included.
     """
 
-    __slots__ = ("_bans", "_failures", "_limit", "_size", "_window_s", "ban_s")
+    __slots__ = ("_failures", "_limit", "_size", "_window_s", "ban_s", "bans")
 
     def __init__(
         self, limit: int, window_s: float, ban_s: float, size: int = DEFAULT_TABLE_SIZE
@@ -115,18 +116,16 @@ class FailureLimiter:
         self.ban_s = ban_s
         self._size = size
         self._failures: dict[str, tuple[float, int]] = {}
-        self._bans: dict[str, float] = {}
+        self.bans: dict[str, float] = {}
 
     def is_banned(self, host: str, now: float) -> bool:
         """Says whether the source is to be refused without looking at what it sends."""
-        if not self._bans:
-            return False
-        until = self._bans.get(host)
+        until = self.bans.get(host)
         if until is None:
             return False
         if now < until:
             return True
-        del self._bans[host]
+        del self.bans[host]
         return False
 
     def record_failure(self, host: str, now: float) -> bool:
@@ -140,7 +139,7 @@ class FailureLimiter:
         if count < self._limit:
             _put_bounded(self._failures, host, (began, count), self._size)
             return False
-        _put_bounded(self._bans, host, now + self.ban_s, self._size)
+        _put_bounded(self.bans, host, now + self.ban_s, self._size)
         return True
 
 

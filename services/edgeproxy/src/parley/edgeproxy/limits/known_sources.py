@@ -45,10 +45,10 @@ class KnownSources:
 
     def note(self, source: Hop) -> None:
         """Learns that what came from there was sent by whom it says."""
-        self.note_connection(source)
+        if source.transport != "udp":
+            self._vouch(source)
         key, until = source_key(source.host), self._clock.now() + self._life_s
-        known = self._until.get(key)
-        if known is not None and known > until - self._life_s / 2:
+        if key in self._until and self._until[key] > until - self._life_s / 2:
             return
         self._until.pop(key, None)
         if len(self._until) >= self._size:

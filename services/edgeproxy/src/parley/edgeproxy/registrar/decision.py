@@ -73,32 +73,33 @@ def decide(
         limits: of its tenant.
         is_gone: says whether a binding's connection is closed; asked when there are too many.
     """
-    live = [one for one in current if one.expires_at > wall_s]
-    outcome = Accepted(live)
-    if len(live) != len(current):
-        outcome.expired = [one for one in current if one.expires_at <= wall_s]
+    outcome = Accepted([])
+    for one in current:
+        (outcome.bindings if one.expires_at > wall_s else outcome.expired).append(one)
     if wanted.removes_all:
         return _remove_all(outcome, wanted)
     for contact in wanted.contacts:
         refusal = _apply(outcome, wanted, contact, wall_s, limits)
         if refusal is not None:
             return refusal
-    surplus = len(outcome.bindings) - limits.max_bindings
+    count = len(outcome.bindings)
+    surplus = count - limits.max_bindings
     if surplus > 0 and outcome.added and not _make_room(outcome, surplus, is_gone):
         return Refused(403, "Too Many Contacts Registered")
-    if len(outcome.bindings) > 1:
+    if count > 1:
         outcome.bindings.sort(key=_descending_q)
     return outcome
 
 
 def contact_values(bindings: Iterable[Binding], wall_s: float) -> str:
     """Writes the Contact header of a 200, each value with its seconds left (10.3 step 8)."""
-    return ", ".join([_contact_value(one, wall_s) for one in bindings])
+    values = [_contact_value(one, wall_s) for one in bindings]
+    return values[0] if len(values) == 1 else ", ".join(values)
 
 
 def _contact_value(one: Binding, wall_s: float) -> str:
     # Rounded, so that a phone that asked for 60 reads 60.
-    text = f"<{one.contact}>;expires={max(0, round(one.expires_at - wall_s))}"
+    text = f"<{one.contact}>;expires={round(one.expires_at - wall_s)}"
     if one.q != DEFAULT_Q:
         text += f";q={one.q:.3g}"
     if one.instance_id is not None:
@@ -144,7 +145,8 @@ def _apply(
         if at is not None:
             outcome.removed.append(bindings.pop(at))
         return None
-    made = _bind(wanted, contact, wall_s + min(expires_s, limits.max_expires_s))
+    lasts_s = expires_s if expires_s < limits.max_expires_s else limits.max_expires_s
+    made = _bind(wanted, contact, wall_s + lasts_s)
     if at is None:
         bindings.append(made)
         outcome.added.append(made)
@@ -235,15 +237,6 @@ def _is_behind_nat(uri: object, sender: Binding | RegisterRequest) -> bool:
     except ValueError:
         return False
     return True
-
-
-def with_tenant_limit(limits: RegistrarLimits, max_bindings: int) -> RegistrarLimits:
-    """Returns the limits with a tenant's own number of contacts."""
-    if max_bindings == limits.max_bindings:
-        return limits
-    return RegistrarLimits(
-        limits.min_expires_s, limits.default_expires_s, limits.max_expires_s, max_bindings
-    )
 
 
 def expire(current: Sequence[Binding], wall_s: float) -> Accepted:

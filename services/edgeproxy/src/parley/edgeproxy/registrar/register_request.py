@@ -6,6 +6,7 @@ a 400.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -75,12 +76,13 @@ SIPS_NEEDS_TLS: Final = Refused(403, "SIPS Needs TLS")
 
 
 def read_register(
-    request: Request, aor: str, edge: InstanceId, own_path: str
+    request: Request, values: Sequence[NameAddr], aor: str, edge: InstanceId, own_path: str
 ) -> RegisterRequest | Refused:
     """Reads what a REGISTER asks for.
 
     Args:
         request: a REGISTER with valid mandatory headers.
+        values: its contacts.
         aor: whose bindings it may change, established by authentication.
         edge: our instance id.
         own_path: the Path value by which the phone is reached through this edge.
@@ -89,20 +91,21 @@ def read_register(
         RemoteProtocolError: a header that counts here is malformed.
     """
     source = request.source
-    values = request.contacts
-    removes_all = any(value.is_wildcard for value in values)
-    expires = _header_expires(request)
-    if removes_all and (len(values) > 1 or expires != 0):
+    removes_all = bool(values) and values[0].is_wildcard  # it stands alone
+    expires_text = request.get("expires")
+    expires = None if expires_text is None else _seconds(expires_text)
+    if removes_all and expires != 0:
         return Refused(400, "Wildcard Contact Needs Expires 0")
     if len(values) > MAX_CONTACTS:
         return Refused(403, "Too Many Contacts")
-    outbound = _find_outbound(request, values) if values and not removes_all else False
+    flows = [one for one in values if "reg-id" in one.params]
+    outbound = _find_outbound(request, values) if flows else False
     if outbound is None:
         return Refused(439)
     paths = request.values("path") if request.has("path") else []
-    if len(paths) > MAX_PATHS:
+    if paths and len(paths) > MAX_PATHS:
         return Refused(403, "Too Many Path Values")
-    if any(len(path) > MAX_PATH_CHARS for path in paths):
+    if paths and max(map(len, paths)) > MAX_PATH_CHARS:
         return Refused(403, "Path Too Long")
     if len(request.call_id) > MAX_CALL_ID_CHARS:
         return Refused(403, "Call-ID Too Long")
@@ -174,11 +177,7 @@ def _is_plain_instance(text: str) -> bool:
     return 0 < len(text) <= MAX_INSTANCE_CHARS and text.isprintable() and '"' not in text
 
 
-def _header_expires(request: Request) -> int | None:
-    text = request.get("expires")
-    return None if text is None else _seconds(text)
-
-
+@lru_cache(maxsize=1024)
 def _seconds(text: str) -> int | None:
     # RFC 3261 20.10, 20.19: a malformed value counts as the default.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None

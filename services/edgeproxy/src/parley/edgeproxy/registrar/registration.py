@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from email.utils import formatdate
 from typing import Final
 
+from msgspec import structs
+
 from parley.backing.errors import BackingError
 from parley.edgeproxy.border.requirements import unsupported
 from parley.edgeproxy.identity.authentication import Answer, Authenticator, Caller
@@ -16,7 +18,6 @@ from parley.edgeproxy.registrar.decision import (
     RegistrarLimits,
     contact_values,
     decide,
-    with_tenant_limit,
 )
 from parley.edgeproxy.registrar.events import RegistrationEvents
 from parley.edgeproxy.registrar.register_request import Refused, RegisterRequest, read_register
@@ -24,8 +25,10 @@ from parley.edgeproxy.registrar.store import Registrations
 from parley.edgeproxy.routing.routes import Routes
 from parley.model.ids import InstanceId
 from parley.model.registration import Binding
+from parley.model.tenant import TenantSnapshot
 from parley.service.clock import Clock
 from parley.sip.errors import RemoteProtocolError
+from parley.sip.headers import NameAddr
 from parley.sip.hop import Hop
 from parley.sip.ids import Ids
 from parley.sip.message import Request, response_to
@@ -36,6 +39,11 @@ from parley.sip.uri import SipUri, Uri
 DEFAULT_PORT: Final = 5060
 FLOW_TIMER_S: Final = 120
 """Asked of outbound phones: a keep-alive at least this often (RFC 5626 4.4)."""
+OUTBOUND_HEADERS: Final = (
+    ("require", "outbound"),
+    ("supported", "outbound, path"),
+    ("flow-timer", str(FLOW_TIMER_S)),
+)
 
 _Headers = tuple[tuple[str, str], ...]
 
@@ -87,7 +95,7 @@ class RegisterRequests:
             raise RemoteProtocolError("request without source", 500)
         if source.transport != "udp":
             self._connections.note_open(source)
-        if request.has("require") or request.has("proxy-require"):
+        if request.has("require", "proxy-require"):
             refusal = unsupported(request)
             if refusal is not None:
                 self._refuse(transaction, request, Answer(420, None, refusal))
@@ -101,26 +109,27 @@ class RegisterRequests:
         if not self._may_change(caller, identity, request.uri):
             self._respond(transaction, request, 403)
             return
-        path = self._routes.path(way_back(request, source))
-        wanted = read_register(request, f"sip:{caller.aor}", self._instance, path)
+        aor, contacts = caller.aor, request.contacts
+        path = self._routes.path(way_back(contacts, source))
+        wanted = read_register(request, contacts, f"sip:{aor}", self._instance, path)
         if isinstance(wanted, Refused):
             self._respond(transaction, request, wanted.status, wanted.reason, wanted.headers)
             return
-        await self._apply(transaction, request, caller, wanted, source)
+        await self._apply(transaction, request, caller.tenant, aor, wanted)
 
     async def _apply(
         self,
         transaction: ServerTransaction,
         request: Request,
-        caller: Caller,
+        tenant: TenantSnapshot,
+        aor: str,
         wanted: RegisterRequest,
-        source: Hop,
     ) -> None:
-        tenant = caller.tenant
         wall_s = self._clock.wall_s()
-        limits = with_tenant_limit(self._limits, tenant.settings.max_bindings)
-        registrations, aor = self._registrations, caller.aor
-        is_gone = self._connections.is_gone
+        limits, is_gone = self._limits, self._connections.is_gone
+        if tenant.settings.max_bindings != limits.max_bindings:
+            limits = structs.replace(limits, max_bindings=tenant.settings.max_bindings)
+        registrations = self._registrations
 
         def change(current: Sequence[Binding]) -> Accepted | Refused:
             known = registrations.with_owed(aor, current, wall_s)
@@ -136,7 +145,8 @@ class RegisterRequests:
         if isinstance(outcome, Refused):
             self._respond(transaction, request, outcome.status, outcome.reason, outcome.headers)
             return
-        if source.transport != "udp" and wanted.contacts:
+        source = request.source
+        if source is not None and source.transport != "udp" and wanted.contacts:
             self._connections.note_bound(source, tenant.id, aor)
         headers = self._accepted_headers(request, wanted, outcome, wall_s)
         self._respond(transaction, request, 200, None, headers)
@@ -153,31 +163,26 @@ class RegisterRequests:
         extension, tenant = caller.extension, caller.tenant
         if aor.user not in (extension.number, extension.auth_name):
             return False
-        tenants = self._tenants
-        return tenants.is_named_by(tenant, registrar) and tenants.is_named_by(tenant, aor)
+        domains, is_own_host = tenant.domains, self._tenants.is_own_host
+        return (registrar.host in domains or is_own_host(registrar)) and (
+            aor.host in domains or is_own_host(aor)
+        )
 
     def _accepted_headers(
         self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float
     ) -> _Headers:
-        headers: list[tuple[str, str]] = []
-        if outcome.bindings:
-            headers.append(("contact", contact_values(outcome.bindings, wall_s)))
-        if len(wanted.path) > 1:
-            # The part of Path that is the phone's own proxies' (RFC 3327 5.3); ours stays inside.
-            headers.extend(("path", value) for value in wanted.path[1:])
-        if wanted.uses_outbound:
-            headers.append(("require", "outbound"))
-            headers.append(("supported", "outbound, path"))
-            headers.append(("flow-timer", str(FLOW_TIMER_S)))
-        headers.append(("date", self._date(int(wall_s))))
-        return tuple(headers)
-
-    def _date(self, second: int) -> str:
+        second = int(wall_s)
         if second != self._date_second:
             # Not strftime: its names of days and months follow the process's locale.
             self._date_text = formatdate(second, usegmt=True)
             self._date_second = second
-        return self._date_text
+        headers: _Headers = (("date", self._date_text),)
+        if outcome.bindings:
+            headers = (("contact", contact_values(outcome.bindings, wall_s)), *headers)
+        for value in wanted.path[1:]:
+            # The part of Path that is the phone's own proxies' (RFC 3327 5.3); ours stays inside.
+            headers += (("path", value),)
+        return headers + OUTBOUND_HEADERS if wanted.uses_outbound else headers
 
     def _refuse(self, transaction: ServerTransaction, request: Request, answer: Answer) -> None:
         """Answers whoever has not proved who he is; nothing is kept of it (26.3.2.4)."""
@@ -197,13 +202,12 @@ class RegisterRequests:
         self._sender.respond(transaction, response)
 
 
-def way_back(request: Request, source: Hop) -> Hop:
+def way_back(contacts: Sequence[NameAddr], source: Hop) -> Hop:
     """Says where a phone is reached: at the flow it opened, or at its Contact (RFC 3261 16.6).
 
     A stream is its own way back. Over UDP a Contact with the source's address shows that no NAT is
     in between; then its port counts, which need not be the one that REGISTER came from.
     """
-    contacts = request.contacts
     if source.transport != "udp" or len(contacts) != 1 or contacts[0].is_wildcard:
         return source
     uri = contacts[0].uri

@@ -51,7 +51,7 @@ class Registrations:
             if not isinstance(outcome, Accepted) or not outcome.is_changed:
                 return outcome
             after = outcome.bindings
-            if after and (is_listed or _is_earlier(after, current)):
+            if after and (is_listed or not current or next_expiry(after) < next_expiry(current)):
                 await stored.list_aor(tenant, aor, after)
                 is_listed = True
             data = await stored.replace(aor, after, version, wall_s)
@@ -98,7 +98,3 @@ class Registrations:
             return current
         found = self._memory.recall(aor, wall_s)
         return current if found is None else merged(current, found[1]).bindings
-
-
-def _is_earlier(bindings: Sequence[Binding], than: Sequence[Binding]) -> bool:
-    return not than or next_expiry(bindings) < next_expiry(than)
