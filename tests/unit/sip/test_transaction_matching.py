@@ -62,6 +62,14 @@ def test_requests_match_by_branch_sent_by_and_method(via: str, method: str, is_s
     assert len(_events(layer)) == (1 if is_same else 2)
 
 
+def test_a_magic_cookie_alone_identifies_nothing() -> None:
+    via = "SIP/2.0/UDP a.test:5060;branch=z9hG4bK"
+    layer = TransactionLayer(CountingIds())
+    for call_id in ("one@a", "two@a", "one@a"):
+        layer.receive_message(_incoming(via, call_id=call_id), 0)
+    assert len(_events(layer)) == 2
+
+
 def test_a_merged_request_is_a_transaction_of_its_own_left_to_the_user() -> None:
     layer = TransactionLayer(CountingIds())
     for branch in ("z9hG4bK1", "z9hG4bK2"):

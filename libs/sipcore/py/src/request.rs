@@ -130,6 +130,7 @@ impl Request {
         let via = base.via(py)?;
         let via = via.get();
         if let Some(branch) = via.branch(py)?
+            && bytes(&branch)?.len() > MAGIC_COOKIE.len()
             && bytes(&branch)?.starts_with(MAGIC_COOKIE)
         {
             let host = via.host.bind(py);

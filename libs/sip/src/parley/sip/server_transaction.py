@@ -161,7 +161,7 @@ def is_ack_of(ack: Request, transaction: ServerTransaction) -> bool:
     A client of RFC 2543 is recognised by the To tag of the response (17.2.3).
     """
     branch = ack.via.branch
-    if branch is not None and branch.startswith(MAGIC_COOKIE):
+    if branch is not None and branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
         return True
     response = transaction.response
     return response is not None and response.to.tag == ack.to.tag

@@ -371,8 +371,8 @@ class Request(Message):
     def transaction_key(self, method: str) -> tuple[object, ...]:
         """Returns what finds the server transaction of `method` that this belongs to (17.2.3).
 
-        Of a client older than RFC 3261, whose branch is not unique, it is made of what its
-        requests repeat. The To tag, part of that rule for all but ACK, is left out: one CSeq
+        Of a client whose branch is not unique, for it is older than RFC 3261 or only says that it
+        is not, it is made of what its requests repeat. The To tag, part of that rule for all but ACK, is left out: one CSeq
         number never comes both without and with a tag, and an ACK carries that of the response.
 
         Args:
