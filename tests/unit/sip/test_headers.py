@@ -134,6 +134,14 @@ def test_a_malformed_name_addr_is_refused(text: str) -> None:
         parse_name_addr(text)
 
 
+@pytest.mark.parametrize("text", ["<isbn:2983792873>", "<http://b.example>", "name:John_Smith"])
+def test_an_unknown_scheme_in_a_header_is_a_bad_request(text: str) -> None:
+    # 416 is about the Request-URI (RFC 3261 21.4.14).
+    with pytest.raises(RemoteProtocolError) as caught:
+        _ = parse_name_addr(text).uri
+    assert caught.value.status == 400
+
+
 def test_a_name_addr_is_made_from_parts() -> None:
     uri = SipUri("sip", "a", "b")
     address = NameAddr(uri, 'An "A"', {"tag": "1"})

@@ -79,6 +79,12 @@ def test_an_unknown_scheme_has_its_own_status(text: str) -> None:
     assert caught.value.status == 416
 
 
+def test_a_third_colon_before_an_ipv4_part_is_not_there() -> None:
+    # The grammar of RFC 3261 demands it, and it has to be tolerated (RFC 5118 4.10).
+    uri = parse_uri("sip:a@[2001:db8:::192.0.2.1]:5070")
+    assert str(uri) == "sip:a@[2001:db8::192.0.2.1]:5070"
+
+
 @pytest.mark.parametrize(
     ("one", "two"),
     [

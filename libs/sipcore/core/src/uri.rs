@@ -2,7 +2,11 @@
 //!
 //! A view holds the components as written, escapes included; [`unescape`] leads to their text.
 
-use std::net::Ipv6Addr;
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use memchr::memmem;
 
 use crate::chars::{
     Class, HOST, IPV6, URI_HEADER, URI_PARAM, URI_PASSWORD, URI_USER, has_white_space,
@@ -31,8 +35,8 @@ pub struct SipUri<'a> {
     pub user: Option<&'a [u8]>,
     /// None when not written; may be empty.
     pub password: Option<&'a [u8]>,
-    /// IPv6 without brackets.
-    pub host: &'a [u8],
+    /// IPv6 without brackets, and without the third colon that RFC 3261 allows.
+    pub host: Cow<'a, [u8]>,
     /// None when not written.
     pub port: Option<u16>,
     /// Names and values; a flag such as `lr` has none.
@@ -76,6 +80,14 @@ impl<'a> Uri<'a> {
             return Err(Malformed::with_status(416, "URI scheme is not supported"));
         }
         Err(malformed())
+    }
+
+    /// The same for the URI of a header: what 416 says is about the Request-URI (21.4.14).
+    ///
+    /// # Errors
+    /// 400.
+    pub fn parse_in_header(text: &'a [u8]) -> Result<Self, Malformed> {
+        Self::parse(text).map_err(|error| Malformed::new(error.what))
     }
 }
 
@@ -134,14 +146,11 @@ impl<'a> SipUri<'a> {
 }
 
 /// Reads the host at the beginning of a text.
-fn host(text: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+fn host(text: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Malformed> {
     if let [b'[', inside @ ..] = text {
         let end = find(inside, b']').ok_or_else(malformed)?;
-        let address = &inside[..end];
-        let parsed = std::str::from_utf8(address)
-            .ok()
-            .and_then(|text| text.parse().ok());
-        let _: Ipv6Addr = parsed.ok_or_else(|| Malformed::new("IPv6 address is malformed"))?;
+        let address = ipv6(&inside[..end]);
+        let address = address.ok_or_else(|| Malformed::new("IPv6 address is malformed"))?;
         return Ok((address, &inside[end + 1..]));
     }
     let end = text
@@ -151,8 +160,26 @@ fn host(text: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     if end == 0 {
         Err(malformed())
     } else {
-        Ok((&text[..end], &text[end..]))
+        Ok((Cow::Borrowed(&text[..end]), &text[end..]))
     }
+}
+
+/// Checks an IPv6 address.
+///
+/// The grammar of RFC 3261 writes three colons before an IPv4 part, which must be tolerated
+/// (RFC 5118 4.10).
+fn ipv6(text: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if is_address::<Ipv6Addr>(text) {
+        return Some(Cow::Borrowed(text));
+    }
+    let at = memmem::find(text, b":::")?;
+    let mended = [&text[..at], &text[at + 1..]].concat();
+    let is_allowed = is_address::<Ipv4Addr>(&text[at + 3..]) && is_address::<Ipv6Addr>(&mended);
+    is_allowed.then_some(Cow::Owned(mended))
+}
+
+fn is_address<A: FromStr>(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<A>().is_ok())
 }
 
 fn port(digits: &[u8]) -> Result<u16, Malformed> {
@@ -262,16 +289,39 @@ mod tests {
         assert!(uri.is_secure);
         assert_eq!(uri.user, Some(&b"a%40b;c?d/#e"[..]));
         assert_eq!(uri.password, Some(&b"p%3a"[..]));
-        assert_eq!((uri.host, uri.port), (&b"Host.X"[..], Some(5061)));
+        assert_eq!((&*uri.host, uri.port), (&b"Host.X"[..], Some(5061)));
         assert_eq!(
             uri.params,
             [(&b"lr"[..], None), (b"Transport", Some(&b"tcp"[..]))]
         );
         assert_eq!(uri.headers, [(&b"subject"[..], &b"a%20b"[..]), (b"x", b"")]);
         let uri = sip("sip:[2001:db8::1]:5060");
-        assert_eq!((uri.user, uri.host), (None, &b"2001:db8::1"[..]));
+        assert_eq!((uri.user, &*uri.host), (None, &b"2001:db8::1"[..]));
         assert_eq!(sip("sip:a:@b").password, Some(&b""[..]));
         assert_eq!(sip("sip:a?b=c").headers.len(), 1);
+    }
+
+    #[test]
+    fn a_third_colon_stands_before_an_ipv4_part_alone() {
+        for text in ["2001:db8:::192.0.2.1", ":::192.0.2.1"] {
+            let uri = format!("sip:[{text}]");
+            assert_eq!(*sip(&uri).host, *text.replacen(":::", "::", 1).as_bytes());
+        }
+        for text in [
+            "2001:db8:::1",
+            "::::192.0.2.1",
+            "1::2:::192.0.2.1",
+            "1:2:3:4:5:6:::192.0.2.1",
+            "1:::192.0.2.256",
+        ] {
+            assert_eq!(status(&format!("sip:[{text}]")), Some(400), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_scheme_in_a_header_is_malformed() {
+        let error = Uri::parse_in_header(b"http://a").expect_err("no scheme of ours");
+        assert_eq!(error.status, 400);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use sipcore::{unquote, write_name_addr};
 
 use crate::errors::{illegal, parsed};
 use crate::text::{borrowed, bytes, owned_params, param, params, text};
-use crate::uri::parse_uri;
+use crate::uri::read_header_uri;
 
 /// A URI with a display name and header parameters (RFC 3261 20.10).
 #[pyclass(frozen, module = "parley.sipcore")]
@@ -111,7 +111,7 @@ impl NameAddr {
     fn uri(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let made = self
             .uri
-            .get_or_try_init(py, || parse_uri(py, self.uri_text.bind(py)))?;
+            .get_or_try_init(py, || read_header_uri(py, &bytes(self.uri_text.bind(py))?))?;
         Ok(made.clone_ref(py))
     }
 

@@ -37,7 +37,16 @@ pub fn parse_uri(py: Python<'_>, uri: &Bound<'_, PyString>) -> PyResult<Py<PyAny
 
 /// The same of a message's bytes.
 pub fn read_uri(py: Python<'_>, uri: &[u8]) -> PyResult<Py<PyAny>> {
-    match parsed(py, || Uri::parse(uri))? {
+    made(py, parsed(py, || Uri::parse(uri))?)
+}
+
+/// The same of a header's value.
+pub fn read_header_uri(py: Python<'_>, uri: &[u8]) -> PyResult<Py<PyAny>> {
+    made(py, parsed(py, || Uri::parse_in_header(uri))?)
+}
+
+fn made(py: Python<'_>, uri: Uri<'_>) -> PyResult<Py<PyAny>> {
+    match uri {
         Uri::Sip(uri) => Ok(Bound::new(py, SipUri::read(py, &uri)?)?.into_any().unbind()),
         Uri::Tel(uri) => {
             let number = text(py, uri.number)?.unbind();

@@ -86,7 +86,7 @@ class NameAddr:
         """The URI, parsed on first use.
 
         Raises:
-            RemoteProtocolError: 400 malformed, 416 for a scheme that is not ours.
+            RemoteProtocolError: 400 malformed, or the scheme is not ours.
         """
     @property
     def tag(self) -> str | None:
