@@ -136,7 +136,9 @@ impl Framer {
         self.scanned = self.scanned.max(self.start);
         let found = memmem::find(&self.buffer[self.scanned..], HEADER_END);
         let end = found.map(|at| self.scanned - self.start + at);
-        if end.unwrap_or(self.rest().len()) > self.limits.header_bytes {
+        // Without its end the header may be over already, but for the last byte of the empty line.
+        let so_far = self.rest().len().saturating_sub(HEADER_END.len() - 1);
+        if end.unwrap_or(so_far) > self.limits.header_bytes {
             let data = self.rest().to_vec();
             return Err(self.die(Unusable::new(513, "header is too large", &data)));
         }
@@ -257,6 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_header_may_come_in_pieces() {
+        let header_bytes = HEAD.len() + 4;
+        let limits = Limits {
+            header_bytes,
+            body_bytes: 0,
+        };
+        for (end, expected) in [("l: 0", "message:0 "), ("l: 00", "513:false ")] {
+            let mut framer = Framer::new(limits, false);
+            let mut all = String::new();
+            for byte in format!("{HEAD}{end}\r\n\r\n").bytes() {
+                framer.receive(&[byte]);
+                all += &told(&mut framer);
+            }
+            assert_eq!(all, expected);
+        }
+    }
+
+    #[test]
     fn a_clients_line_ends_are_pongs() {
         let mut framer = Framer::new(Limits::default(), true);
         framer.receive(format!("\r\n\r\n{HEAD}l: 0\r\n\r\n").as_bytes());
@@ -283,7 +303,7 @@ mod tests {
             assert_eq!(frame(&text), "400:false ", "{text}");
         }
         assert_eq!(frame(&format!("{HEAD}l: 65537\r\n\r\n")), "413:false ");
-        assert_eq!(frame(&"a".repeat(65_537)), "513:false ");
+        assert_eq!(frame(&"a".repeat(65_540)), "513:false ");
         let mut framer = Framer::new(Limits::default(), false);
         framer.receive(format!("{HEAD}\r\n").as_bytes());
         assert_eq!(told(&mut framer), "400:false ");

@@ -114,7 +114,9 @@ pub fn write_name_addr<'a>(
     }
     let mut out = Vec::with_capacity(display_name.len() + uri.len() + 32);
     if !display_name.is_empty() {
-        if BARE_NAME.has_all(display_name) {
+        // Blanks around a bare name belong to nobody.
+        let has_edges = trim(display_name).len() < display_name.len();
+        if BARE_NAME.has_all(display_name) && !has_edges {
             out.extend_from_slice(display_name);
         } else {
             out.extend(quote(display_name));
@@ -195,6 +197,10 @@ mod tests {
         assert_eq!(
             write_name_addr(b"A,\"", b"sip:a", none()).as_deref(),
             Ok(&br#""A,\"" <sip:a>"#[..])
+        );
+        assert_eq!(
+            write_name_addr(b"A ", b"sip:a", none()).as_deref(),
+            Ok(&br#""A " <sip:a>"#[..])
         );
         assert!(write_name_addr(b"a\n", b"sip:a", none()).is_err());
         assert!(write_name_addr(b"", b"sip:a>", none()).is_err());
