@@ -9,13 +9,15 @@ BIN := $(VENV)/bin
 # An installed uv serves; otherwise pip puts one into .tools, where no system package is touched.
 UV := $(or $(shell command -v uv 2>/dev/null),$(CURDIR)/.tools/uv/bin/uv)
 RUST := libs/mediaengine libs/sipcore
+RUST_CHECKED := $(RUST) libs/sipcore/fuzz
+FUZZ_S ?= 60
 MEMBERS := $(filter-out $(RUST),$(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml)))
 SOURCES := $(wildcard libs/*/src services/*/src)
 export MYPYPATH := $(shell echo $(SOURCES) $(RUST:%=%/python) | tr ' ' ':')
 PYTEST := $(BIN)/python -m pytest
 MARK = $(VENV)/.installed
 RUST_MARK = $(VENV)/.rust
-RUST_FILES := $(shell find $(RUST) -type f -not -path '*/target/*' -not -path '*/__pycache__/*' 2>/dev/null)
+RUST_FILES := $(shell find $(RUST) -type f -not -path '*/target/*' -not -path '*/fuzz/*' -not -path '*/__pycache__/*' 2>/dev/null)
 
 HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine and SIP core are built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
 
@@ -94,7 +96,7 @@ proto-check: install ## Check that the gRPC stubs match their .proto files
 	@$(BIN)/python tools/proto.py --check
 
 rust: install ## Check and test the Rust code of the media engine and the SIP core
-	@for crate in $(RUST); do \
+	@for crate in $(RUST_CHECKED); do \
 		(cd $$crate && cargo fmt --check && cargo clippy --quiet --all-targets -- -D warnings && cargo test --quiet) || exit 1; \
 	done
 
@@ -107,8 +109,9 @@ contract: install servers ## Run the contract suites of the backing services and
 integration: install servers ## Run the tests of services over real sockets
 	@$(PYTEST) tests/integration
 
-fuzz: install ## Run the fuzz suites
+fuzz: install ## Run the fuzz suites, then each target of the SIP core for FUZZ_S=60 seconds (needs a C++ compiler)
 	@$(PYTEST) tests/fuzz
+	@$(BIN)/python tools/fuzz.py $(FUZZ_S)
 
 budget: install ## Count the function calls of a registration and a call
 	@$(PYTEST) tests/budget
