@@ -63,7 +63,7 @@ class Desk:
             metrics=metrics,
         )
 
-    def publish(self, tenant: TenantId, outcome: Accepted) -> None:
+    def publish(self, tenant: TenantId, outcome: Accepted, wall_s: float) -> None:
         self.told.put_nowait(outcome)
 
     def binding(self, flow: Hop, edge: InstanceId = EDGE) -> Binding:

@@ -39,9 +39,7 @@ class Desk:
         )
         self.metrics = EdgeMetrics(Registry())
         self.registrations = Registrations(self.backing.state, self.metrics, BindingMemory())
-        events = RegistrationEvents(
-            self.backing.bus, self.clock, CountingIds(), InstanceId("e1"), self.metrics
-        )
+        events = RegistrationEvents(self.backing.bus, CountingIds(), InstanceId("e1"), self.metrics)
         self.sweep = ExpirySweep(self.registrations, events, self.clock)
 
     async def register(self, uri: str, expires_s: int = 600, call_id: str = "c") -> Accepted:

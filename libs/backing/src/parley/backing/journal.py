@@ -79,6 +79,7 @@ class Journal:
         self._copy: Iterator[bytes] | None = None
         self._is_copied = False
         self._copied_bytes = 0
+        self._compact_above = limits.compact_from_bytes
         self._copy_at = 0.0
         self._copy_timer: asyncio.TimerHandle | None = None
         # A copy is due and cannot begin.
@@ -184,8 +185,7 @@ class Journal:
 
     def _run(self) -> None:
         self._wake = None
-        has_work = self._pending or self._copy is not None or self._is_compaction_due()
-        if not has_work:
+        if not (self._pending or self._copy is not None or self._is_compaction_due()):
             self._written()  # somebody has flushed within this turn
         elif not self.flush():
             self._schedule(_RETRY_S)
@@ -199,7 +199,7 @@ class Journal:
                 now = self._loop.time()
                 if now >= self._look_at:
                     self._look_after_folder(now)
-                if now >= self._copy_at and self._is_compaction_due():
+                if self._is_compaction_due():
                     self._start_copy()
             copied = self._next_copies() if self._copy is not None else []
             if self._pending or copied:
@@ -317,15 +317,13 @@ class Journal:
     # -- compaction --------------------------------------------------------------------------
 
     def _is_compaction_due(self) -> bool:
+        if not self._must_copy and self._files.live_bytes <= self._compact_above:
+            return False
         if self._copy is not None or self._is_copied or self._loop is None:
             return False
         if self._loop.time() < self._copy_at:
             return False
-        if self._must_copy:
-            return True
-        size, copied = self._files.live_bytes, self._copied_bytes
-        is_grown = size > self._limits.compact_from_bytes and size > 2 * copied
-        return is_grown and self._files.old_bytes == 0
+        return self._must_copy or self._files.old_bytes == 0
 
     def _start_copy(self) -> None:
         if self._files.needs_next:
@@ -365,6 +363,7 @@ class Journal:
             self._is_copied = True
             self._is_bare = False
         self._copied_bytes += size
+        self._compact_above = max(self._limits.compact_from_bytes, 2 * self._copied_bytes)
         return copies
 
 

@@ -127,7 +127,8 @@ class Transaction:
         plan.registry[self.key] = self
         if plan.is_reliable:
             self._join_flow()
-        self._enter(plan.initial, now)
+        self.state = plan.initial.state
+        self._start_timers(plan.initial, now)
 
     def step(self, event: Input, message: Request | Response, now: float) -> bool:
         """Feeds one input to the machine; returns whether the table had a row for it."""
@@ -159,7 +160,10 @@ class Transaction:
         self._stop_timers()
         if entry.is_end:
             self._forget()
-            return
+        else:
+            self._start_timers(entry, now)
+
+    def _start_timers(self, entry: CompiledEntry, now: float) -> None:
         if entry.retransmit is not None:
             self._retransmit = entry.retransmit
             self._interval = entry.retransmit.duration

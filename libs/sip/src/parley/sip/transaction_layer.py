@@ -370,5 +370,5 @@ class TransactionLayer:
 
     def next_timeout(self) -> float:
         """Returns when `handle_timeout` is due, perhaps too early; `math.inf` without timers."""
-        context = self._context
-        return min(context.retransmit.earliest.at, context.expire.earliest.at)
+        retransmit, expire = self._context.retransmit.earliest.at, self._context.expire.earliest.at
+        return retransmit if retransmit < expire else expire

@@ -372,8 +372,9 @@ class Request(Message):
         """Returns what finds the server transaction of `method` that this belongs to (17.2.3).
 
         Of a client whose branch is not unique, for it is older than RFC 3261 or only says that it
-        is not, it is made of what its requests repeat. The To tag, part of that rule for all but ACK, is left out: one CSeq
-        number never comes both without and with a tag, and an ACK carries that of the response.
+        is not, it is made of what its requests repeat. The To tag, part of that rule for all but
+        ACK, is left out: one CSeq number never comes both without and with a tag, and an ACK
+        carries that of the response.
 
         Args:
             method: the request's own; "INVITE" for an ACK or to find what a CANCEL is about.

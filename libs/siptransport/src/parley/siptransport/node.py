@@ -273,7 +273,8 @@ class SipNode:
             self.counts.malformed += 1
             return
         self.layer.receive_message(message, self._clock.now())
-        self._pump()
+        if self.layer.events:
+            self._pump()
 
     def receive_malformed(self, error: ParseError, source: Hop, listener: Hop) -> None:
         """Counts, and answers a request at its source, statelessly, if that is admitted."""
@@ -315,7 +316,8 @@ class SipNode:
         """Handles what the reports caused and arms the timer."""
         layer = self.layer
         while layer.events or layer.transmits:
-            self._pump()
+            if layer.events:
+                self._pump()
             self._send_all()
         self._timer.arm(layer.next_timeout())
 

@@ -71,12 +71,14 @@ class UdpTransport:
 
     def send(self, message: Request | Response, hop: Hop) -> None:
         """Sends one datagram; a host name is looked up first."""
-        host = hop.host
-        address = host if host in self._addresses.literals else self._addresses.peek(host)
-        if address is None:
-            self._resolve_and_send(message, hop)
-        else:
-            self._send_to(message, hop, address)
+        address = hop.host
+        if address not in self._addresses.literals:
+            found = self._addresses.peek(address)
+            if found is None:
+                self._resolve_and_send(message, hop)
+                return
+            address = found
+        self._send_to(message, hop, address)
 
     def stop_listening(self, listener: Hop) -> None:
         """Closes the socket; its number stays taken, for hops name it."""

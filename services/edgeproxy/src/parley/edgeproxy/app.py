@@ -138,7 +138,7 @@ class EdgeProxy:
         memory = BindingMemory()
         registrations = Registrations(backing.state, self._metrics, memory)
         self._repair = BindingRepair(memory, registrations, clock, self._metrics)
-        events = RegistrationEvents(backing.bus, clock, ids, self.instance, self._metrics)
+        events = RegistrationEvents(backing.bus, ids, self.instance, self._metrics)
         self._sweep = ExpirySweep(registrations, events, clock)
         for callback in (self._repair.begin, self._sweep.rest):
             backing.state.on_new_generation(callback)

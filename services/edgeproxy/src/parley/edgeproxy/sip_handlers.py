@@ -236,5 +236,6 @@ class EdgeHandler:
 
 
 def _let_in(request: Request) -> None:
-    make_text(request)
+    if not request.is_ascii or "%" in request.uri_text:
+        make_text(request)
     check_header_size(request)

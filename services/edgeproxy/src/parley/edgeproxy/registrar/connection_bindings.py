@@ -130,4 +130,4 @@ class ConnectionBindings:
         outcome = await self._registrations.update(tenant, aor, wall_s, change)
         if isinstance(outcome, Accepted) and outcome.is_changed:
             _logger.debug("bindings closed with their connection", count=len(outcome.removed))
-            self._events.publish(tenant, outcome)
+            self._events.publish(tenant, outcome, wall_s)

@@ -83,6 +83,6 @@ class ExpirySweep:
         )
         if not isinstance(outcome, Accepted):
             return 0
-        self._events.publish(tenant, outcome)
+        self._events.publish(tenant, outcome, wall_s)
         await self._registrations.stored.reschedule(tenant, aor, outcome.bindings)
         return len(outcome.expired)

@@ -151,7 +151,7 @@ class RegisterRequests:
         headers = self._accepted_headers(request, wanted, outcome, wall_s)
         self._respond(transaction, request, 200, None, headers)
         if outcome.is_changed:
-            self._events.publish(tenant.id, outcome)
+            self._events.publish(tenant.id, outcome, wall_s)
 
     def _may_change(self, caller: Caller, aor: Uri, registrar: Uri) -> bool:
         """Says whether we are the registrar meant and To is the caller's own (10.3 steps 1, 4, 5).
@@ -213,4 +213,5 @@ def way_back(contacts: Sequence[NameAddr], source: Hop) -> Hop:
     uri = contacts[0].uri
     if not isinstance(uri, SipUri) or uri.host != source.host or uri.transport not in (None, "udp"):
         return source
-    return source._replace(port=uri.port or DEFAULT_PORT)
+    port = uri.port or DEFAULT_PORT
+    return source if port == source.port else source._replace(port=port)
