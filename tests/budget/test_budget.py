@@ -6,7 +6,7 @@ import pytest
 from tests.budget.counted import CountedPlatform, calls_each
 from tests.budget.operations import OPERATIONS
 
-BUDGETS: Final = {"register": 640, "call": 5900}
+BUDGETS: Final = {"register": 380, "call": 5000}
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))

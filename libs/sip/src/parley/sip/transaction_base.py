@@ -157,7 +157,8 @@ class Transaction:
         self.state = entry.state
         if entry.keep:
             return
-        self._stop_timers()
+        if self._retransmit is not None or self._expire is not None:
+            self._stop_timers()
         if entry.is_end:
             self._forget()
         else:

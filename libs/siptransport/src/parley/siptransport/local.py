@@ -14,10 +14,14 @@ from parley.siptransport.transport import ListenOptions, TransportSink
 
 
 class LocalNetwork:
-    """Host names of one process, each with the node that listens there."""
+    """Host names of one process, each with the node that listens there.
+
+    Attributes:
+        listeners: by host name; ports do not matter.
+    """
 
     def __init__(self) -> None:
-        self._listeners: dict[str, LocalListener] = {}
+        self.listeners: dict[str, LocalListener] = {}
 
     def add(self, listener: "LocalListener") -> None:
         """Makes a listener reachable.
@@ -26,17 +30,13 @@ class LocalNetwork:
             OSError: the name is taken.
         """
         host = listener.hop.host
-        if host in self._listeners:
+        if host in self.listeners:
             raise OSError(f"local host {host} is taken")
-        self._listeners[host] = listener
+        self.listeners[host] = listener
 
     def remove(self, listener: "LocalListener") -> None:
         """Makes a listener unreachable."""
-        self._listeners.pop(listener.hop.host, None)
-
-    def find(self, host: str) -> "LocalListener | None":
-        """Returns who listens at a host; ports do not matter."""
-        return self._listeners.get(host)
+        self.listeners.pop(listener.hop.host, None)
 
 
 class LocalListener:
@@ -99,11 +99,11 @@ class LocalTransport:
 
     def send(self, message: Request | Response, hop: Hop) -> None:
         """Puts a copy into the inbox of the node that listens at the hop's host."""
-        target = self._network.find(hop.host)
-        if target is None or not self._listeners:
-            self._sink.send_failed(message, hop)
+        network = self._network.listeners
+        if hop.host in network and self._listeners:
+            network[hop.host].put(message.copy(), self._listeners[0].hop)
         else:
-            target.put(message.copy(), self._listeners[0].hop)
+            self._sink.send_failed(message, hop)
 
     def stop_listening(self, listener: Hop) -> None:
         """Gives a name back."""

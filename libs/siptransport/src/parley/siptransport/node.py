@@ -27,7 +27,6 @@ from parley.sip.transaction import (
     RequestReceived,
     ServerTransaction,
     Timers,
-    TransactionEvent,
     TransactionLayer,
 )
 from parley.sip.transaction_key import MAGIC_COOKIE
@@ -315,7 +314,7 @@ class SipNode:
     def flush(self) -> None:
         """Handles what the reports caused and arms the timer."""
         layer = self.layer
-        while layer.events or layer.transmits:
+        while (layer.events and not self._is_closed) or layer.transmits:
             if layer.events:
                 self._pump()
             self._send_all()
@@ -344,22 +343,17 @@ class SipNode:
         self._is_pumping = True
         events = self.layer.events
         try:
-            while events:
-                self._handle(events.popleft())
+            while events and not self._is_closed:
+                event = events.popleft()
+                try:
+                    self._dispatch[type(event)](event)
+                except Exception:  # handler root: one bad message must not stop the socket
+                    self.counts.handler_errors += 1
+                    _logger.exception("sip handler raised", event_type=type(event).__name__)
+                    if isinstance(event, RequestReceived):
+                        event.transaction.respond_once(stateless_response(event.request, 500))
         finally:
             self._is_pumping = False
-
-    def _handle(self, event: TransactionEvent) -> None:
-        if self._is_closed:
-            return
-        try:
-            self._dispatch[type(event)](event)
-        except Exception:  # handler root: one bad message must not stop the socket
-            self.counts.handler_errors += 1
-            _logger.exception("sip handler raised", event_type=type(event).__name__)
-            if isinstance(event, RequestReceived):
-                response = stateless_response(event.request, 500)
-                event.transaction.respond_once(response)
 
     def _guard(self, callback: Callable[[Hop, Hop], None], flow: Hop, way: Hop) -> None:
         try:

@@ -35,8 +35,8 @@ class Vias:
 
     def via_for(self, hop: Hop) -> str:
         """Returns the start of our Via on the way to a hop."""
-        via = self._known.get((hop.transport, _part(hop)))
-        return via if via is not None else self._make(hop)
+        key = (hop.transport, _part(hop) if hop.flow else 0)
+        return self._known[key] if key in self._known else self._make(hop)
 
     def clear(self) -> None:
         """Forgets all; a listener came or went."""

@@ -156,4 +156,5 @@ class Routes:
     def _token_of(self, uri: SipUri | TelUri) -> Token | None:
         if not isinstance(uri, SipUri) or uri.user is None:
             return None
-        return self._codec.decode(uri.user)
+        known = self._codec.known
+        return known[uri.user] if uri.user in known else self._codec.decode(uri.user)

@@ -70,15 +70,18 @@ class Token(NamedTuple):
 class TokenCodec:
     """Writes and verifies tokens; remembers recent ones, for most are used many times.
 
+    Attributes:
+        known: tokens that were read or written lately, by their text.
+
     Raises from `encode`: ValueError, when a part is longer than a token can hold.
     """
 
-    __slots__ = ("_cipher", "_read", "_written")
+    __slots__ = ("_cipher", "_written", "known")
 
     def __init__(self, secret: bytes) -> None:
         self._cipher = AESSIV(hmac.digest(secret, b"parley edge token", "sha256"))
         self._written: dict[Token, str] = {}
-        self._read: dict[str, Token] = {}
+        self.known: dict[str, Token] = {}
 
     def encode(self, token: Token) -> str:
         """Returns the token as text for the user part of a URI."""
@@ -87,16 +90,16 @@ class TokenCodec:
             sealed = self._cipher.encrypt(_pack(token), None)
             text = urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
             _remember(self._written, token, text)
-            _remember(self._read, text, token)  # it comes back with the answer
+            _remember(self.known, text, token)  # it comes back with the answer
         return text
 
     def decode(self, text: str) -> Token | None:
         """Opens a token; None when we did not write these very characters."""
-        token = self._read.get(text)
+        token = self.known.get(text)
         if token is None and _MIN_CHARS <= len(text) <= MAX_TOKEN_CHARS:
             token = self._open(text)
             if token is not None:
-                _remember(self._read, text, token)
+                _remember(self.known, text, token)
         return token
 
     def _open(self, text: str) -> Token | None:
