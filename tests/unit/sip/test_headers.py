@@ -62,21 +62,42 @@ def test_a_malformed_via_is_refused(text: str) -> None:
         parse_via(text)
 
 
+def _stamped(via: str, host: str, port: int) -> Request:
+    request = Request("OPTIONS", "sip:b.example")
+    request.add("via", via)
+    request.stamp_via(host, port)
+    return request
+
+
 def test_a_server_stamps_where_a_via_came_from() -> None:
-    plain = parse_via("SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1")
-    assert plain.stamped("192.0.2.1", 5060) is plain
-    assert plain.stamped("192.0.2.9", 1024).received == "192.0.2.9"
-    assert plain.stamped("192.0.2.9", 1024).rport is None
-    asking = parse_via("SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bK1")
-    stamped = asking.stamped("192.0.2.1", 4711)
-    assert (stamped.received, stamped.rport) == ("192.0.2.1", 4711)
-    assert parse_via(str(stamped)) == stamped
+    plain = "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1"
+    assert _stamped(plain, "192.0.2.1", 5060).get("via") == plain
+    assert _stamped(plain, "192.0.2.9", 1024).get("via") == f"{plain};received=192.0.2.9"
+    asking = _stamped("SIP/2.0/UDP 192.0.2.1;rport;branch=z9hG4bK1", "192.0.2.1", 4711)
+    assert asking.get("via") == (
+        "SIP/2.0/UDP 192.0.2.1;rport=4711;branch=z9hG4bK1;received=192.0.2.1"
+    )
+    assert (asking.via.received, asking.via.rport) == ("192.0.2.1", 4711)
+    ipv6 = _stamped("SIP/2.0/udp [2001:db8::1]:5060, SIP/2.0/UDP h", "2001:db8::2", 5060)
+    assert ipv6.values("via") == [
+        "SIP/2.0/UDP [2001:db8::1]:5060;received=2001:db8::2",
+        "SIP/2.0/UDP h",
+    ]
 
 
 def test_a_client_cannot_forge_received_or_rport() -> None:
-    forged = parse_via("SIP/2.0/UDP 192.0.2.1;received=10.0.0.1;rport=1;branch=z9hG4bK1")
-    stamped = forged.stamped("192.0.2.1", 4711)
+    via = "SIP/2.0/UDP 192.0.2.1;Received=10.0.0.1;rport=1;branch=z9hG4bK1"
+    stamped = _stamped(via, "192.0.2.1", 4711).via
     assert (stamped.received, stamped.rport) == ("192.0.2.1", 4711)
+
+
+def test_what_was_read_of_a_via_before_it_was_stamped_is_read_again() -> None:
+    request = Request("OPTIONS", "sip:b.example")
+    request.add("via", "SIP/2.0/UDP 192.0.2.1;rport")
+    assert request.wants_rport
+    assert request.via.received is None
+    request.stamp_via("192.0.2.9", 4711)
+    assert request.via.received == "192.0.2.9"
 
 
 def test_sent_by_has_the_default_port_of_its_transport() -> None:

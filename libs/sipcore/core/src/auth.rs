@@ -47,6 +47,14 @@ impl<'a> AuthParams<'a> {
         Ok(read)
     }
 
+    /// The value of a parameter.
+    #[must_use]
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut params = self.params.iter();
+        let found = params.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_ref())
+    }
+
     /// Reads the parameter at the beginning; returns what comes behind its comma.
     fn take(&mut self, text: &'a [u8]) -> Result<&'a [u8], Malformed> {
         let malformed = || Malformed::new("authentication parameter is malformed");
@@ -77,16 +85,6 @@ impl<'a> AuthParams<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    impl AuthParams<'_> {
-        fn get(&self, name: &[u8]) -> Option<&[u8]> {
-            let found = self
-                .params
-                .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.as_ref())
-        }
-    }
 
     #[test]
     fn parameters_lose_their_quotes() {

@@ -45,4 +45,4 @@ pub use reasons::reason_for;
 pub use scan::{MAX_CSEQ, MAX_SECONDS, number, quoted_end};
 pub use uri::{SipUri, TelUri, Uri, UriHeader, check_host, is_host, is_telephone_number};
 pub use uri_escape::{Component, escape, unescape};
-pub use via::Via;
+pub use via::{Via, written_host};

@@ -1,9 +1,10 @@
 //! The Via header field value (RFC 3261 20.42, RFC 3581).
 
 use crate::chars::{HOST, IPV6, is_blank, is_token};
-use crate::error::Malformed;
-use crate::params::Params;
+use crate::error::{Illegal, Malformed};
+use crate::params::{Params, write_param};
 use crate::scan::{cut, find, number, trim, trim_end, trim_start};
+use crate::uri::check_host;
 
 /// One hop of the way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,75 @@ impl<'a> Via<'a> {
             params,
         })
     }
+
+    /// The value of a parameter, which may be a flag.
+    #[must_use]
+    pub fn param(&self, name: &[u8]) -> Option<Option<&'a [u8]>> {
+        let mut params = self.params.iter();
+        let found = params.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value)
+    }
+
+    /// The transaction's branch.
+    #[must_use]
+    pub fn branch(&self) -> Option<&'a [u8]> {
+        self.param(b"branch").flatten()
+    }
+
+    /// Whether the client asked for its source port (RFC 3581 3).
+    #[must_use]
+    pub fn wants_rport(&self) -> bool {
+        self.param(b"rport").is_some()
+    }
+
+    /// What a server makes of a topmost Via that came from there; none when it stays as it is.
+    ///
+    /// `received` is added if the address differs from sent-by or rport is asked for (RFC 3261
+    /// 18.2.1, RFC 3581 4); values that the client claimed itself are replaced.
+    ///
+    /// # Errors
+    /// A value that can be read but must not go out.
+    pub fn stamped(&self, host: &[u8], port: u16) -> Result<Option<Vec<u8>>, Illegal> {
+        let has_rport = self.wants_rport();
+        let was_received = self.param(b"received").is_some();
+        if !has_rport && !was_received && self.host == host {
+            return Ok(None);
+        }
+        let port = port.to_string();
+        let mut out = b"SIP/2.0/".to_vec();
+        out.extend(self.transport.to_ascii_uppercase());
+        out.push(b' ');
+        out.extend(written_host(self.host)?);
+        if let Some(own) = self.port {
+            out.extend(format!(":{own}").into_bytes());
+        }
+        for (name, value) in self.params.iter() {
+            let name = name.to_ascii_lowercase();
+            let value = match &name[..] {
+                b"received" => Some(host),
+                b"rport" => Some(port.as_bytes()),
+                _ => value,
+            };
+            write_param(&mut out, (&name, value))?;
+        }
+        if !was_received {
+            write_param(&mut out, (b"received", Some(host)))?;
+        }
+        Ok(Some(out))
+    }
+}
+
+/// A host as it is written: IPv6 in brackets.
+///
+/// # Errors
+/// It is no host.
+pub fn written_host(plain: &[u8]) -> Result<Vec<u8>, Illegal> {
+    let written = match plain.contains(&b':') {
+        true => [b"[", plain, b"]"].concat(),
+        false => plain.to_vec(),
+    };
+    check_host(&written)?;
+    Ok(written)
 }
 
 fn port_number(digits: &[u8]) -> Result<u16, Malformed> {

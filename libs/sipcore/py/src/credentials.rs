@@ -11,8 +11,8 @@ use crate::text::{bytes, lower, owned_params, text};
 /// One WWW-Authenticate, Authorization or similar value (RFC 3261 25.1).
 #[pyclass(frozen, module = "parley.sipcore", get_all)]
 pub struct AuthParams {
-    pub scheme: Py<PyString>,
-    pub params: Py<PyDict>,
+    scheme: Py<PyString>,
+    params: Py<PyDict>,
     is_challenge: bool,
 }
 

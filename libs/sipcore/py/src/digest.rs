@@ -1,12 +1,11 @@
 //! Credentials of digest authentication (RFC 7616).
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
-use sipcore::{Algorithm, Claim, Malformed};
+use pyo3::types::PyString;
+use sipcore::{Algorithm, AuthParams, Claim, Malformed};
 
-use crate::credentials::{AuthParams, parse_auth_params};
-use crate::errors::{local, malformed};
-use crate::text::bytes;
+use crate::errors::{local, parsed};
+use crate::text::{bytes, text};
 
 /// What a client answered to a challenge.
 #[pyclass(frozen, module = "parley.sipcore", get_all)]
@@ -89,78 +88,53 @@ impl Credentials {
 /// Parses an Authorization or Proxy-Authorization value.
 #[pyfunction]
 pub fn parse_credentials(py: Python<'_>, value: &Bound<'_, PyString>) -> PyResult<Credentials> {
-    let params = digest_params(py, parse_auth_params(py, value)?)?;
-    let refused = |what: &str| malformed(py, &Malformed::new(what.to_owned()));
-    let mut found = Found {
-        params,
-        refused: &refused,
+    let value = bytes(value)?;
+    let read = parsed(py, || digest_params(&value))?;
+    let find = |name: &str| read.get(name.as_bytes()).unwrap_or_default();
+    let needed = |name: &str| {
+        let missing = || Malformed::new(format!("digest parameter {name} is missing"));
+        read.get(name.as_bytes()).ok_or_else(missing)
     };
-    let qop = found.optional("qop")?;
-    let (mut nc, cnonce) = (found.optional("nc")?, found.optional("cnonce")?);
-    if is_empty(&qop)? {
-        nc = PyString::intern(py, "");
-    } else if !is_nonce_count(&nc)? || is_empty(&cnonce)? {
-        return Err(refused("nc or cnonce is malformed"));
-    }
-    let algorithm = found.get("algorithm")?;
+    let (qop, cnonce) = (find("qop"), find("cnonce"));
+    let nc = if qop.is_empty() { b"" } else { find("nc") };
+    let names = ["username", "realm", "nonce", "uri", "response"];
+    let [username, realm, nonce, uri, response] = parsed(py, || {
+        if !qop.is_empty() && (!is_nonce_count(nc) || cnonce.is_empty()) {
+            return Err(Malformed::new("nc or cnonce is malformed"));
+        }
+        let mut found = [&b""[..]; 5];
+        for (place, name) in found.iter_mut().zip(names) {
+            *place = needed(name)?;
+        }
+        Ok(found)
+    })?;
+    let written = |bytes: &[u8]| text(py, bytes).map(Bound::unbind);
     Ok(Credentials {
-        username: found.needed("username")?.unbind(),
-        realm: found.needed("realm")?.unbind(),
-        nonce: found.needed("nonce")?.unbind(),
-        uri: found.needed("uri")?.unbind(),
-        response: in_case(&found.needed("response")?, "lower")?.unbind(),
-        algorithm: match algorithm {
-            Some(name) => in_case(&name, "upper")?.unbind(),
+        username: written(username)?,
+        realm: written(realm)?,
+        nonce: written(nonce)?,
+        uri: written(uri)?,
+        response: written(&response.to_ascii_lowercase())?,
+        algorithm: match read.get(b"algorithm") {
+            Some(name) => written(&name.to_ascii_uppercase())?,
             None => PyString::intern(py, "MD5").unbind(),
         },
-        qop: qop.unbind(),
-        cnonce: cnonce.unbind(),
-        nc: nc.unbind(),
-        opaque: found.optional("opaque")?.unbind(),
+        qop: written(qop)?,
+        cnonce: written(cnonce)?,
+        nc: written(nc)?,
+        opaque: written(find("opaque"))?,
     })
 }
 
-struct Found<'a, 'py> {
-    params: Bound<'py, PyDict>,
-    refused: &'a dyn Fn(&str) -> PyErr,
-}
-
-impl<'py> Found<'_, 'py> {
-    fn get(&self, name: &str) -> PyResult<Option<Bound<'py, PyString>>> {
-        self.params
-            .get_item(name)?
-            .map(|value| Ok(value.cast_into()?))
-            .transpose()
-    }
-
-    fn optional(&mut self, name: &str) -> PyResult<Bound<'py, PyString>> {
-        let empty = || PyString::intern(self.params.py(), "");
-        Ok(self.get(name)?.unwrap_or_else(empty))
-    }
-
-    fn needed(&mut self, name: &str) -> PyResult<Bound<'py, PyString>> {
-        self.get(name)?
-            .ok_or_else(|| (self.refused)(&format!("digest parameter {name} is missing")))
+fn digest_params(value: &[u8]) -> Result<AuthParams<'_>, Malformed> {
+    let read = AuthParams::parse(value)?;
+    if read.scheme.eq_ignore_ascii_case(b"digest") {
+        Ok(read)
+    } else {
+        Err(Malformed::new("authentication scheme is not Digest"))
     }
 }
 
-fn digest_params(py: Python<'_>, read: AuthParams) -> PyResult<Bound<'_, PyDict>> {
-    if !bytes(read.scheme.bind(py))?.eq_ignore_ascii_case(b"digest") {
-        let what = "authentication scheme is not Digest";
-        return Err(malformed(py, &Malformed::new(what)));
-    }
-    Ok(read.params.into_bound(py))
-}
-
-fn in_case<'py>(text: &Bound<'py, PyString>, method: &str) -> PyResult<Bound<'py, PyString>> {
-    Ok(text.call_method0(method)?.cast_into()?)
-}
-
-fn is_empty(text: &Bound<'_, PyString>) -> PyResult<bool> {
-    text.is_empty()
-}
-
-fn is_nonce_count(text: &Bound<'_, PyString>) -> PyResult<bool> {
-    let digits = bytes(text)?;
-    Ok(digits.len() == 8 && digits.iter().all(u8::is_ascii_hexdigit))
+fn is_nonce_count(digits: &[u8]) -> bool {
+    digits.len() == 8 && digits.iter().all(u8::is_ascii_hexdigit)
 }

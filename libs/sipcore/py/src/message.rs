@@ -76,6 +76,18 @@ impl Message {
             .collect()
     }
 
+    /// Reads the topmost Via as text.
+    pub fn read_via<T>(
+        &self,
+        py: Python<'_>,
+        read: impl FnOnce(&sipcore::Via<'_>) -> T,
+    ) -> PyResult<T> {
+        parsed(py, || {
+            let value = self.inner.first_value(Known::VIA)?;
+            Ok(read(&sipcore::Via::parse(&value)?))
+        })
+    }
+
     fn read_number(&self, py: Python<'_>, name: &str, maximum: u64) -> PyResult<Option<u64>> {
         parsed(py, || self.inner.number(Key::of(name), maximum))
     }
@@ -245,7 +257,17 @@ impl Message {
     }
 
     #[getter]
-    pub fn via(&mut self, py: Python<'_>) -> PyResult<Py<Via>> {
+    fn has_via(&self, py: Python<'_>) -> bool {
+        self.read_via(py, |_| ()).is_ok()
+    }
+
+    #[getter]
+    fn wants_rport(&self, py: Python<'_>) -> PyResult<bool> {
+        self.read_via(py, |via| via.wants_rport())
+    }
+
+    #[getter]
+    fn via(&mut self, py: Python<'_>) -> PyResult<Py<Via>> {
         if self.kept.via.is_none() {
             let value = parsed(py, || self.inner.first_value(Known::VIA))?;
             self.kept.via = Some(Py::new(py, Via::read(py, &value)?)?);
@@ -254,14 +276,12 @@ impl Message {
     }
 
     fn stamp_via(&mut self, py: Python<'_>, host: &Bound<'_, PyString>, port: u16) -> PyResult<()> {
-        let via = self.via(py)?;
-        let stamped = Via::stamped(via.bind(py), host, port)?;
-        if !stamped.is(&via) {
-            let value = stamped.get().write(py)?;
+        let host = bytes(host)?;
+        let stamped = self.read_via(py, |via| via.stamped(&host, port))?;
+        if let Some(value) = stamped.map_err(|error| illegal(py, &error))? {
             let replaced = self.inner.header.replace_first_value("via", &value);
             replaced.map_err(|error| fault(py, &error))?;
-            self.wire = None;
-            self.kept.via = Some(stamped.unbind());
+            self.changed("via");
         }
         Ok(())
     }

@@ -127,18 +127,13 @@ impl Request {
     ) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
         let base = slf.as_super();
-        let via = base.via(py)?;
-        let via = via.get();
-        if let Some(branch) = via.branch(py)?
-            && bytes(&branch)?.len() > MAGIC_COOKIE.len()
-            && bytes(&branch)?.starts_with(MAGIC_COOKIE)
-        {
-            let host = via.host.bind(py);
-            let host = match bytes(host)?.iter().all(|byte| !byte.is_ascii_uppercase()) {
-                true => host.clone().into_any(),
-                false => host.call_method0("lower")?,
-            };
-            return (branch, method, host, via.port).into_pyobject(py);
+        let read = base.read_via(py, |via| {
+            let branch = via.branch()?;
+            let is_unique = branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE);
+            is_unique.then(|| (branch.to_vec(), via.host.to_ascii_lowercase(), via.port))
+        })?;
+        if let Some((branch, host, port)) = read {
+            return (text(py, &branch)?, method, text(py, &host)?, port).into_pyobject(py);
         }
         let (call_id, cseq) = (base.call_id(py)?, base.cseq(py)?);
         let tag = base.from_(py)?.bind(py).getattr("tag")?;

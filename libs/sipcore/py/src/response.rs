@@ -1,13 +1,13 @@
 //! Responses.
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 use sipcore::{Start, reason_for};
 
-use crate::errors::{illegal, local};
+use crate::errors::{illegal, local, parsed};
 use crate::message::Message;
 use crate::request::Request;
-use crate::text::bytes;
+use crate::text::{bytes, text};
 
 /// A response.
 #[pyclass(extends = Message, subclass, module = "parley.sipcore")]
@@ -62,6 +62,15 @@ impl Response {
     #[getter]
     fn reason<'py>(slf: PyRef<'py, Self>) -> Bound<'py, PyString> {
         PyString::new(slf.py(), Self::start(slf.as_super()).1)
+    }
+
+    fn transaction_key<'py>(slf: PyRef<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let py = slf.py();
+        let base = slf.as_super();
+        let branch = base.read_via(py, |via| via.branch().map(<[u8]>::to_vec))?;
+        let branch = branch.map(|branch| text(py, &branch)).transpose()?;
+        let (_, method) = parsed(py, || base.inner.cseq())?;
+        (branch, PyString::intern(py, &method)).into_pyobject(py)
     }
 
     fn copy(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {

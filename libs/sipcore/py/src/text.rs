@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
-use sipcore::{Param, check_host};
+use sipcore::Param;
 
 use crate::errors::{illegal, local};
 
@@ -84,11 +84,6 @@ pub fn param<'py>(
 
 /// A host as it is written: IPv6 in brackets.
 pub fn written_host(host: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
-    let plain = bytes(host)?;
-    let written = match plain.contains(&b':') {
-        true => [b"[", &plain[..], b"]"].concat(),
-        false => plain.into_owned(),
-    };
-    check_host(&written).map_err(|error| illegal(host.py(), &error))?;
-    Ok(written)
+    let written = sipcore::written_host(&bytes(host)?);
+    written.map_err(|error| illegal(host.py(), &error))
 }

@@ -11,8 +11,8 @@ use crate::text::{borrowed, bytes, lower, owned_params, param, params, text, wri
 #[pyclass(frozen, module = "parley.sipcore", get_all)]
 pub struct Via {
     transport: Py<PyString>,
-    pub host: Py<PyString>,
-    pub port: Option<u16>,
+    host: Py<PyString>,
+    port: Option<u16>,
     params: Py<PyDict>,
 }
 
@@ -77,7 +77,7 @@ impl Via {
     }
 
     #[getter]
-    pub fn branch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+    fn branch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
         param(self.params.bind(py), "branch")
     }
 
@@ -107,35 +107,6 @@ impl Via {
     #[getter]
     fn sent_by_port(&self, py: Python<'_>) -> PyResult<u16> {
         self.port.map_or_else(|| self.default_port(py), Ok)
-    }
-
-    pub fn stamped<'py>(
-        slf: &Bound<'py, Self>,
-        host: &Bound<'py, PyString>,
-        port: u16,
-    ) -> PyResult<Bound<'py, Self>> {
-        let (py, via) = (slf.py(), slf.get());
-        let old = via.params.bind(py);
-        let has_rport = old.contains("rport")?;
-        if !has_rport && !old.contains("received")? && host.as_any().eq(&via.host)? {
-            return Ok(slf.clone());
-        }
-        let params = old.copy()?;
-        params.set_item("received", host)?;
-        if has_rport {
-            params.set_item("rport", port.to_string())?;
-        }
-        let params = params.unbind();
-        let (transport, host) = (via.transport.clone_ref(py), via.host.clone_ref(py));
-        Bound::new(
-            py,
-            Self {
-                transport,
-                host,
-                port: via.port,
-                params,
-            },
-        )
     }
 
     pub fn __str__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {

@@ -20,11 +20,10 @@ def response_hop(request: Request) -> Hop:
         return sent_by_hop(request.via)
     if source.transport != "udp":
         return source
-    via = request.via
     # `maddr` is not followed: it would let anyone aim our responses at a third party.
-    if via.wants_rport:
+    if request.wants_rport:
         return source
-    return source._replace(port=via.sent_by_port)
+    return source._replace(port=request.via.sent_by_port)
 
 
 def fallback_hop(response: Response) -> Hop | None:

@@ -129,7 +129,7 @@ class TransactionLayer:
             self.events.append(RequestReceived(transaction, message))
 
     def _receive_response(self, response: Response, now: float) -> None:
-        transaction = self._clients.get((response.via.branch, response.cseq.method))
+        transaction = self._clients.get(response.transaction_key())
         if transaction is None:
             self.events.append(StrayResponse(response))
         else:
@@ -181,7 +181,7 @@ class TransactionLayer:
         Returns:
             Whether there is a transaction for it now; no `StrayResponse` comes otherwise.
         """
-        transaction = self._clients.get((response.via.branch, response.cseq.method))
+        transaction = self._clients.get(response.transaction_key())
         if transaction is None:
             return False
         transaction.receive_response(response, now)

@@ -50,12 +50,6 @@ class Via:
     @property
     def sent_by_port(self) -> int:
         """The port written, or the default one of the transport (RFC 3261 18.2.2)."""
-    def stamped(self, host: str, port: int) -> Via:
-        """Returns what a server makes of a topmost Via that came from `host` and `port`.
-
-        `received` is added if the address differs from sent-by or rport is asked for (RFC 3261
-        18.2.1, RFC 3581 4); values that the client claimed itself are replaced.
-        """
 
 class NameAddr:
     """A URI with a display name and header parameters (RFC 3261 20.10). A value.
@@ -302,10 +296,20 @@ class Message:
     def is_ascii(self) -> bool:
         """Whether every line is plain ASCII."""
     def stamp_via(self, host: str, port: int) -> None:
-        """Notes in the topmost Via where the message came from (`Via.stamped`)."""
+        """Notes in the topmost Via where the message came from.
+
+        `received` is added if the address differs from sent-by or rport is asked for (RFC 3261
+        18.2.1, RFC 3581 4); values that the client claimed itself are replaced.
+        """
     @property
     def start_line(self) -> str:
         """The request line or status line, without line end."""
+    @property
+    def has_via(self) -> bool:
+        """Whether there is a topmost Via that can be read."""
+    @property
+    def wants_rport(self) -> bool:
+        """Whether the topmost Via asks for the source port (RFC 3581 3)."""
     @property
     def via(self) -> Via:
         """The topmost Via."""
@@ -394,6 +398,8 @@ class Response(Message):
     reason: Final[str]
 
     def __new__(cls, status: int, reason: str | None = None) -> Self: ...
+    def transaction_key(self) -> tuple[object, ...]:
+        """Returns what finds the client transaction that this answers: branch and method."""
 
 class Limits:
     """What a peer may make us hold before a message is complete, in bytes."""

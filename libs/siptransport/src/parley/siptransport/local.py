@@ -7,7 +7,6 @@ Order is kept and nothing is lost; a node that is gone is reported like a refuse
 
 import asyncio
 
-from parley.sip.errors import ProtocolError
 from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 from parley.siptransport.transport import ListenOptions, TransportSink
@@ -130,11 +129,3 @@ class LocalTransport:
             self._network.remove(listener)
             listener.close()
         self._listeners.clear()
-
-
-def is_addressed(message: Request | Response) -> bool:
-    """Says whether the topmost Via can be read; one that a neighbour has bared may be anything."""
-    try:
-        return bool(message.via)
-    except ProtocolError:
-        return False

@@ -35,7 +35,7 @@ from parley.siptransport.door import doors_for
 from parley.siptransport.handler import SipHandler, dispatch_table
 from parley.siptransport.housekeeping import Housekeeping
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
-from parley.siptransport.local import LocalNetwork, LocalTransport, is_addressed
+from parley.siptransport.local import LocalNetwork, LocalTransport
 from parley.siptransport.metrics import NodeCounts
 from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.siptransport.stream import StreamTransport
@@ -268,7 +268,7 @@ class SipNode:
                 # A Via that can be read but not written back, nothing a response could carry.
                 self.counts.malformed += 1
                 return
-        elif source.transport == "local" and not is_addressed(message):
+        elif source.transport == "local" and not message.has_via:  # a neighbour may have bared one
             self.counts.malformed += 1
             return
         self.layer.receive_message(message, self._clock.now())

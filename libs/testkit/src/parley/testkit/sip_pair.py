@@ -156,6 +156,5 @@ class SipPair:
             receiver = self.other(sender)
             message.listener = receiver.hop
             if isinstance(message, Request):
-                stamped = message.via.stamped(sender.hop.host, sender.hop.port)
-                message.replace_first_value("via", str(stamped))
+                message.stamp_via(sender.hop.host, sender.hop.port)
             receiver.layer.receive_message(message, self.clock.now())
