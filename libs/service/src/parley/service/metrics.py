@@ -5,23 +5,14 @@ edges in a test, say) share it. Hot paths bind labels once and keep the child.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from parley.service.clock import Clock
+from parley.service.series import Counter, Gauge, Histogram, Series
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _LAG_INTERVAL_S = 0.5
@@ -30,31 +21,15 @@ LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 )  # fmt: skip
 
-S = TypeVar("S", bound=MetricWrapperBase)
-
-
-class _Read(Collector):
-    """A counter that somebody else keeps, as a plain number; several of a name add up."""
-
-    def __init__(self, name: str, doc: str) -> None:
-        self._name = name
-        self._doc = doc
-        self.reads: list[Callable[[], float]] = []
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        """Reads the number."""
-        yield CounterMetricFamily(self._name, self._doc, value=sum(read() for read in self.reads))
+S = TypeVar("S", bound=Series)
 
 
 class Registry:
     """All series of one process."""
 
     def __init__(self) -> None:
-        # Each counter would render a second series with the time it was made at.
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library lacks types here
         self._collectors = CollectorRegistry(auto_describe=False)
-        self._series: dict[str, MetricWrapperBase] = {}
-        self._reads: dict[str, _Read] = {}
+        self._series: dict[str, Series] = {}
         ProcessCollector(registry=self._collectors)
 
     def render(self) -> bytes:
@@ -65,7 +40,7 @@ class Registry:
         """Reads one sample; 0 when it was never touched."""
         return self._collectors.get_sample_value(name, labels or {}) or 0.0
 
-    def get_or_make(self, kind: type[S], name: str, make: Callable[[CollectorRegistry], S]) -> S:
+    def get_or_make(self, kind: type[S], name: str, make: Callable[[], S]) -> S:
         """Returns the series of this name, made on first use.
 
         Raises:
@@ -73,18 +48,11 @@ class Registry:
         """
         known = self._series.get(name)
         if known is None:
-            known = self._series[name] = make(self._collectors)
+            known = self._series[name] = make()
+            self._collectors.register(known)
         if not isinstance(known, kind):
             raise ValueError(f"metric {name} is a {type(known).__name__}, not a {kind.__name__}")
         return known
-
-    def read(self, name: str, doc: str, number: Callable[[], float]) -> None:
-        """Shows a number that only grows and is kept elsewhere, read when somebody scrapes."""
-        known = self._reads.get(name)
-        if known is None:
-            known = self._reads[name] = _Read(name, doc)
-            self._collectors.register(known)
-        known.reads.append(number)
 
 
 class Metrics:
@@ -97,20 +65,16 @@ class Metrics:
     def counter(self, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
         """Makes a counter; Prometheus adds `_total` to its name."""
         full = self._prefix + name
-        return self.registry.get_or_make(
-            Counter, full, lambda registry: Counter(full, doc, labels, registry=registry)
-        )
+        return self.registry.get_or_make(Counter, full, lambda: Counter(full, doc, labels))
 
     def read(self, name: str, doc: str, number: Callable[[], float]) -> None:
-        """Shows a counter that is kept elsewhere; Prometheus adds `_total` to its name."""
-        self.registry.read(self._prefix + name, doc, number)
+        """Shows a number that only grows and is kept elsewhere; several of a name add up."""
+        self.counter(name, doc).add_source(number)
 
     def gauge(self, name: str, doc: str, labels: Sequence[str] = ()) -> Gauge:
         """Makes a gauge."""
         full = self._prefix + name
-        return self.registry.get_or_make(
-            Gauge, full, lambda registry: Gauge(full, doc, labels, registry=registry)
-        )
+        return self.registry.get_or_make(Gauge, full, lambda: Gauge(full, doc, labels))
 
     def histogram(
         self,
@@ -122,9 +86,7 @@ class Metrics:
         """Makes a histogram; the buckets default to latencies in seconds."""
         full = self._prefix + name
         return self.registry.get_or_make(
-            Histogram,
-            full,
-            lambda registry: Histogram(full, doc, labels, buckets=buckets, registry=registry),
+            Histogram, full, lambda: Histogram(full, doc, labels, buckets)
         )
 
 

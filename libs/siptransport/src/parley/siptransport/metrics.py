@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, fields
 
-from prometheus_client import Counter, Gauge
-
 from parley.service.metrics import Metrics
+from parley.service.series import Counter, Gauge
 
 
 @dataclass(slots=True)

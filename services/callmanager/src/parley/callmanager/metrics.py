@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from prometheus_client import Counter
-
 from parley.model.call import CallResult, Termination
 from parley.service.metrics import Metrics, Registry
+from parley.service.series import Counter
 
 _SECONDS: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 7200.0)
 

@@ -6,9 +6,8 @@ Prometheus, whose own counters cost a lock each.
 
 from typing import Final
 
-from prometheus_client import Counter
-
 from parley.service.metrics import Metrics, Registry
+from parley.service.series import Counter
 
 REGISTRATION_CHANGES: Final = ("added", "refreshed", "removed", "expired")
 REFUSALS: Final = ("rate", "strangers", "room", "avalanche", "banned", "no_token", "loop")

@@ -36,8 +36,13 @@ class RelayMetrics:
             "commands", "Commands by kind and result.", ("command", "result")
         )
         self._events = metrics.counter("events", "Media events by kind.", ("event",))
-        self._packets = metrics.counter("packets", "RTP packets of ended sessions.", ("direction",))
-        self._bytes = metrics.counter("bytes", "RTP bytes of ended sessions.", ("direction",))
+        packets = metrics.counter("packets", "RTP packets of ended sessions.", ("direction",))
+        self._packets_received, self._packets_sent = (
+            packets.labels("received"),
+            packets.labels("sent"),
+        )
+        size = metrics.counter("bytes", "RTP bytes of ended sessions.", ("direction",))
+        self._bytes_received, self._bytes_sent = size.labels("received"), size.labels("sent")
         self._lost = metrics.counter("packets_lost", "RTP packets that phones sent in vain.")
         self._send_failed = metrics.counter(
             "packets_send_failed", "Packets that the operating system would not send."
@@ -66,10 +71,10 @@ class RelayMetrics:
     def count_streams(self, streams: Iterable[StreamStats]) -> None:
         """Adds the counters of a session that ended."""
         for stream in streams:
-            self._packets.labels("received").inc(stream.packets_received)
-            self._packets.labels("sent").inc(stream.packets_sent)
-            self._bytes.labels("received").inc(stream.bytes_received)
-            self._bytes.labels("sent").inc(stream.bytes_sent)
-            self._lost.inc(stream.lost)
-            self._rejected.inc(stream.rejected)
-            self._send_failed.inc(stream.send_failed)
+            self._packets_received.value += stream.packets_received
+            self._packets_sent.value += stream.packets_sent
+            self._bytes_received.value += stream.bytes_received
+            self._bytes_sent.value += stream.bytes_sent
+            self._lost.value += stream.lost
+            self._rejected.value += stream.rejected
+            self._send_failed.value += stream.send_failed

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import structlog
-from prometheus_client import Counter, Gauge
 from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +27,7 @@ from parley.backing.db.engine import Database
 from parley.backing.db.models import OutboxRow
 from parley.backing.errors import BackingError, BackingUnavailable
 from parley.service.metrics import Metrics
+from parley.service.series import Counter, Gauge
 from parley.service.tasks import TaskOwner
 
 EVENT_SOURCE: Final = "parley"
