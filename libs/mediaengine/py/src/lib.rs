@@ -88,6 +88,13 @@ impl PySpec {
             clock_rate,
         }))
     }
+
+    fn with_timeout(&self, timeout_s: f64) -> PyResult<Self> {
+        Ok(Self(EndpointSpec {
+            timeout: seconds("timeout_s", timeout_s)?,
+            ..self.0.clone()
+        }))
+    }
 }
 
 /// The counters of an endpoint.

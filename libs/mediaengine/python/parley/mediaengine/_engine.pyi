@@ -33,6 +33,8 @@ class EndpointSpec:
         timeout_s: float = 0.0,
         clock_rate: int = 8000,
     ) -> EndpointSpec: ...
+    def with_timeout(self, timeout_s: float) -> EndpointSpec:
+        """The same with another time-out."""
 
 @final
 class EndpointStats:

@@ -1,6 +1,6 @@
 """All Prometheus series of the media relay."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from parley.model.media import (
     CloseSession,
@@ -54,10 +54,10 @@ class RelayMetrics:
         """Notes how many threads work."""
         self._threads.set(living)
 
-    def set_load(self, sessions: int, free_pairs: int) -> None:
-        """Notes what is in use."""
-        self._sessions.set(sessions)
-        self._free_pairs.set(free_pairs)
+    def show_load(self, sessions: Callable[[], int], free_pairs: Callable[[], int]) -> None:
+        """Has what is in use read at each scrape."""
+        self._sessions.set_function(sessions)
+        self._free_pairs.set_function(free_pairs)
 
     def count_command(self, command: Command, reply: Reply) -> None:
         """Counts one command."""

@@ -86,13 +86,15 @@ class NetPolicy:
             ValueError: an address or network is none.
         """
         self._host = ip_address(host)
+        self._is_on_loopback = self._host.is_loopback
         self._ports = ports
         self._own = {self._host, ip_address(advertised or host)}
         self._allowed = parse_networks(allowed)
-        loopback = () if self._host.is_loopback else _LOOPBACK
+        loopback = () if self._is_on_loopback else _LOOPBACK
         self._never = (*loopback, *_NEVER_A_PHONE)
         self._closed = parse_networks(forbidden)
         self._judge = lru_cache(_REMEMBERED)(self._judge_ip)
+        self._sources = lru_cache(_REMEMBERED)(self._sources_of)
 
     def target(
         self, address: Address, learn_from: Sequence[str] = (), held: Collection[int] = ()
@@ -120,23 +122,24 @@ class NetPolicy:
             raise AddressRefused(f"{address.ip}:{address.port} is the relay's own")
         return address
 
-    def sources(self, learn_from: Sequence[str]) -> list[str]:
+    def sources(self, learn_from: Sequence[str]) -> tuple[str, ...]:
         """Those IPs that are not in a network of the operator's.
 
         A phone that reaches a relay on loopback is on the same machine. It may have told another
         address of that, but what it sends comes from loopback unless it binds its socket.
         """
-        found = [ip for ip in learn_from if not self._judge(ip).is_closed]
-        if (
-            self._host.is_loopback
-            and found
-            and not any(self._judge(ip).is_loopback for ip in found)
-        ):
-            found.append(_SENT_FROM_HERE[self._host.version])
-        return found
+        return self._sources(tuple(learn_from))
+
+    def _sources_of(self, learn_from: tuple[str, ...]) -> tuple[str, ...]:
+        found = tuple(ip for ip in learn_from if not self._judge(ip).is_closed)
+        if not self._is_on_loopback or not found:
+            return found
+        if any(self._judge(ip).is_loopback for ip in found):
+            return found
+        return (*found, _SENT_FROM_HERE[self._host.version])
 
     def _is_ours(self, port: int, held: Collection[int]) -> bool:
-        if self._host.is_loopback:
+        if self._is_on_loopback:
             return port in held
         return self._ports.first <= port <= self._ports.last
 

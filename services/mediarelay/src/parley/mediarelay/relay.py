@@ -70,6 +70,7 @@ class Relay:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._empty = asyncio.Event()
         self._empty.set()
+        metrics.show_load(lambda: len(self._sessions), lambda: engine.free_pairs)
         self._handlers: dict[type[Command], Callable[[Any], Reply]] = {
             OpenSession: self._open,
             UpdateSession: self._update,
@@ -123,8 +124,8 @@ class Relay:
             self._watchdog = None
         self._engine.shut_down()
         self._sessions.clear()
+        self._empty.set()
         self._endpoints.clear()
-        self._count_sessions()
 
     async def wait_empty(self) -> None:
         """Returns when no session is open."""
@@ -136,11 +137,15 @@ class Relay:
 
     def execute(self, commands: Sequence[Command]) -> list[Reply]:
         """Carries commands out in order; one reply each, whatever happens."""
+        replies = []
         try:
-            return [self._execute(command) for command in commands]
+            for command in commands:
+                reply = self._attempt(command)
+                self._metrics.count_command(command, reply)
+                replies.append(reply)
         finally:
             self._engine.flush()
-            self._count_sessions()
+        return replies
 
     def is_silent(self, session_id: str, seconds: float) -> bool:
         """Whether a session is gone, or has received nothing for so long."""
@@ -153,7 +158,6 @@ class Relay:
         if session is not None:
             self._release(session)
             self._engine.flush()
-            self._count_sessions()
             self._tell(SessionLost(session_id, reason))
 
     def drop_all(self, reason: str) -> None:
@@ -178,11 +182,6 @@ class Relay:
                 is_other_heard = session.is_other_heard(leg)
                 self._tell(MediaTimedOut(session.session_id, leg, is_other_heard))
         self._engine.flush()
-
-    def _execute(self, command: Command) -> Reply:
-        reply = self._attempt(command)
-        self._metrics.count_command(command, reply)
-        return reply
 
     def _attempt(self, command: Command) -> Reply:
         try:
@@ -228,6 +227,7 @@ class Relay:
             session.close()
             raise
         self._sessions[command.session_id] = session
+        self._empty.clear()
         return _accepted(session)
 
     def _update(self, command: UpdateSession) -> Reply:
@@ -246,6 +246,8 @@ class Relay:
 
     def _release(self, session: Session) -> list[StreamStats]:
         del self._sessions[session.session_id]
+        if not self._sessions:
+            self._empty.set()
         stats = session.close()
         self._metrics.count_streams(stats)
         return stats
@@ -265,13 +267,6 @@ class Relay:
         self._metrics.count_event(event)
         if self._callback is not None:
             self._callback(event)
-
-    def _count_sessions(self) -> None:
-        self._metrics.set_load(len(self._sessions), self._engine.free_pairs)
-        if self._sessions:
-            self._empty.clear()
-        else:
-            self._empty.set()
 
 
 def _accepted(session: Session) -> Reply:

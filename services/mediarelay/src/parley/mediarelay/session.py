@@ -1,7 +1,7 @@
 """One call's media: endpoints of the engine, kept in step with what the signalling says."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from parley.mediaengine import EndpointSpec, EndpointStats, Engine, EngineError
@@ -18,14 +18,16 @@ from parley.model.media import (
     StreamStats,
 )
 
-Specs = dict[tuple[str, int], EndpointSpec]
-
 _MAX_LEGS = 2
 _MAX_TIMEOUT_S = 86_400.0
 
 
 class InvalidCommand(Exception):
     """A command asks for what makes no sense; one sentence."""
+
+
+Specs = dict[tuple[str, int], EndpointSpec]
+"""What the engine is told of streams, by leg and index; their time-outs come later."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class Stream:
     endpoint: int
     rtp_port: int
     spec: StreamSpec
+    told: EndpointSpec
     timeout_s: float = 0.0
     has_timed_out: bool = False
 
@@ -102,24 +105,22 @@ class Session:
             AddressRefused: media cannot, or may not, be sent where it is wanted.
             EngineError: the engine refused.
         """
-        self._open_new(legs, self._check(legs, media_timeout_s))
-        changed = {spec.index for leg in legs for spec in leg.streams}
-        if media_timeout_s is not None and media_timeout_s != self._media_timeout_s:
+        specs = self._check(legs, media_timeout_s)
+        opened = self._open_new(legs, specs)
+        if media_timeout_s is not None:
             self._media_timeout_s = media_timeout_s
-            changed.update(index for _, index, _ in self._walk())
         for leg in legs:
+            streams = self._legs[leg.leg]
             for spec in leg.streams:
-                self._legs[leg.leg][spec.index].spec = spec
-        for index in changed:
-            self._update(index, legs)
+                stream = streams[spec.index]
+                stream.spec, stream.told = spec, specs[leg.leg, spec.index]
+        self._tell(specs.keys() - opened)
 
     def close(self) -> list[StreamStats]:
         """Closes every endpoint; returns their last counters."""
-        stats = []
-        for leg, index, stream in self._walk():
-            stats.append(_stream_stats(leg, index, self._release(stream)))
+        streams = self._walk()
         self._legs.clear()
-        return stats
+        return [_stream_stats(leg, index, self._release(stream)) for leg, index, stream in streams]
 
     def _release(self, stream: Stream) -> EndpointStats:
         self._endpoints.remove(stream)
@@ -161,7 +162,7 @@ class Session:
         return all(self._age(stream) >= seconds for _, _, stream in self._walk())
 
     def _check(self, legs: list[LegSpec], media_timeout_s: float | None) -> Specs:
-        """Whether it all makes sense; returns what the engine is to be told of new streams."""
+        """Whether it all makes sense; returns what the engine is to be told."""
         names = set(self._legs)
         specs: Specs = {}
         for leg in legs:
@@ -184,56 +185,59 @@ class Session:
             if not 0 < spec.clock_rate <= MAX_CLOCK_RATE:
                 raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
             try:
-                specs[leg.leg, spec.index] = self._endpoint_spec(spec, 0.0)
+                specs[leg.leg, spec.index] = self._endpoint_spec(spec)
             except EngineError as error:
                 raise InvalidCommand(str(error)) from error
 
-    def _open_new(self, legs: list[LegSpec], specs: Specs) -> None:
-        """Opens the streams that are new; when one cannot be had, closes the others again."""
-        before = {leg: set(streams) for leg, streams in self._legs.items()}
+    def _open_new(self, legs: list[LegSpec], specs: Specs) -> set[tuple[str, int]]:
+        """Opens the streams that are new and names them; closes them again when one fails."""
+        opened: set[tuple[str, int]] = set()
+        before = list(self._legs)
         try:
             for leg in legs:
                 streams = self._legs.setdefault(leg.leg, {})
                 for spec in leg.streams:
+                    key = leg.leg, spec.index
                     if spec.index not in streams:
-                        self._open(leg.leg, spec, specs[leg.leg, spec.index])
-            # A phone may have named a port that was free until now.
-            for spec in (spec for leg in legs for spec in leg.streams):
-                self._target(spec.remote, spec)
-                self._target(spec.remote_rtcp, spec)
+                        streams[spec.index] = self._open(leg.leg, spec, specs[key])
+                        opened.add(key)
+            if opened:
+                for leg in legs:
+                    for spec in leg.streams:
+                        # A phone may have named a port that was free until now.
+                        self._endpoint_spec(spec)
         except BaseException:
-            for leg_name, index, stream in list(self._walk()):
-                if index not in before.get(leg_name, ()):
-                    self._release(stream)
-                    del self._legs[leg_name][index]
+            for name, index in opened:
+                self._release(self._legs[name].pop(index))
             self._legs = {leg: self._legs[leg] for leg in before}
             raise
+        return opened
 
-    def _open(self, leg: str, spec: StreamSpec, told: EndpointSpec) -> None:
+    def _open(self, leg: str, spec: StreamSpec, told: EndpointSpec) -> Stream:
         peer = self._peer(leg, spec.index)
         near = peer.endpoint if peer else None
         endpoint, rtp_port = self._engine.open(told, near)
-        # Kept before anything else can fail, so that it is released.
-        stream = self._legs[leg][spec.index] = Stream(endpoint, rtp_port, spec)
+        stream = Stream(endpoint, rtp_port, spec, told)
         self._endpoints.add(stream, self)
-        if self.mode is SessionMode.ECHO:
-            self._engine.echo(endpoint)
-        elif peer:
-            self._engine.bridge(endpoint, peer.endpoint)
+        try:
+            if self.mode is SessionMode.ECHO:
+                self._engine.echo(endpoint)
+            elif peer:
+                self._engine.bridge(endpoint, peer.endpoint)
+        except BaseException:
+            self._release(stream)
+            raise
+        return stream
 
-    def _update(self, index: int, legs: list[LegSpec]) -> None:
+    def _tell(self, named: Collection[tuple[str, int]]) -> None:
         """Tells the engine of what was named, and of what now times out or no longer does."""
-        named = {leg.leg for leg in legs if any(spec.index == index for spec in leg.streams)}
-        for leg, streams in self._legs.items():
-            stream = streams.get(index)
-            if stream is None:
-                continue
+        for leg, index, stream in self._walk():
             timeout_s = self._timeout_s(leg, stream)
-            if leg in named or timeout_s != stream.timeout_s:
+            if timeout_s != stream.timeout_s or (leg, index) in named:
                 stream.timeout_s = timeout_s
                 stream.has_timed_out = False
                 self._silent.discard(leg)
-                self._engine.update(stream.endpoint, self._endpoint_spec(stream.spec, timeout_s))
+                self._engine.update(stream.endpoint, stream.told.with_timeout(timeout_s))
 
     def _timeout_s(self, leg: str, stream: Stream) -> float:
         """A phone need not speak before there is somebody to hear it."""
@@ -255,8 +259,7 @@ class Session:
         for stream in streams:
             if stream.timeout_s:
                 stream.has_timed_out = False
-                spec = self._endpoint_spec(stream.spec, stream.timeout_s)
-                self._engine.update(stream.endpoint, spec)
+                self._engine.update(stream.endpoint, stream.told.with_timeout(stream.timeout_s))
 
     def _age(self, stream: Stream) -> float:
         age = self._engine.stats(stream.endpoint).last_packet_age_s
@@ -268,28 +271,31 @@ class Session:
                 return streams.get(index)
         return None
 
-    def _endpoint_spec(self, spec: StreamSpec, timeout_s: float) -> EndpointSpec:
+    def _endpoint_spec(self, spec: StreamSpec) -> EndpointSpec:
+        """Where the stream is, as far as the policy lets media go there."""
+        sources = self._policy.sources(spec.learn_from)
         return EndpointSpec(
-            self._target(spec.remote, spec),
-            self._target(spec.remote_rtcp, spec),
-            self._policy.sources(spec.learn_from),
-            timeout_s=timeout_s,
+            self._target(spec.remote, sources),
+            self._target(spec.remote_rtcp, sources),
+            sources,
             clock_rate=spec.clock_rate,
         )
 
-    def _target(self, address: Address | None, spec: StreamSpec) -> tuple[str, int] | None:
+    def _target(self, address: Address | None, sources: Sequence[str]) -> tuple[str, int] | None:
         if address is None:
             return None
-        target = self._policy.target(address, spec.learn_from, self._endpoints.ports)
+        target = self._policy.target(address, sources, self._endpoints.ports)
         return None if target is None else (target.ip, target.port)
 
     def _local(self, index: int, stream: Stream) -> LocalStream:
         return LocalStream(index, self._ip, stream.rtp_port, stream.rtp_port + 1)
 
-    def _walk(self) -> Iterator[tuple[str, int, Stream]]:
-        for leg, streams in self._legs.items():
-            for index, stream in streams.items():
-                yield leg, index, stream
+    def _walk(self) -> list[tuple[str, int, Stream]]:
+        return [
+            (leg, index, stream)
+            for leg, streams in self._legs.items()
+            for index, stream in streams.items()
+        ]
 
 
 def _stream_stats(leg: str, index: int, stats: EndpointStats) -> StreamStats:
