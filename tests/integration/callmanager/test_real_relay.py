@@ -16,7 +16,7 @@ from parley.mediarelay.net_policy import NetPolicy
 from parley.mediarelay.relay import Relay
 from parley.model.media import LegSpec, OpenSession, StreamSpec
 from parley.model.tenant import TenantSettings
-from parley.sdp.description import parse_sdp
+from parley.sdp import parse_sdp
 from parley.service.metrics import Registry
 from parley.service.settings import PortRange
 from parley.sip.transaction import AckReceived

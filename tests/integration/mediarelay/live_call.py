@@ -17,8 +17,7 @@ from parley.callmanager.invite import make_identity
 from parley.callmanager.journal import Parties
 from parley.callmanager.routing import RingTargets, Target
 from parley.model.ids import CallId, InstanceId, TenantId
-from parley.sdp.description import parse_sdp
-from parley.sdp.offer_answer import remote_streams
+from parley.sdp import parse_sdp, remote_streams
 from parley.sip.message import Request, response_to
 from parley.testkit.ids import CountingIds
 

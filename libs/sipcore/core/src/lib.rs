@@ -23,6 +23,7 @@ mod response;
 #[cfg(test)]
 mod samples;
 mod scan;
+pub mod sdp;
 mod start_line;
 mod twins;
 mod uri;

@@ -12,6 +12,7 @@ mod name_addr;
 mod parsing;
 mod request;
 mod response;
+mod sdp;
 #[cfg(target_os = "linux")]
 mod sys;
 mod text;
@@ -42,11 +43,31 @@ mod _core {
     #[pymodule_export]
     use crate::response::{Response, response_to};
     #[pymodule_export]
+    use crate::sdp::{
+        Codec, Connection, MediaDescription, OriginLine, RemoteStream, Section, SessionDescription,
+    };
+    #[pymodule_export]
+    use crate::sdp::{
+        answer_matches_offer, echo_answer, is_echoable, is_held, parse_sdp, relayed, remote_streams,
+    };
+    #[pymodule_export]
     use crate::uri::{SipUri, TelUri, parse_uri};
     #[pymodule_export]
     use crate::values::{CSeq, is_token_text, parse_params, unquote_text};
     #[pymodule_export]
     use crate::via::{Via, parse_via};
+
+    /// How long a session description may be.
+    #[pymodule_export]
+    const MAX_SDP_BYTES: usize = sipcore::sdp::MAX_BYTES;
+
+    /// How long a line of it may be.
+    #[pymodule_export]
+    const MAX_SDP_LINE_CHARACTERS: usize = sipcore::sdp::MAX_LINE_CHARACTERS;
+
+    /// How many media lines it may have.
+    #[pymodule_export]
+    const MAX_SDP_MEDIA: usize = sipcore::sdp::MAX_MEDIA;
 
     /// How long a header may be, in bytes.
     #[pymodule_export]

@@ -1,47 +1,51 @@
-"""SDP and offer/answer without I/O (RFC 8866, RFC 3264)."""
+"""SDP and offer/answer without I/O (RFC 8866, RFC 3264), as the calls need them.
 
-from parley.sdp.description import MediaDescription, SessionDescription, parse_sdp
-from parley.sdp.errors import SdpError
-from parley.sdp.obstacles import Obstacle
-from parley.sdp.offer_answer import (
-    LocalStream,
+A description keeps its bytes, so whatever nobody touches leaves byte for byte as it arrived, and
+nobody changes it: a relay's view of it is another description. `parley.sipcore` does it in Rust.
+"""
+
+from parley.sipcore import (
+    MAX_SDP_BYTES,
+    MAX_SDP_LINE_CHARACTERS,
+    MAX_SDP_MEDIA,
+    Codec,
+    Connection,
+    Direction,
+    MediaDescription,
+    Obstacle,
+    OriginLine,
     RemoteStream,
+    SdpError,
+    Section,
+    SessionDescription,
     answer_matches_offer,
     echo_answer,
     is_echoable,
     is_held,
-    is_same_session,
+    parse_sdp,
     relayed,
     remote_streams,
-    with_origin_after,
-)
-from parley.sdp.section import Section
-from parley.sdp.values import (
-    Codec,
-    Connection,
-    Direction,
-    OriginLine,
 )
 
 __all__ = [
+    "MAX_SDP_BYTES",
+    "MAX_SDP_LINE_CHARACTERS",
+    "MAX_SDP_MEDIA",
     "Codec",
     "Connection",
-    "Direction",
-    "LocalStream",
     "MediaDescription",
-    "Obstacle",
     "OriginLine",
     "RemoteStream",
-    "SdpError",
     "Section",
     "SessionDescription",
     "answer_matches_offer",
     "echo_answer",
     "is_echoable",
     "is_held",
-    "is_same_session",
     "parse_sdp",
     "relayed",
     "remote_streams",
-    "with_origin_after",
+    "Direction",
+    "Obstacle",
+    "SdpError",
 ]

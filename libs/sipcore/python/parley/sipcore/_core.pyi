@@ -1,10 +1,11 @@
 """What the compiled module offers; texts that are no UTF-8 come as surrogate escapes."""
 
-from collections.abc import Container, Iterable, Mapping
-from typing import Final, Self
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Final, Protocol, Self
 
 from parley.sipcore.hop import Hop
 from parley.sipcore.keep_alive import KeepAlive
+from parley.sipcore.sdp import Direction, Obstacle
 
 SOURCES: Final[str]
 """Checksum of the sources that this was built from (`build.py`)."""
@@ -531,3 +532,255 @@ def is_token(text: str) -> bool:
 
 def unquote(text: str) -> str:
     """Returns the text of a quoted string; anything else comes back as it is."""
+
+MAX_SDP_BYTES: Final[int]
+"""How long a session description may be."""
+
+MAX_SDP_LINE_CHARACTERS: Final[int]
+"""How long a line of it may be."""
+
+MAX_SDP_MEDIA: Final[int]
+"""How many media lines it may have."""
+
+class OriginLine:
+    """`o=`: who made the session and which edition of it this is (RFC 8866 5.2). A value."""
+
+    session_id: Final[str]
+    version: Final[int]
+    ip: Final[str]
+    username: Final[str]
+    address_type: Final[str]
+
+    def __new__(
+        cls, session_id: str, version: int, ip: str, username: str = "-", address_type: str = ""
+    ) -> Self: ...
+    def grown(self) -> OriginLine:
+        """The next edition of the same session."""
+
+class Connection:
+    """`c=`: where media is wanted (RFC 8866 5.7). A value.
+
+    Attributes:
+        address_type: `IP4`, `IP6`, or what another network has.
+        address: an IP address, a host name, or what another network has.
+        suffix: `/ttl/count` of multicast.
+        network_type: `IN`; others are legal (RFC 7195).
+        is_internet: an address of the Internet, of either family.
+        is_null: the unspecified address, the hold sign of RFC 2543.
+    """
+
+    address_type: Final[str]
+    address: Final[str]
+    suffix: Final[str]
+    network_type: Final[str]
+    is_internet: Final[bool]
+    is_null: Final[bool]
+
+class Codec:
+    """One RTP payload type with what describes it (`a=rtpmap`, `a=fmtp`). A value."""
+
+    payload_type: Final[int]
+    name: Final[str]
+    clock_rate: Final[int]
+    channels: Final[int]
+    fmtp: Final[str]
+
+class Section:
+    """The session-level lines of a description, or one media description's."""
+
+    def value(self, kind: str) -> str | None:
+        """Returns what follows `<kind>=` in the first such line."""
+
+    def values(self, kind: str) -> list[str]:
+        """Returns the values of all lines of one type, in order."""
+
+    def attribute(self, name: str) -> str | None:
+        """Returns the first `a=<name>` value: empty text for a flag, `None` when absent."""
+
+    def has_attribute(self, name: str) -> bool:
+        """Tells whether `a=<name>` is there, with or without a value."""
+
+    def attribute_values(self, name: str) -> list[str]:
+        """Returns every `a=<name>:` value in order; flags are left out."""
+
+    @property
+    def attributes(self) -> list[tuple[str, str]]:
+        """All `a=` lines as (name, value); the value of a flag is empty."""
+
+class MediaDescription(Section):
+    """One `m=` section; what it does not say itself it takes from the session level.
+
+    What its lines hold is read when asked for and may raise `SdpError` then.
+    """
+
+    @property
+    def kind(self) -> str:
+        """`audio`, `video`, `image`, ..."""
+
+    @property
+    def port(self) -> int:
+        """0 means refused or ended (RFC 3264 5.1, 8.2)."""
+
+    @property
+    def port_count(self) -> int:
+        """Consecutive port pairs (`49170/2`), almost always 1."""
+
+    @property
+    def proto(self) -> str:
+        """Transport profile as written, such as `RTP/AVP`."""
+
+    @property
+    def formats(self) -> list[str]:
+        """Payload types or format names as written."""
+
+    @property
+    def is_active(self) -> bool:
+        """Neither refused nor ended."""
+
+    @property
+    def is_plain(self) -> bool:
+        """RTP in a profile without keys."""
+
+    @property
+    def has_keys(self) -> bool:
+        """Keys of SRTP stand in the description: SDES (RFC 4568) or MIKEY (RFC 4567)."""
+
+    @property
+    def connection(self) -> Connection | None:
+        """The section's own `c=` or the session's."""
+
+    @property
+    def direction(self) -> Direction:
+        """The section's own direction, the session's, or `sendrecv` (RFC 8866 6.7)."""
+
+    @property
+    def is_held(self) -> bool:
+        """The writer wants no media: sendonly, inactive or a null address (RFC 3264 8.4)."""
+
+    @property
+    def rtcp_port(self) -> int:
+        """Port of RTCP: `a=rtcp` (RFC 3605) or the next one above RTP; 0 without RTP."""
+
+    @property
+    def rtcp_connection(self) -> Connection | None:
+        """Address of RTCP when `a=rtcp` has one; otherwise RTCP goes where RTP goes."""
+
+    @property
+    def codecs(self) -> list[Codec]:
+        """The formats as codecs, in order of preference; what nothing describes is left out."""
+
+class SessionDescription:
+    """A whole description: session lines and media sections. A value; `bytes` writes it."""
+
+    @property
+    def session(self) -> Section:
+        """The session-level section."""
+
+    @property
+    def media(self) -> list[MediaDescription]:
+        """The media sections in order; offer/answer pairs them by place."""
+
+    @property
+    def origin(self) -> OriginLine:
+        """The `o=` line."""
+
+    def with_origin(self, origin: OriginLine) -> SessionDescription:
+        """The same with another `o=` line."""
+
+    @property
+    def connection(self) -> Connection | None:
+        """The session-level `c=` line."""
+
+    @property
+    def direction(self) -> Direction:
+        """The session-level direction."""
+
+    def __bytes__(self) -> bytes: ...
+
+class LocalStream(Protocol):
+    """Where the relay listens for one stream of one leg."""
+
+    @property
+    def index(self) -> int:
+        """Place of the media section, from 0."""
+
+    @property
+    def ip(self) -> str:
+        """Address to write into the description."""
+
+    @property
+    def rtp_port(self) -> int:
+        """Port of RTP."""
+
+    @property
+    def rtcp_port(self) -> int:
+        """Port of RTCP."""
+
+class RemoteStream:
+    """Where one party wants its media, as its description says. A value.
+
+    Attributes:
+        index: place of the media section, from 0.
+        kind: `audio`, `video`, ...
+        active: there is something to relay: port not 0 and no obstacle.
+        ip: address for RTP; empty when not active or held by a null address.
+        direction: as the party sees it, a null address counted as hold.
+        is_two_way: the party sends and listens.
+        obstacle: why a live stream cannot be relayed.
+        clock_rate: RTP clock of its first format in Hz; 8000 where that cannot be read.
+    """
+
+    index: Final[int]
+    kind: Final[str]
+    active: Final[bool]
+    ip: Final[str]
+    rtp_port: Final[int]
+    rtcp_ip: Final[str]
+    rtcp_port: Final[int]
+    direction: Final[Direction]
+    is_two_way: Final[bool]
+    obstacle: Final[Obstacle | None]
+    clock_rate: Final[int]
+
+def parse_sdp(data: bytes) -> SessionDescription:
+    """Parses a message body of type `application/sdp`.
+
+    Raises:
+        SdpError: with one sentence that may be shown to the sender.
+    """
+
+def remote_streams(sdp: SessionDescription) -> list[RemoteStream]:
+    """Reads where each stream's media is wanted, one item per media section.
+
+    Raises:
+        SdpError: an active stream has no address.
+    """
+
+def relayed(
+    sdp: SessionDescription, streams: Sequence[LocalStream], session: OriginLine
+) -> SessionDescription:
+    """The description to send on to the other party, its media through the relay.
+
+    Args:
+        sdp: an offer or an answer of one party.
+        streams: where the relay listens for the other party; a section without one gets port 0.
+        session: the `o=` line of our side of the other party's dialog.
+    """
+
+def echo_answer(
+    offer: SessionDescription, streams: Sequence[LocalStream], session: OriginLine
+) -> SessionDescription:
+    """Answers an offer as the echo does: plain audio with all its formats, nothing else.
+
+    Sections without a stream in `streams`, or that the echo cannot return, get port 0; an answer
+    without active media means 488.
+    """
+
+def is_echoable(media: MediaDescription) -> bool:
+    """The echo can return this stream: live audio in a profile without keys, for it holds none."""
+
+def answer_matches_offer(offer: SessionDescription, answer: SessionDescription) -> bool:
+    """Same number and order of sections, none revived that was offered with port 0 (RFC 3264 6)."""
+
+def is_held(sdp: SessionDescription) -> bool:
+    """The writer wants no media at all: every live stream is held."""

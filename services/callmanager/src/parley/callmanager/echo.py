@@ -17,9 +17,7 @@ from parley.callmanager.party_description import (
 from parley.callmanager.sip_profile import warning_of
 from parley.model.call import CallResult, EndedBy
 from parley.model.media import LEG_A, LegSpec, Reply, SessionMode, StreamSpec
-from parley.sdp.description import parse_sdp
-from parley.sdp.obstacles import Obstacle
-from parley.sdp.offer_answer import echo_answer, is_echoable
+from parley.sdp import Obstacle, echo_answer, is_echoable, parse_sdp
 from parley.sip.message import Request, Response
 
 NOT_ACCEPTABLE: Final = 488

@@ -9,7 +9,7 @@ from parley.callmanager.redirection import MOVED
 from parley.callmanager.sip_profile import warning_of
 from parley.model.call import CallRecord, CallResult, EndedBy, Termination
 from parley.model.media import Reply, ReplyError
-from parley.sdp.obstacles import Obstacle
+from parley.sdp import Obstacle
 
 NO_ANSWER_REASON: Final = 'Q.850;cause=19;text="No answer from user"'
 MEDIA_REASON: Final = 'Q.850;cause=41;text="Temporary failure"'

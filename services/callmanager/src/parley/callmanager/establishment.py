@@ -38,7 +38,7 @@ from parley.callmanager.routing import RingTargets
 from parley.callmanager.sip_profile import ANSWERED_ELSEWHERE
 from parley.model.call import EndedBy
 from parley.model.media import LEG_A, LEG_B, LegSpec, Reply, SessionMode
-from parley.sdp.offer_answer import answer_matches_offer
+from parley.sdp import answer_matches_offer
 from parley.sip.message import Request, Response
 
 MAX_BRANCHES: Final = 50

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 from parley.model.media import LocalStream
-from parley.sdp.description import SessionDescription
-from parley.sdp.offer_answer import relayed
-from parley.sdp.values import OriginLine
+from parley.sdp import OriginLine, SessionDescription, relayed
 
 UNKNOWN_IP = "0.0.0.0"  # noqa: S104 - the null address of SDP (RFC 3264 5.1), nothing is bound
 
@@ -41,8 +39,7 @@ class LocalDescription:
     def _finish(self, description: SessionDescription) -> bytes:
         body = bytes(description)
         if self.body and body != self.body:
-            description.set_origin(description.origin.grown())
             self.version += 1
-            body = bytes(description)
+            body = bytes(description.with_origin(description.origin.grown()))
         self.body = body
         return body

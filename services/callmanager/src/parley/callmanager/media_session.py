@@ -25,7 +25,7 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
-from parley.sdp.offer_answer import RemoteStream, answer_matches_offer
+from parley.sdp import RemoteStream, answer_matches_offer
 
 
 class MediaPhase(Enum):

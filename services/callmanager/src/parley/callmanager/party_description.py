@@ -7,14 +7,17 @@ from parley.callmanager.session_body import DescriptionRefused as DescriptionRef
 from parley.callmanager.session_body import session_body
 from parley.callmanager.sip_profile import warning_of
 from parley.model.media import MAX_CLOCK_RATE, MAX_STREAMS_PER_LEG, Address, StreamSpec
-from parley.sdp.description import MediaDescription, SessionDescription, parse_sdp
-from parley.sdp.errors import SdpError
-from parley.sdp.offer_answer import RemoteStream, is_held, remote_streams
+from parley.sdp import (
+    RemoteStream,
+    SdpError,
+    SessionDescription,
+    is_held,
+    parse_sdp,
+    remote_streams,
+)
 from parley.sip.message import Message
 
 _TELEPHONE_RATE: Final = 8000
-_NARROW_BAND: Final = frozenset(("0", "3", "4", "8", "9", "18"))
-"""Static payload types that tick at 8 kHz: no need to read their rtpmap."""
 
 
 class PartyDescription:
@@ -52,28 +55,10 @@ class PartyDescription:
             is_echo: the other party is the echo, which always listens.
         """
         return [
-            self._spec(stream, learn_from, is_echo or _talks(peer, stream.index))
+            _spec(stream, learn_from, is_echo or _talks(peer, stream.index))
             for stream in self.streams[:MAX_STREAMS_PER_LEG]
             if stream.active or stream.index in opened
         ]
-
-    def _spec(self, stream: RemoteStream, learn_from: Sequence[str], is_heard: bool) -> StreamSpec:
-        if not stream.active:
-            return StreamSpec(stream.index, active=False)
-        ip, port = stream.ip, stream.rtp_port
-        rtcp = None
-        rtcp_ip, rtcp_port = stream.rtcp_ip, stream.rtcp_port
-        if rtcp_ip and rtcp_port and (rtcp_ip, rtcp_port) != (ip, port + 1):
-            rtcp = Address(rtcp_ip, rtcp_port)
-        sources = [source for source in learn_from if source and source != ip]
-        return StreamSpec(
-            stream.index,
-            Address(ip, port) if ip else None,
-            rtcp,
-            [ip, *sources] if ip else sources,
-            is_heard and _is_two_way(stream),
-            _clock_rate(self.sdp.media[stream.index]),
-        )
 
 
 def read_description(message: Message) -> PartyDescription | None:
@@ -99,22 +84,27 @@ def read_description(message: Message) -> PartyDescription | None:
     return description
 
 
+def _spec(stream: RemoteStream, learn_from: Sequence[str], is_heard: bool) -> StreamSpec:
+    if not stream.active:
+        return StreamSpec(stream.index, active=False)
+    ip, port = stream.ip, stream.rtp_port
+    rtcp = None
+    rtcp_ip, rtcp_port = stream.rtcp_ip, stream.rtcp_port
+    if rtcp_ip and rtcp_port and (rtcp_ip, rtcp_port) != (ip, port + 1):
+        rtcp = Address(rtcp_ip, rtcp_port)
+    sources = [source for source in learn_from if source and source != ip]
+    rate = stream.clock_rate
+    return StreamSpec(
+        stream.index,
+        Address(ip, port) if ip else None,
+        rtcp,
+        [ip, *sources] if ip else sources,
+        is_heard and stream.is_two_way,
+        rate if 0 < rate <= MAX_CLOCK_RATE else _TELEPHONE_RATE,
+    )
+
+
 def _talks(peer: PartyDescription | None, index: int) -> bool:
     if peer is None or index >= len(peer.streams):
         return False
-    return peer.streams[index].active and _is_two_way(peer.streams[index])
-
-
-def _is_two_way(stream: RemoteStream) -> bool:
-    return stream.direction.sends and stream.direction.receives
-
-
-def _clock_rate(media: MediaDescription) -> int:
-    if not media.formats or media.formats[0] in _NARROW_BAND:
-        return _TELEPHONE_RATE
-    try:
-        codecs = media.codecs
-    except SdpError:
-        return _TELEPHONE_RATE
-    rate = codecs[0].clock_rate if codecs else _TELEPHONE_RATE
-    return rate if 0 < rate <= MAX_CLOCK_RATE else _TELEPHONE_RATE
+    return peer.streams[index].active and peer.streams[index].is_two_way

@@ -26,8 +26,7 @@ from parley.callmanager.party_description import (
 from parley.callmanager.re_invite import REQUEST_PENDING
 from parley.callmanager.sip_profile import set_body
 from parley.model.media import LegSpec, StreamSpec
-from parley.sdp.description import parse_sdp
-from parley.sdp.offer_answer import answer_matches_offer, remote_streams
+from parley.sdp import answer_matches_offer, parse_sdp, remote_streams
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.ids import Ids
 from parley.sip.message import Request, Response

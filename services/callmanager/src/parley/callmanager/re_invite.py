@@ -28,7 +28,7 @@ from parley.callmanager.party_description import (
 )
 from parley.callmanager.sip_profile import refusal_of, refusal_of_failure, set_body, warning_of
 from parley.model.media import LEG_A, LEG_B, LegSpec, Reply
-from parley.sdp.obstacles import Obstacle
+from parley.sdp import Obstacle
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.message import Message, Request, Response
 

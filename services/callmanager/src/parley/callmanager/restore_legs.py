@@ -15,7 +15,7 @@ from parley.callmanager.party_description import PartyDescription
 from parley.callmanager.restore_journal import RestoredTime
 from parley.callmanager.snapshot import Snapshot
 from parley.callmanager.snapshot_parts import LegSnapshot, RequestSnapshot, SentSnapshot
-from parley.sdp.errors import SdpError
+from parley.sdp import SdpError
 from parley.sip.dialog import Dialog
 from parley.sip.errors import ProtocolError, RemoteProtocolError
 from parley.sip.hop import Hop

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from parley.model.ids import CallId
-from parley.sdp.obstacles import Obstacle
+from parley.sdp import Obstacle
 from parley.sip.errors import RemoteProtocolError
 from parley.sip.headers import parse_name_addr
 from parley.sip.hop import Hop
