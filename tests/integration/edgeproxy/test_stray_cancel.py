@@ -95,8 +95,6 @@ class Stage:
 
     def count(self, result: str) -> int:
         """How many CANCELs without their INVITE came to this end."""
-        for edge in self.edges:
-            edge._metrics.publish()
         name = "parley_edgeproxy_stray_cancels_total"
         return int(self.world.registry.value(name, {"result": result}))
 

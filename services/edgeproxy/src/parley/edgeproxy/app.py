@@ -197,7 +197,6 @@ class EdgeProxy:
             await registration.aclose()
         await self._tasks.aclose()
         await self.node.aclose()
-        self._metrics.publish()
 
     def is_ready(self) -> bool:
         """Whether phones may be sent here."""
@@ -337,14 +336,13 @@ class EdgeProxy:
                 pass
             self._news.clear()
             await self._refresh_callmanagers()
-            self._metrics.publish()
 
     async def _refresh_callmanagers(self) -> None:
         try:
             async with asyncio.timeout(STATE_TIMEOUT_S):
                 gone = await self._callmanagers.refresh(self._clock.now(), self._clock.wall_s())
         except (BackingError, TimeoutError) as error:
-            self._metrics.state_errors.count += 1
+            self._metrics.state_errors.value += 1
             _logger.warning("load reports not read; the last view stays", reason=repr(error))
             return
         if gone:
@@ -363,7 +361,7 @@ class EdgeProxy:
                 async with asyncio.timeout(STATE_TIMEOUT_S):
                     await self._sweep.run_round()
             except (BackingError, DomainError, TimeoutError) as error:
-                self._metrics.state_errors.count += 1
+                self._metrics.state_errors.value += 1
                 _logger.warning("expiry sweep failed", reason=repr(error))
 
 

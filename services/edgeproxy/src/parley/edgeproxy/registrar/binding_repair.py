@@ -78,7 +78,7 @@ class BindingRepair:
             except DomainError:
                 return False  # others write this AOR all the time: it is not forgotten
             except (BackingError, TimeoutError):
-                self._metrics.state_errors.count += 1
+                self._metrics.state_errors.value += 1
                 await sleep(RETRY_S)
 
     async def _repair(self, aor: str) -> bool:
@@ -93,5 +93,5 @@ class BindingRepair:
         if not isinstance(outcome, Accepted) or not outcome.is_changed:
             return False
         await self._registrations.stored.reschedule(tenant, aor, outcome.bindings)
-        self._metrics.repaired.count += 1
+        self._metrics.repaired.value += 1
         return True

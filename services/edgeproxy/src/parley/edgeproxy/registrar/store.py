@@ -56,7 +56,7 @@ class Registrations:
                 is_listed = True
             data = await stored.replace(aor, after, version, wall_s)
             if data is None:
-                self._metrics.conflicts.count += 1
+                self._metrics.conflicts.value += 1
                 continue
             if not after:
                 self._memory.forget(aor)
@@ -89,7 +89,7 @@ class Registrations:
             return None
         self._memory.remember(tenant, aor, encode_bindings(outcome.bindings))
         self._memory.owe(aor)
-        self._metrics.unwritten.count += 1
+        self._metrics.unwritten.value += 1
         return outcome
 
     def with_owed(self, aor: str, current: Sequence[Binding], wall_s: float) -> Sequence[Binding]:
