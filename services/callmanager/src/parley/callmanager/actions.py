@@ -4,7 +4,7 @@
 back as not fenced (`docs/design/call.md`). `MediaCommand` is answered by `Call.receive_media`.
 """
 
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from parley.sip.hop import Hop
 from parley.sip.message import Request, Response
 
 
-class MediaPurpose(Enum):
+class MediaPurpose(StrEnum):
     """Why a media command was given, so that its reply finds its way.
 
     `ADOPT` goes out once after a takeover: from then on the relay refuses the former owner.

@@ -285,10 +285,6 @@ class Call:
 
     # --- time ------------------------------------------------------------------------------
 
-    def next_timeout(self) -> float | None:
-        """When `handle_timeout` is due."""
-        return self.out.next_timeout()
-
     def handle_timeout(self, now: float) -> None:
         """Acts on every deadline that has passed."""
         due = [kind for kind, at in self.out.deadlines.items() if at <= now]

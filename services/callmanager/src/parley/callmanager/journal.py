@@ -8,6 +8,7 @@ that, for what the bus took but lost with this process is published again by a s
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -29,6 +30,9 @@ from parley.model.media import StreamStats
 
 KEPT_EVENTS: Final = 8
 """Published events that stay in the snapshot: what a bus may have queued and not stored."""
+
+_MOMENTS: Final = 1024
+"""Dates that are remembered: a call has few moments, and tells each of them often."""
 
 
 class PendingEvent(Struct, frozen=True, array_like=True):
@@ -147,7 +151,8 @@ class Journal:
 
     def mark_published(self, sequence: int) -> None:
         """The bus took the events up to this one."""
-        self.published = max(self.published, sequence)
+        if sequence > self.published:
+            self.published = sequence
         surplus = len(self.events) - KEPT_EVENTS
         if surplus > 0:
             self.events = [
@@ -199,7 +204,7 @@ class Journal:
         legs: Sequence[Leg],
         stats: Sequence[StreamStats],
     ) -> CallRecord:
-        parties = self.parties
+        parties, seen = self.parties, self.progress()
         answered_at = self.answered_at
         return CallRecord(
             call_id=parties.call_id,
@@ -207,9 +212,9 @@ class Journal:
             caller=parties.caller,
             callee=parties.callee,
             dialled=parties.dialled,
-            started_at=self._wall(self.started_at),
-            ringing_at=self._wall_or_none(self.ringing_at),
-            answered_at=self._wall_or_none(answered_at),
+            started_at=seen.started_at,
+            ringing_at=seen.ringing_at,
+            answered_at=seen.answered_at,
             ended_at=self._wall(ended_at),
             duration_s=0.0 if answered_at is None else round(ended_at - answered_at, 3),
             termination=termination,
@@ -232,12 +237,17 @@ class Journal:
         )
 
     def _wall(self, at: float) -> datetime:
-        # Rounded so that a time told by a predecessor is the same when we tell it: the way over
-        # another machine's monotonic clock costs a fraction of a microsecond.
-        return datetime.fromtimestamp(round(self._wall_base + at, 5), UTC)
+        return _date(self._wall_base + at)
 
     def _wall_or_none(self, at: float | None) -> datetime | None:
         return None if at is None else self._wall(at)
+
+
+@lru_cache(_MOMENTS)
+def _date(wall_s: float) -> datetime:
+    # Rounded so that a time told by a predecessor is the same when we tell it: the way over
+    # another machine's monotonic clock costs a fraction of a microsecond.
+    return datetime.fromtimestamp(round(wall_s, 5), UTC)
 
 
 def _media_record(counted: StreamStats) -> MediaRecord:

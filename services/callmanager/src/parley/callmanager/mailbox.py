@@ -48,7 +48,11 @@ _logger = structlog.stdlib.get_logger(__name__)
 
 
 class Mailbox:
-    """Runs one call."""
+    """Runs one call.
+
+    Attributes:
+        is_over: the call ended, or is another's; nothing more is taken.
+    """
 
     __slots__ = (
         "_actions",
@@ -64,11 +68,13 @@ class Mailbox:
         "_sip",
         "_timer",
         "call",
+        "call_id",
         "is_over",
     )
 
     def __init__(self, call: Call, services: CallServices) -> None:
         self.call = call
+        self.call_id: CallId = call.setup.parties.call_id
         self.is_over = False
         self._services = services
         self._sip = CallSip(self.call_id, services)
@@ -82,11 +88,6 @@ class Mailbox:
         self._now = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._armed_at = 0.0
-
-    @property
-    def call_id(self) -> CallId:
-        """The call's id."""
-        return self.call.setup.parties.call_id
 
     @property
     def is_busy(self) -> bool:
@@ -206,7 +207,8 @@ class Mailbox:
     def _step(self, at: float, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self._custody.is_written = False
         # A reply of the relay is looked at before what came while it was awaited.
-        self._now = max(self._now, at)
+        if at > self._now:
+            self._now = at
         function(*arguments, self._now)
         self._actions.extend(self.call.out.take())
 
@@ -364,7 +366,7 @@ class Mailbox:
         """Arms one timer for the earliest deadline; a later one may find the timer early."""
         if self.is_over:
             return
-        due = self.call.next_timeout()
+        due = self.call.out.next_timeout()
         if due is None or (self._timer is not None and self._armed_at <= due):
             return
         if self._timer is not None:

@@ -7,7 +7,7 @@ session can be opened again elsewhere (`rehoming.py`).
 """
 
 from collections.abc import Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from parley.model.media import (
 from parley.sdp import RemoteStream, answer_matches_offer
 
 
-class MediaPhase(Enum):
+class MediaPhase(StrEnum):
     """Where a session stands."""
 
     NONE = "none"
@@ -114,7 +114,10 @@ class MediaSession:
             self.phase = MediaPhase.OPEN
         self.relay = reply.relay or self.relay
         for leg in reply.legs:
-            self._merge(leg.leg, leg.streams)
+            if leg.leg not in self.ports:
+                self.ports[leg.leg] = leg.streams
+            elif leg.streams != self.ports[leg.leg]:
+                self._merge(leg.leg, leg.streams)
         return True
 
     def receive_closed(self, reply: Reply | None) -> None:
@@ -173,7 +176,7 @@ class MediaSession:
         return list(legs)
 
     def _merge(self, leg: str, streams: Sequence[LocalStream]) -> None:
-        merged = {stream.index: stream for stream in self.ports.get(leg, ())}
+        merged = {stream.index: stream for stream in self.ports[leg]}
         merged.update((stream.index, stream) for stream in streams)
         self.ports[leg] = [merged[index] for index in sorted(merged)]
 

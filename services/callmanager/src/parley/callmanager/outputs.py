@@ -1,6 +1,6 @@
 """Where the parts of a call put what shall be done, and how long they wait."""
 
-from enum import Enum
+from enum import StrEnum
 from math import ceil
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ _JOIN_GRID_S: Final = 0.1
 _FINAL: Final = 200
 
 
-class Deadline(Enum):
+class Deadline(StrEnum):
     """What a call waits for; at most one deadline of each kind."""
 
     RING = "ring"
@@ -40,7 +40,7 @@ class Deadline(Enum):
     LINGER = "linger"
 
 
-class Purpose(Enum):
+class Purpose(StrEnum):
     """Which part of the call a request of ours belongs to, and so its responses."""
 
     INVITE = "invite"

@@ -1,7 +1,6 @@
 """What the parts of a call work on together: its legs, media, journal and outputs."""
 
-from collections.abc import Iterator
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from parley.callmanager.callee_leg import CalleeLeg
@@ -15,7 +14,7 @@ from parley.callmanager.outputs import Outputs
 from parley.model.call import EndedBy
 
 
-class CallState(Enum):
+class CallState(StrEnum):
     """How far a call is."""
 
     OPENING = "opening"
@@ -67,11 +66,9 @@ class CallParts:
         self.fork: Fork | None = None
         self.callee: CalleeLeg | None = None
 
-    def legs(self) -> Iterator[Leg]:
+    def legs(self) -> list[Leg]:
         """All legs, the caller's first."""
-        yield self.caller
-        if self.fork is not None:
-            yield from self.fork.branches.values()
+        return [self.caller] if self.fork is None else [self.caller, *self.fork.branches.values()]
 
     def leg(self, leg_id: str) -> Leg | None:
         """The leg of this id."""
