@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from msgspec import Struct
+
 from parley.backing.directory import TenantDirectory
 from parley.backing.errors import BackingError
 from parley.callmanager.call import Call
@@ -29,6 +31,23 @@ from parley.sip.message import Request
 PRODUCT: Final = "Parley"
 
 
+class Asked(Struct, frozen=True):
+    """What a request asks for, read once.
+
+    Attributes:
+        tenant: whose it is, if nothing that the decision needs has to be waited for.
+    """
+
+    request: Request
+    attempt: Attempt
+    tenant: TenantSnapshot | None = None
+
+    @property
+    def is_immediate(self) -> bool:
+        """Nothing that `Admission` needs has to be waited for."""
+        return self.tenant is not None
+
+
 class Admission:
     """Turns INVITEs from edges into calls with a decision."""
 
@@ -49,52 +68,58 @@ class Admission:
         self._ids = ids
         self._instance = instance
 
-    def is_immediate(self, request: Request) -> bool:
-        """Nothing that `admit` needs has to be waited for."""
-        if not self._store.is_immediate:
-            return False
-        tenant = self._directory.peek_by_id(TenantId(request.get(TENANT_HEADER) or ""))
-        return tenant is not None and not any(
-            self._directory.may_look_again(tenant.id, name)
-            for name in _unknown(tenant, _attempt(request))
-        )
+    def read(self, request: Request) -> Asked:
+        """Reads what a request asks for.
 
-    async def admit(
-        self, call_id: CallId, transaction: Any, request: Request
-    ) -> tuple[Call, Decision]:
+        Raises:
+            RemoteProtocolError: it is malformed where it counts.
+        """
+        contacts, uri = request.contacts, request.uri
+        contact = contacts[0].uri_text if contacts else ""
+        attempt = Attempt(asserted_user(request), contact, user_of(uri), domain_of(uri))
+        if not self._store.is_immediate:
+            return Asked(request, attempt)
+        tenant = self._directory.peek_by_id(TenantId(request.get(TENANT_HEADER) or ""))
+        if tenant is not None:
+            for name in _unknown(tenant, attempt):
+                if self._directory.may_look_again(tenant.id, name):
+                    return Asked(request, attempt)
+        return Asked(request, attempt, tenant)
+
+    async def admit(self, call_id: CallId, transaction: Any, asked: Asked) -> tuple[Call, Decision]:
         """Makes the call and decides where it goes.
 
         Raises:
             DomainError: the tenant is unknown, or what the decision needs is away.
             RemoteProtocolError: the request is malformed where it counts.
         """
-        tenant, attempt, decision = await self._decision(request)
-        return self._make(call_id, transaction, request, tenant, attempt, decision), decision
+        tenant, decision = await self._decision(asked)
+        return self._make(call_id, transaction, asked, tenant, decision), decision
 
-    async def decide(self, request: Request) -> Decision:
+    async def decide(self, asked: Asked) -> Decision:
         """Decides where a call would go that came with this request; raises as `admit` does."""
-        _, _, decision = await self._decision(request)
+        _, decision = await self._decision(asked)
         return decision
 
-    async def _decision(self, request: Request) -> tuple[TenantSnapshot, Attempt, Decision]:
-        attempt = _attempt(request)
+    async def _decision(self, asked: Asked) -> tuple[TenantSnapshot, Decision]:
         try:
-            tenant = await self._tenant(request)
-            for name in _unknown(tenant, attempt):
-                tenant = await self._directory.look_again(tenant.id, name) or tenant
-            return tenant, attempt, await self._decide(tenant, attempt, request)
+            tenant = asked.tenant or await self._tenant(asked)
+            return tenant, await self._decide(tenant, asked)
         except (BackingError, TimeoutError) as error:
             raise TemporaryError("the decision's data is away") from error
 
-    async def _tenant(self, request: Request) -> TenantSnapshot:
-        tenant_id = request.get(TENANT_HEADER)
+    async def _tenant(self, asked: Asked) -> TenantSnapshot:
+        """The tenant with the numbers of this call, as far as it has them."""
+        tenant_id = asked.request.get(TENANT_HEADER)
         tenant = await self._directory.load_by_id(TenantId(tenant_id)) if tenant_id else None
         if tenant is None:
             raise Forbidden("the INVITE names no tenant")
+        for name in _unknown(tenant, asked.attempt):
+            tenant = await self._directory.look_again(tenant.id, name) or tenant
         return tenant
 
-    async def _decide(self, tenant: TenantSnapshot, attempt: Attempt, request: Request) -> Decision:
-        callee = find_callee(tenant, attempt)
+    async def _decide(self, tenant: TenantSnapshot, asked: Asked) -> Decision:
+        callee = find_callee(tenant, asked.attempt)
         if isinstance(callee, Echo | Refuse):
             return callee
         wall_s = self._clock.wall_s()
@@ -103,21 +128,20 @@ class Admission:
             tenant,
             callee,
             bindings,
-            attempt,
+            asked.attempt,
             wall_s=wall_s,
-            max_targets=min(self._settings.max_branches, breadth_of(request)),
+            max_targets=min(self._settings.max_branches, breadth_of(asked.request)),
         )
 
     def _make(
         self,
         call_id: CallId,
         transaction: Any,
-        request: Request,
+        asked: Asked,
         tenant: TenantSnapshot,
-        attempt: Attempt,
         decision: Decision,
     ) -> Call:
-        settings = self._settings
+        settings, request, attempt = self._settings, asked.request, asked.attempt
         caller = tenant.extensions.get(attempt.caller)
         dialled = attempt.dialled_in(tenant)
         callee = dialled if isinstance(decision, Refuse) else decision.callee
@@ -141,16 +165,6 @@ class Admission:
             max_duration_s=settings.max_duration_s,
         )
         return Call(setup, self._clock.now(), self._clock.wall_s())
-
-
-def _attempt(request: Request) -> Attempt:
-    contacts = request.contacts
-    return Attempt(
-        asserted_user(request),
-        contacts[0].uri_text if contacts else "",
-        user_of(request.uri),
-        domain_of(request.uri),
-    )
 
 
 def _unknown(tenant: TenantSnapshot, attempt: Attempt) -> list[str]:

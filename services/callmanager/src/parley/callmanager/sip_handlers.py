@@ -12,7 +12,7 @@ import structlog
 from parley.backing.errors import BackingError
 from parley.backing.state.base import Owned, run_now
 from parley.callmanager.absent import AbsentCalls, Admitted
-from parley.callmanager.admission import Admission
+from parley.callmanager.admission import Admission, Asked
 from parley.callmanager.answers import Answers
 from parley.callmanager.call import Call
 from parley.callmanager.call_services import CallServices
@@ -213,8 +213,9 @@ class CallManagerHandler:
         elif request.method == "OPTIONS":
             if self.is_draining:
                 raise Draining
-            answering = self._answer_options(transaction, request)
-            if self._admission.is_immediate(request):
+            asked = self._admission.read(request)
+            answering = self._answer_options(transaction, asked)
+            if asked.is_immediate:
                 run_now(answering)
             else:
                 self._services.tasks.spawn(answering, name="answer to OPTIONS")
@@ -224,10 +225,11 @@ class CallManagerHandler:
         else:
             self._answers.give(transaction, request, 405, (("allow", ALLOW),))
 
-    async def _answer_options(self, transaction: ServerTransaction, request: Request) -> None:
+    async def _answer_options(self, transaction: ServerTransaction, asked: Asked) -> None:
         """Answers as an INVITE would be (RFC 3261 11.2)."""
+        request = asked.request
         try:
-            decision = await self._admission.decide(request)
+            decision = await self._admission.decide(asked)
         except DomainError as error:
             self._answers.refuse(transaction, request, error)
             return
@@ -254,11 +256,12 @@ class CallManagerHandler:
             raise TooManyCalls
         if request.max_forwards == 0:
             raise LoopDetected("too many hops", sip_status=483)
+        asked = self._admission.read(request)
         if not self._calls.begin(call_id, request):
             raise LoopDetected("merged request")
         pending = transaction.user = self._admitting[call_id] = Admitted(transaction)
-        admitting = self._admit(call_id, transaction, request, pending)
-        if self._admission.is_immediate(request):
+        admitting = self._admit(call_id, transaction, asked, pending)
+        if asked.is_immediate:
             run_now(admitting)
         else:
             self._services.tasks.spawn(admitting, name="admission of a call")
@@ -293,11 +296,12 @@ class CallManagerHandler:
         self,
         call_id: CallId,
         transaction: ServerTransaction,
-        request: Request,
+        asked: Asked,
         pending: Admitted,
     ) -> None:
+        request = asked.request
         try:
-            admitted, owned = await self._decide(call_id, transaction, request)
+            admitted, owned = await self._decide(call_id, transaction, asked)
         except DomainError as error:
             self._not_admitted(call_id, request)
             self._answers.refuse(transaction, request, error)
@@ -331,12 +335,12 @@ class CallManagerHandler:
             self._is_repeated(call_id, *copy)
 
     async def _decide(
-        self, call_id: CallId, transaction: ServerTransaction, request: Request
+        self, call_id: CallId, transaction: ServerTransaction, asked: Asked
     ) -> tuple[tuple[Call, Decision], Owned | None]:
         """Admits, and looks whether the call is in state already, in one round trip."""
-        admitting = self._admission.admit(call_id, transaction, request)
+        admitting = self._admission.admit(call_id, transaction, asked)
         looking = self._owner_of(call_id)
-        if self._admission.is_immediate(request):
+        if asked.is_immediate:
             return await admitting, await looking
         admitted, owned = await asyncio.gather(admitting, looking)
         return admitted, owned
