@@ -246,7 +246,7 @@ class TransactionLayer:
         """
         if branch is None:
             branch = MAGIC_COOKIE + self._ids.token()
-        else:
+        elif (branch, request.method) in self._clients:
             self._free(branch, request.method)
         is_datagram = hop.transport == "udp"
         request.prepend(
@@ -255,9 +255,7 @@ class TransactionLayer:
         return self._begin_client(request, branch, hop, now, user)
 
     def _free(self, branch: str, method: str) -> None:
-        known = self._clients.get((branch, method))
-        if known is None:
-            return
+        known = self._clients[branch, method]
         if known.is_invite or known.state is not State.COMPLETED:
             raise ValueError(f"branch {branch} is in use")
         # It has its answer and only absorbs repeated ones (timer K); the new one wants those.

@@ -261,16 +261,17 @@ class SipNode:
         self.counts.received += 1
         message.source = source
         message.listener = listener
-        if isinstance(message, Request) and source.transport != "local":
+        if source.transport == "local":
+            if not message.has_via:  # a neighbour may have bared one that cannot be read
+                self.counts.malformed += 1
+                return
+        elif isinstance(message, Request):
             try:
                 message.stamp_via(source.host, source.port)  # RFC 3261 18.2.1, RFC 3581 4
             except ProtocolError:
                 # A Via that can be read but not written back, nothing a response could carry.
                 self.counts.malformed += 1
                 return
-        elif source.transport == "local" and not message.has_via:  # a neighbour may have bared one
-            self.counts.malformed += 1
-            return
         self.layer.receive_message(message, self._clock.now())
         if self.layer.events:
             self._pump()
