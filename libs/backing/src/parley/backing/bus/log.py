@@ -72,9 +72,14 @@ class Partition:
 
     def position(self, offset: int) -> int:
         """Returns the place in `records` of the first one not before an offset."""
+        records = self.records
         if offset >= self.next_offset:
-            return len(self.records)
-        return bisect_left(self.records, offset, key=_offset)
+            return len(records)
+        # Where there are no gaps behind it, a record's place follows from the end.
+        place = len(records) - (self.next_offset - offset)
+        if place >= 0 and records[place].offset == offset:
+            return place
+        return bisect_left(records, offset, key=_offset)
 
     def read(self, offset: int, limit: int) -> list[Record]:
         """Returns the records from an offset on."""

@@ -19,6 +19,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from contextlib import suppress
 from enum import IntEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
 
@@ -128,6 +129,7 @@ def _pack(token: Token) -> bytes:
     return b"".join((head, _host(flow.host), *texts))
 
 
+@lru_cache(CACHE_SIZE)
 def _host(host: str) -> bytes:
     if "%" not in host:  # a zone would be lost
         with suppress(ValueError):
