@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, Final, Self
 
+import psutil
 from tests.bench.bench_server import Places
 
 from parley.testkit.phones.ports import reserve_ports
@@ -51,6 +52,15 @@ class CountedPlatform:
         self._in.close()
         self._out.close()
 
+    def wake_ups_each(self, operate: Callable[[], None]) -> float:
+        """Returns how often the process's main thread gave its core up, an operation."""
+        thread = psutil.Process(self._process.pid)
+        before = thread.num_ctx_switches().voluntary
+        for _ in range(_BATCH_SIZE):
+            operate()
+        switches: float = thread.num_ctx_switches().voluntary - before
+        return switches / _BATCH_SIZE
+
     def take(self) -> dict[str, int]:
         """Returns the calls since the last time, by function."""
         self._in.write("\n")
@@ -59,17 +69,25 @@ class CountedPlatform:
         return counts
 
 
-def calls_each(platform: CountedPlatform, operate: Callable[[], None]) -> dict[str, float]:
+def calls_each(
+    platform: CountedPlatform, operate: Callable[[], None], but: tuple[str, ...] = ()
+) -> dict[str, float]:
     """Returns the calls of one operation, by function, of 500 in ten batches.
 
     The batch that took least is returned, which no housekeeping met; one before them warms up.
+
+    Args:
+        platform: that counts.
+        operate: does it once.
+        but: parts of the names of functions that are left out.
     """
     batches = []
     for _ in range(_BATCHES + 1):
         platform.take()
         for _ in range(_BATCH_SIZE):
             operate()
-        batches.append(platform.take())
+        taken = platform.take().items()
+        batches.append({name: n for name, n in taken if not any(map(name.__contains__, but))})
     least = min(batches[1:], key=lambda counts: sum(counts.values()))
     return {name: number / _BATCH_SIZE for name, number in least.items()}
 
