@@ -98,7 +98,7 @@ class Mailbox:
         """Feeds an input: a method of the call and its arguments; the call is told when it came."""
         if self.is_over:
             return
-        if len(self._inputs) >= MAX_QUEUED:
+        if self._is_busy and len(self._inputs) >= MAX_QUEUED:
             self._services.metrics.overflows.inc()
             return
         self._inputs.append((self._services.clock.now(), function, arguments))
@@ -148,15 +148,13 @@ class Mailbox:
         """Sends a request by another edge when its connection failed; False when there is none."""
         return not self.is_over and self._sip.retry(self, key, failed)
 
-    def _wake(self) -> None:
-        if not self._is_busy and not self.is_over:
-            self._is_busy = True
-            self._run_now()
-
     # --- running ---------------------------------------------------------------------------
 
-    def _run_now(self) -> None:
+    def _wake(self) -> None:
         """Works off everything that needs no waiting; a task does the rest."""
+        if self._is_busy or self.is_over:
+            return
+        self._is_busy = True
         if self._work_off():
             self._services.tasks.spawn(self._run_waiting(), name=f"call {self.call_id}")
 
@@ -210,7 +208,7 @@ class Mailbox:
         if at > self._now:
             self._now = at
         function(*arguments, self._now)
-        self._actions.extend(self.call.out.take())
+        self._actions += self.call.out.take()
 
     def _break(self, error: Exception) -> None:
         """An invariant is broken: this call is ended, logged and counted."""
@@ -229,7 +227,8 @@ class Mailbox:
         self._breaks += 1
         if self._breaks == 1:
             self._inputs.append((self._services.clock.now(), self.call.abort, ()))
-            self._run_now()
+            self._is_busy = False
+            self._wake()
         elif self._breaks < _HOPELESS:
             self._write_off(with_legs=self._breaks == 2)
         else:
@@ -308,10 +307,9 @@ class Mailbox:
             _logger.warning("relay refused", session=reply.session_id, reason=reply.detail)
         await self._custody.ensure()
         # The reply's actions come before what was queued behind the command.
-        rest = list(self._actions)
-        self._actions.clear()
+        rest, self._actions = self._actions, deque()
         self._step(self._services.clock.now(), self.call.receive_media, (action.purpose, reply))
-        self._actions.extend(rest)
+        self._actions += rest
 
     def _end(self, _: EndCall) -> None:
         """Waits for the last events to be safe; meanwhile late messages are still answered."""

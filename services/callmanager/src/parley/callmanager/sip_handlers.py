@@ -112,14 +112,14 @@ class CallManagerHandler:
     def on_response(self, transaction: ClientTransaction, response: Response) -> None:
         """Takes a response to a call's request, or to a probe."""
         user = transaction.user
-        if isinstance(user, ProbeUser):
-            user.receive(response)
-        elif isinstance(user, tuple):
+        if isinstance(user, tuple):
             mailbox, key = user
             if mailbox.is_over:
                 self._absent.receive_late(mailbox.call_id, key, response)
             elif not self._is_sent_elsewhere(mailbox, key, transaction, response):
                 mailbox.post(mailbox.call.receive_response, key, response)
+        elif isinstance(user, ProbeUser):
+            user.receive(response)
 
     def _is_sent_elsewhere(
         self, mailbox: Mailbox, key: int, transaction: ClientTransaction, response: Response

@@ -11,8 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from enum import Enum
-from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from msgspec.structs import replace
 
@@ -45,6 +44,9 @@ class Written(Enum):
     DONE = "done"
     FENCED = "fenced"
     AWAY = "away"
+
+
+_Away = Literal[Written.AWAY]
 
 
 class Stored(OwnedCall):
@@ -127,10 +129,9 @@ class CallStore:
 
     async def create(self, stored: Stored, snapshot: bytes) -> Written:
         """Writes a call's first snapshot; fenced when the call exists already somewhere."""
-        epoch = await self._try(
-            lambda: self._calls.create(stored, self._owner, snapshot, self._ttl_s)
-        )
-        if isinstance(epoch, Written):
+        creating = self._calls.create(stored, self._owner, snapshot, self._ttl_s)
+        epoch = await self._try(creating)
+        if epoch is Written.AWAY:
             return epoch
         return self._taken(stored, self.generation, is_taken=epoch == stored.epoch)
 
@@ -138,20 +139,17 @@ class CallStore:
         """Writes a snapshot, and once more what state may have forgotten of the call."""
         generation = self.generation
         if stored.generation == generation:
-            is_taken = await self._try(
-                lambda: self._calls.write(stored, self._owner, snapshot, self._ttl_s)
-            )
-            if is_taken or generation == self.generation or isinstance(is_taken, Written):
+            writing = self._calls.write(stored, self._owner, snapshot, self._ttl_s)
+            is_taken = await self._try(writing)
+            if is_taken is not False or generation == self.generation:
                 return self._taken(stored, generation, is_taken=is_taken)
         generation = self.generation
-        is_taken = await self._try(
-            lambda: self._calls.restore(stored, self._owner, snapshot, self._ttl_s)
-        )
-        return self._taken(stored, generation, is_taken=is_taken)
+        restoring = self._calls.restore(stored, self._owner, snapshot, self._ttl_s)
+        return self._taken(stored, generation, is_taken=await self._try(restoring))
 
     async def delete(self, stored: Stored) -> None:
         """Removes an ended call; what cannot be removed now is removed when state is back."""
-        done = await self._try(lambda: self._calls.end(stored, self._owner, ENDED_S))
+        done = await self._try(self._calls.end(stored, self._owner, ENDED_S))
         if done is True:
             self._ended.append(stored.call_id)
         elif done is Written.AWAY and len(self._owed) < _MANY_OWED:
@@ -174,7 +172,7 @@ class CallStore:
         ended = list(self._ended)
         for start in range(0, len(ended), _AT_ONCE):
             batch = ended[start : start + _AT_ONCE]
-            marked = await self._try(partial(self._calls.mark_ended, batch, self._owner, ENDED_S))
+            marked = await self._try(self._calls.mark_ended(batch, self._owner, ENDED_S))
             if marked is Written.AWAY:
                 return
         self._marked_in = generation
@@ -232,18 +230,19 @@ class CallStore:
 
     # --- inside ----------------------------------------------------------------------------
 
-    async def _try(self, operation: Callable[[], Coroutine[Any, Any, _T]]) -> "_T | Written":
+    async def _try(self, operation: Coroutine[Any, Any, _T]) -> "_T | _Away":
         if self.is_away():
+            operation.close()
             self._metrics.unprotected_writes.inc()
             return Written.AWAY
         try:
-            return await self._bounded(operation())
+            return await self._bounded(operation)
         except (BackingError, TimeoutError):
             self._metrics.unprotected_writes.inc()
             return Written.AWAY
 
-    def _taken(self, stored: Stored, generation: int, *, is_taken: "bool | Written") -> Written:
-        if isinstance(is_taken, Written):
+    def _taken(self, stored: Stored, generation: int, *, is_taken: "bool | _Away") -> Written:
+        if is_taken is Written.AWAY:
             return is_taken
         if not is_taken:
             return Written.FENCED
