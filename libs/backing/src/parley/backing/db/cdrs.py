@@ -2,11 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, Select, and_, delete, func, literal_column, select, tuple_, union_all
+from sqlalchemy import (
+    Executable,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.db.engine import Database
@@ -72,19 +84,22 @@ class CdrRepository:
         unique = {(record.tenant_id, record.call_id): record for record in reversed(records)}
         if not unique:
             return []
+        # In one order everywhere: two processes that write the same calls never wait in a circle.
+        rows = [_row(unique[key]) for key in sorted(unique)]
+        written = (await connection.execute(self._upsert, rows)).all()
+        return [unique[TenantId(tenant_id), CallId(call_id)] for tenant_id, call_id in written]
+
+    @cached_property
+    def _upsert(self) -> Executable:
         insert = self._db.insert(CdrRow)
         fresh = insert.excluded
-        statement = insert.on_conflict_do_update(
+        return insert.on_conflict_do_update(
             index_elements=[CdrRow.tenant_id, CdrRow.call_id],
             set_={name: fresh[name] for name in _UPDATED},
             where=and_(
                 CdrRow.result == CallResult.LOST.value, fresh.result != CallResult.LOST.value
             ),
         ).returning(CdrRow.tenant_id, CdrRow.call_id)
-        # In one order everywhere: two processes that write the same calls never wait in a circle.
-        rows = [_row(unique[key]) for key in sorted(unique)]
-        written = (await connection.execute(statement, rows)).all()
-        return [unique[TenantId(tenant_id), CallId(call_id)] for tenant_id, call_id in written]
 
     async def delete_ended(self, before: datetime, limit: int) -> int:
         """Deletes CDRs of calls that ended before a time, of the `limit` that were written first.

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import structlog
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from parley.backing.bus.base import Bus
@@ -39,6 +39,15 @@ _MIN_PAUSE_S = 0.1
 _MAX_PAUSE_S = 10.0
 _PUBLISH_TIMEOUT_S = 10.0
 _LOCK_ID = 0x6F7574626F78
+
+# Made once: making a statement costs more than carrying it out.
+_INSERTION: Final = insert(OutboxRow)
+_OLDEST: Final = (
+    select(OutboxRow.id, OutboxRow.topic, OutboxRow.key, OutboxRow.value)
+    .order_by(OutboxRow.id)
+    .limit(_BATCH)
+)
+_DELETION: Final = delete(OutboxRow).where(OutboxRow.id.in_(bindparam("ids", expanding=True)))
 
 _Row: TypeAlias = Row[int, str, str, bytes]
 
@@ -64,7 +73,7 @@ async def add_to_outbox(
         {"topic": topic, "key": key, "value": value, "created_at": now}
         for topic, key, value in records
     ]
-    await connection.execute(insert(OutboxRow), rows)
+    await connection.execute(_INSERTION, rows)
 
 
 class OutboxPublisher:
@@ -128,7 +137,7 @@ class OutboxPublisher:
             await is_held()
             if done:
                 async with self._db.write() as connection:
-                    await connection.execute(delete(OutboxRow).where(OutboxRow.id.in_(done)))
+                    await connection.execute(_DELETION, {"ids": done})
                 self._published.inc(len(done))
         if error is not None:
             raise error
@@ -171,13 +180,8 @@ class OutboxPublisher:
             return
 
     async def _fetch(self) -> Sequence[_Row]:
-        query = (
-            select(OutboxRow.id, OutboxRow.topic, OutboxRow.key, OutboxRow.value)
-            .order_by(OutboxRow.id)
-            .limit(_BATCH)
-        )
         async with self._db.read() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(_OLDEST)).all()
             if len(rows) < _BATCH:
                 self._waiting.set(len(rows))
             else:
