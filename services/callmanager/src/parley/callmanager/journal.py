@@ -165,15 +165,15 @@ class Journal:
         """The call as others may see it now."""
         if self._seen is not None:
             return self._seen
-        parties = self.parties
+        parties, ringing_at, answered_at = self.parties, self.ringing_at, self.answered_at
         self._seen = CallProgress(
             call_id=parties.call_id,
             caller=parties.caller,
             callee=parties.callee,
             dialled=parties.dialled,
             started_at=self._wall(self.started_at),
-            ringing_at=self._wall_or_none(self.ringing_at),
-            answered_at=self._wall_or_none(self.answered_at),
+            ringing_at=None if ringing_at is None else self._wall(ringing_at),
+            answered_at=None if answered_at is None else self._wall(answered_at),
             owner=parties.owner,
             is_held=self.is_held,
         )
@@ -223,6 +223,7 @@ class Journal:
         )
 
     def _leg_record(self, leg: Leg, ended_at: float) -> LegRecord:
+        answered_at = leg.answered_at
         return LegRecord(
             leg=leg.id,
             party=leg.party,
@@ -230,7 +231,7 @@ class Journal:
             contact=leg.contact,
             edge=leg.edge,
             started_at=self._wall(leg.started_at),
-            answered_at=self._wall_or_none(leg.answered_at),
+            answered_at=None if answered_at is None else self._wall(answered_at),
             ended_at=self._wall(ended_at if leg.ended_at is None else min(leg.ended_at, ended_at)),
             sip_status=leg.sip_status,
             media_note=leg.media_note,
@@ -238,9 +239,6 @@ class Journal:
 
     def _wall(self, at: float) -> datetime:
         return _date(self._wall_base + at)
-
-    def _wall_or_none(self, at: float | None) -> datetime | None:
-        return None if at is None else self._wall(at)
 
 
 @lru_cache(_MOMENTS)
