@@ -22,7 +22,8 @@ RUST_FILES := $(shell find $(RUST) -type f -not -path '*/target/*' -not -path '*
 HAS_CARGO = command -v cargo >/dev/null || { echo "Parley's media engine and SIP core are built from Rust sources: install cargo (package cargo, or rustup)."; exit 1; }
 
 .PHONY: help install cargo-check run test check lint format types imports layout proto-check unit contract \
-	integration fuzz budget e2e chaos hostile phones servers cluster bench lock proto settings rust ci clean
+	integration fuzz budget e2e chaos hostile phones servers cluster bench bench-peers endurance lock proto \
+	settings rust ci clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -133,7 +134,15 @@ servers: install ## Install Redis, PostgreSQL and Java, fetch Kafka, ZooKeeper a
 	@tools/install_servers
 
 bench: install ## Run the benches of the hot paths
-	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	@for bench in $(filter-out %/bench_server.py,$(wildcard tests/bench/bench_*.py)); do $(BIN)/python $$bench || exit 1; done
+
+bench-peers: install ## Measure beside Kamailio and Sippy, which it installs: CPU of a REGISTER and of a call
+	@UV=$(UV) tools/install_peers
+	@$(BIN)/python -m tests.bench.peers $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
+
+endurance: install ## Load one core for ten minutes with REGISTER and ten with calls; judges memory and pauses
+	@$(BIN)/python -m tests.bench.endurance register
+	@$(BIN)/python -m tests.bench.endurance call
 
 ci: test ## What continuous integration runs
 
