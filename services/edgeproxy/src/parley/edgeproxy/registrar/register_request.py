@@ -26,6 +26,7 @@ MAX_USER_AGENT_CHARS = 128
 MAX_PATHS = 4
 MAX_PATH_CHARS = 512
 MAX_CALL_ID_CHARS = 256
+_MAX_DIGITS: Final = 10
 
 
 class ContactRequest(Struct, frozen=True):
@@ -177,10 +178,14 @@ def _is_plain_instance(text: str) -> bool:
     return 0 < len(text) <= MAX_INSTANCE_CHARS and text.isprintable() and '"' not in text
 
 
-@lru_cache(maxsize=1024)
 def _seconds(text: str) -> int | None:
     # RFC 3261 20.10, 20.19: a malformed value counts as the default.
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
+    return _number(text) if len(text) <= _MAX_DIGITS else None
+
+
+@lru_cache(maxsize=1024)
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _read_q(text: str | None) -> float:
