@@ -247,19 +247,21 @@ class UdpSocket:
             arrived = self._reader.read(self._limits.datagrams_per_wakeup)
         except OSError:
             return  # an ICMP error of an earlier send; its transaction has a timer
-        for data, source in arrived:
-            if hears is not None and not hears(source.host):
-                continue
-            if data[0] < _FIRST_OF_SIP and is_stun(data):
-                self._answer_stun(data, source)
-                continue
-            try:
-                message = parse_message(data)
-            except ParseError as error:
-                sink.receive_malformed(error, source, listener)
-            else:
-                sink.receive(message, source, listener)
-        sink.flush()
+        try:
+            for data, source in arrived:
+                if hears is not None and not hears(source.host):
+                    continue
+                if data[0] < _FIRST_OF_SIP and is_stun(data):
+                    self._answer_stun(data, source)
+                    continue
+                try:
+                    message = parse_message(data)
+                except ParseError as error:
+                    sink.receive_malformed(error, source, listener)
+                else:
+                    sink.receive(message, source, listener)
+        finally:
+            sink.flush()
 
 
 class PlainReader:
