@@ -34,7 +34,7 @@ from tests.bench.peers.load import (
     command,
     parse_outcome,
 )
-from tests.bench.peers.servers import PortTakenError, leave_server_core, parley, running
+from tests.bench.peers.servers import PortTakenError, parley, prepare_process, running
 from tests.bench.schedstat import CpuTime, cpu_time
 
 from parley.testkit.phones.process import ChildError
@@ -168,7 +168,7 @@ def main() -> int:
     print(f"{operation}: {rate}/s for {arguments.seconds} s", flush=True)
     try:
         build()
-        leave_server_core()
+        prepare_process()
         with tempfile.TemporaryDirectory(prefix="parley-endurance-") as folder:
             findings = observe(operation, rate, arguments.seconds, Path(folder))
     except (ChildError, LoadError, PortTakenError) as error:

@@ -21,8 +21,8 @@ from tests.bench.peers.servers import (
     Server,
     check_ports,
     kamailio,
-    leave_server_core,
     parley,
+    prepare_process,
     sippy,
 )
 
@@ -75,7 +75,7 @@ def main() -> int:
         build()
         check_ports()
         servers = find_servers()
-        leave_server_core()
+        prepare_process()
         found = run_rounds(measures, servers, arguments.rounds)
     except (LoadError, PortTakenError) as error:
         print(error, file=sys.stderr)

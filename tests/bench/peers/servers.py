@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -112,8 +113,12 @@ def sippy() -> Server | None:
     )
 
 
-def leave_server_core() -> None:
-    """Puts this process and what it starts on the load's core, ahead of other work where we may."""
+def prepare_process() -> None:
+    """Puts this process and what it starts on the load's core, ahead of other work where we may.
+
+    SIGTERM then ends it like Ctrl-C does, so that no server outlives it.
+    """
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if _has_two_cores():
         os.sched_setaffinity(0, {_LOAD_CORE})
     if os.geteuid() == 0:
