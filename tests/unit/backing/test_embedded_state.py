@@ -161,7 +161,7 @@ async def test_what_is_settled_is_on_disk_within_the_turn(tmp_path: Path) -> Non
     assert await state.put_if_version("reg:{1001}", b"a binding", 0)
     assert b"a binding" not in _written(tmp_path)
 
-    state.settle()
+    state.flush()
 
     written = _written(tmp_path)
     assert b"some value" in written

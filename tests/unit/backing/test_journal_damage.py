@@ -76,6 +76,11 @@ def errors(logs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [entry["event"] for entry in logs if entry["log_level"] == "error"]
 
 
+def refuse(descriptor: int, data: bytes) -> int:
+    """A disk that is full."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 RECORD = 8 + len(b"key000=value of 000")
 
 
@@ -157,6 +162,55 @@ async def test_a_folder_that_vanishes_is_made_anew_with_everything(
         await first.journal.aclose()
     assert "journal's folder was removed; made anew" in errors(logs)
     assert await kept(folder) == first.items
+
+
+async def test_who_waits_finds_the_folder_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.backing.journal._LOOK_S", 0.0)
+    folder = tmp_path / "journal"
+    first = owner(folder)
+    first.put(1)
+    await first.journal.flushed()
+    shutil.rmtree(folder)
+    await first.journal.flushed()
+    shutil.copytree(folder, tmp_path / "seen")
+    assert await kept(tmp_path / "seen") == first.items
+    await first.journal.aclose()
+
+
+async def test_a_disk_that_takes_records_again_takes_them_before_the_turn_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.backing.journal._RETRY_S", 0.001)
+    path, _ = await written(tmp_path)
+    first = owner(tmp_path, pending_bytes=1000)
+    path.with_name("j.00000002.journal").mkdir()  # no compaction for now
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", refuse)
+        for number in range(COUNT):
+            first.put(number)
+        assert not first.journal.flush()
+        waiting = asyncio.ensure_future(first.journal.flushed())
+        await asyncio.sleep(0)
+    tries: list[bool] = []
+    flush = first.journal.flush
+
+    def tried() -> bool:
+        tries.append(True)
+        return flush()
+
+    monkeypatch.setattr(first.journal, "flush", tried)
+    await settled(lambda: bool(tries))
+    first.put(COUNT, b"new")
+    size = path.stat().st_size
+    first.journal.write_now()
+    assert path.stat().st_size > size
+    assert not waiting.done()  # what he waits for may be what was dropped
+    path.with_name("j.00000002.journal").rmdir()
+    await waiting
+    await first.journal.aclose()
+    assert await kept(tmp_path) == first.items
 
 
 async def test_a_folder_that_cannot_be_made_anew_bounds_memory_and_is_tried_again(

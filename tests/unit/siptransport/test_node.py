@@ -221,7 +221,7 @@ async def test_what_one_turn_brought_is_settled_once_before_it_is_answered() -> 
         RecordingHandler(answer),
         FAST,
         network=network,
-        policy=NodePolicy(settle=lambda: done.append("settled")),
+        policy=NodePolicy(before_sending=lambda: done.append("settled")),
     )
     await asker.node.listen(EDGE)
     await server.listen(CALLS)

@@ -46,8 +46,8 @@ class Wire:
         self._trap = operation, is_done
         self.reached.clear()
 
-    def settle(self) -> None:
-        self._state.settle()
+    def flush(self) -> None:
+        self._state.flush()
 
     def on_new_generation(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)

@@ -1,10 +1,11 @@
 """An append-only journal (write-ahead log) of small records, for embedded state, bus and queue.
 
 Policy. The owner holds everything in memory and appends one record per change; all records of one
-turn of the event loop leave in one `write()`. Compaction starts a new generation, into which
-changes go at once and the owner's present records are copied a little at a time, so the loop is
-never held up; when the copy is complete and synced, the older generations are deleted. It starts
-when the file has doubled since the last one, that is when garbage outweighs what lives.
+turn of the event loop leave in one `write()`, or in several where the owner wants them written
+before its end. Compaction starts a new generation, into which changes go at once and the owner's
+present records are copied a little at a time, so the loop is never held up; when the copy is
+complete and synced, the older generations are deleted. It starts when the file has doubled since
+the last one, that is when garbage outweighs what lives.
 
 A folder that vanishes while it is in use is made anew, with everything from memory. When the disk
 refuses writes the records wait in memory up to a bound; beyond it they are dropped
@@ -79,7 +80,6 @@ class Journal:
         self._copy: Iterator[bytes] | None = None
         self._is_copied = False
         self._copied_bytes = 0
-        self._compact_above = limits.compact_from_bytes
         self._copy_at = 0.0
         self._copy_timer: asyncio.TimerHandle | None = None
         # A copy is due and cannot begin.
@@ -185,9 +185,7 @@ class Journal:
 
     def _run(self) -> None:
         self._wake = None
-        if not (self._pending or self._copy is not None or self._is_compaction_due()):
-            self._written()  # somebody has flushed within this turn
-        elif not self.flush():
+        if not self.flush():
             self._schedule(_RETRY_S)
         elif self._copy is not None or self._is_compaction_due():
             self._schedule()
@@ -195,16 +193,15 @@ class Journal:
     def flush(self) -> bool:
         """Writes what is queued, in one piece; False when the disk refuses."""
         try:
-            if self._loop is not None:
-                now = self._loop.time()
-                if now >= self._look_at:
-                    self._look_after_folder(now)
-                if self._is_compaction_due():
-                    self._start_copy()
+            self._look_after_folder()
+            if self._is_compaction_due():
+                self._start_copy()
             copied = self._next_copies() if self._copy is not None else []
             if self._pending or copied:
                 self._files.write(encode_records(self._pending + copied))
                 self._is_dirty = True
+            if self._is_copied:
+                self._is_bare = False
         except (OSError, FolderInUse) as error:
             self._refused(error)
             return False
@@ -214,9 +211,11 @@ class Journal:
         self._written()
         return True
 
-    def _look_after_folder(self, now: float) -> None:
+    def _look_after_folder(self) -> None:
         """Makes the folder anew when somebody has removed it."""
-        self._look_at = now + _LOOK_S
+        if self._loop is None or self._loop.time() < self._look_at:
+            return
+        self._look_at = self._loop.time() + _LOOK_S
         if not self._files.is_gone():
             return
         self._look_at = 0.0
@@ -244,13 +243,14 @@ class Journal:
             _fail(self._sync_waiters)
 
     def _written(self) -> None:
-        if self._sync is SyncPolicy.ALWAYS and (self._is_dirty or self._sync_job is not None):
+        if self._is_bare:
+            pass  # what somebody waits for may be among what only memory has
+        elif self._sync is SyncPolicy.ALWAYS and (self._is_dirty or self._sync_job is not None):
             self._sync_waiters += self._write_waiters
             self._write_waiters.clear()
-        elif self._write_waiters:
+        else:
             _release(self._write_waiters)
-        if self._sync_timer is None and self._sync_job is None:
-            self._arm_sync()
+        self._arm_sync()
 
     # -- syncing -----------------------------------------------------------------------------
 
@@ -317,13 +317,17 @@ class Journal:
     # -- compaction --------------------------------------------------------------------------
 
     def _is_compaction_due(self) -> bool:
-        if not self._must_copy and self._files.live_bytes <= self._compact_above:
+        if not self._must_copy and not self._is_grown():
             return False
         if self._copy is not None or self._is_copied or self._loop is None:
             return False
         if self._loop.time() < self._copy_at:
             return False
         return self._must_copy or self._files.old_bytes == 0
+
+    def _is_grown(self) -> bool:
+        size = self._files.live_bytes
+        return size > self._limits.compact_from_bytes and size > 2 * self._copied_bytes
 
     def _start_copy(self) -> None:
         if self._files.needs_next:
@@ -361,9 +365,7 @@ class Journal:
         else:
             self._copy = None
             self._is_copied = True
-            self._is_bare = False
         self._copied_bytes += size
-        self._compact_above = max(self._limits.compact_from_bytes, 2 * self._copied_bytes)
         return copies
 
 

@@ -165,16 +165,15 @@ class JournalFiles:
         """
         if self._is_torn:
             self._take_back()
-        size = len(data)
+        rest = data
         try:
-            written = os.write(self._fd, data)
-            while written < size:
-                written += os.write(self._fd, data[written:])
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
         except OSError:
             self._is_torn = True
             self._take_back()
             raise
-        self.live_bytes += written
+        self.live_bytes += len(data)
 
     def _take_back(self) -> None:
         os.ftruncate(self._fd, self.live_bytes)

@@ -2,7 +2,7 @@
 
 Everything is synchronous. A transport hands parsed messages to the node within one wake-up; each
 runs through the transaction layer and its events through the handler at once, so most answers
-leave at the end of the same wake-up, all together, after what the owner has to settle before.
+leave at the end of the same wake-up, all together, after what the owner has to do before.
 Calls of the owner from elsewhere (a task, a timer) send at once, but events that they cause come in
 a later turn of the loop: a handler is never re-entered.
 """
@@ -93,7 +93,7 @@ class SipNode:
         self._clock = clock
         self._ids = ids
         self._reroute = policy.reroute
-        self._settle = policy.settle
+        self._before_sending = policy.before_sending
         self.hears = policy.hears
         self.admits_source = policy.admits_source
         self.is_known = policy.knows
@@ -365,8 +365,8 @@ class SipNode:
 
     def _send_all(self) -> None:
         transmits = self.layer.transmits
-        if transmits and self._settle is not None:
-            self._settle()
+        if transmits and self._before_sending is not None:
+            self._before_sending()
         while transmits:
             message, hop = transmits.popleft()
             if hop.transport in self.transports and not self._is_closed:

@@ -44,8 +44,8 @@ class NodePolicy:
         takes_cancels: a CANCEL whose request is not known here comes to `on_request` as any other
             request, once it is admitted, for the owner may find who knows it. False: it is
             answered with 481.
-        settle: called before messages leave, for what must not be told before: that what was
-            written is safe. Must not raise.
+        before_sending: called before messages leave, which may tell of what has to be written
+            before. Must not raise.
         inside: how connections between services are proved: those that come to listeners opened
             with `is_inside`, and those that we open to what `is_service` names.
         is_service: says whether a service listens at a host and port that we dial.
@@ -59,7 +59,7 @@ class NodePolicy:
     follows: Callable[[Request], bool] | None = None
     reroute: Callable[[Response, Hop], Hop | None] = by_via
     takes_cancels: bool = False
-    settle: Callable[[], None] | None = None
+    before_sending: Callable[[], None] | None = None
     inside: Inside | None = None
     is_service: Callable[[str, int], bool] = lambda host, port: True
 

@@ -102,6 +102,7 @@ class CallManager:
                 follows=lambda request: True,
                 reroute=self._edges.reroute,
                 takes_cancels=True,
+                before_sending=backing.state.flush,
                 inside=inside,
                 transports=None if inside is None else frozenset((inside.transport,)),
             ),

@@ -130,7 +130,7 @@ class EdgeProxy:
                 follows=self._handler.follows,
                 reroute=self._handler.reroute,
                 takes_cancels=True,
-                settle=backing.state.settle,
+                before_sending=backing.state.flush,
                 inside=self._inside,
                 is_service=lambda host, port: self._callmanagers.at(host, port) is not None,
             ),

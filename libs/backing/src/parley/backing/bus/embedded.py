@@ -87,7 +87,7 @@ class EmbeddedBus:
 
     def publish(self, topic: str, key: str, value: bytes) -> None:
         """Queues a record and returns at once."""
-        log = self._topics[topic] if topic in self._topics else self._topic(topic)
+        log = self._topics.get(topic) or self._topic(topic)
         if self._is_closed:
             raise BackingUnavailable("the bus is closed")
         if len(value) > self._limits.max_value_bytes:

@@ -72,10 +72,11 @@ class State(Protocol):
         """Writes what is queued and releases everything."""
         ...
 
-    def settle(self) -> None:
-        """Makes sure that what was written outlives this process; called before others are told.
+    def flush(self) -> None:
+        """Makes what was written outlive this process; called before others are told of it.
 
-        Does nothing where a write is that sure when it returns.
+        Does nothing where a write is that sure when it returns. A disk that refuses holds nobody
+        up: what waits for it is then in memory alone.
         """
         ...
 

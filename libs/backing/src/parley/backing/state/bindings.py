@@ -12,7 +12,7 @@ count as none; phones register again.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -39,8 +39,11 @@ def decode_bindings(data: bytes | None) -> list[Binding]:
         return []
 
 
-Found = tuple[list[Binding], int]
-"""The bindings of an AOR, expired ones included, and the version that replaces them."""
+class Found(NamedTuple):
+    """The bindings of an AOR, expired ones included, and the version that replaces them."""
+
+    bindings: list[Binding]
+    version: int
 
 
 class Bindings:
@@ -67,9 +70,8 @@ class Bindings:
         """Reads the bindings of an AOR to replace them."""
         found = await self._state.get_versioned(_bindings(aor))
         if found is None:
-            return [], 0
-        value, version = found
-        return decode_bindings(value), version
+            return Found([], 0)
+        return Found(decode_bindings(found.value), found.version)
 
     async def replace(
         self, aor: str, bindings: Sequence[Binding], version: int, wall_s: float
@@ -80,7 +82,8 @@ class Bindings:
             What was written; None when another edge was faster.
         """
         # No bindings left: a time to live of 0 removes the key, under the same compare-and-set.
-        ttl_s = _last_expiry(bindings) - wall_s + GRACE_S if bindings else 0.0
+        last_s = max([one.expires_at for one in bindings], default=0.0)
+        ttl_s = last_s - wall_s + GRACE_S if bindings else 0.0
         data = encode_bindings(bindings)
         written = await self._state.put_if_version(_bindings(aor), data, version, ttl_s)
         return None if written is None else data
@@ -134,15 +137,7 @@ class Bindings:
 
 def next_expiry(bindings: Sequence[Binding]) -> float:
     """When the first of some bindings expires, Unix seconds."""
-    if len(bindings) == 1:
-        return bindings[0].expires_at
     return min([one.expires_at for one in bindings])
-
-
-def _last_expiry(bindings: Sequence[Binding]) -> float:
-    if len(bindings) == 1:
-        return bindings[0].expires_at
-    return max([one.expires_at for one in bindings])
 
 
 def _bindings(aor: str) -> str:

@@ -2,7 +2,7 @@
 
 Every method completes without suspending. A change is in memory when the method returns and on disk
 at the end of this turn of the loop; a process that is killed loses at most that turn. Who tells
-somebody of a change within this turn calls `settle` before.
+somebody of a change within this turn calls `flush` before.
 """
 
 import asyncio
@@ -82,13 +82,12 @@ class EmbeddedState:
             self._journal.append(encode((Op.DELETE, key)))
 
     def _expires(self, entry: Entry) -> float | None:
-        return None if entry.deadline == NEVER else entry.deadline + self._to_wall()
+        if entry.deadline == NEVER:
+            return None
+        return self._clock.wall_s() + entry.deadline - self._now()
 
-    def _to_wall(self) -> float:
-        return self._clock.wall_s() - self._now()
-
-    def settle(self) -> None:
-        """Writes what is queued."""
+    def flush(self) -> None:
+        """Writes what is queued now, unless the disk is known to refuse."""
         if self._journal is not None:
             self._journal.write_now()
 
@@ -142,8 +141,7 @@ class EmbeddedState:
         if deadline != entry.deadline:
             self._keys.set_deadline(key, entry, deadline)
         if self._journal is not None:
-            expires = None if deadline == NEVER else deadline + self._to_wall()
-            self._journal.append(encode_value(key, entry, expires))
+            self._journal.append(encode_value(key, entry, self._expires(entry)))
 
     # -- owned records -----------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class ValueEntry(Entry):
     __slots__ = ("epoch", "owner", "value", "version")
 
     def __init__(self) -> None:
-        self.deadline = self.filed = NEVER
+        super().__init__()
         self.value: bytes | None = None
         self.version = 0
         self.owner = ""
@@ -109,9 +109,9 @@ class Keyspace:
         Raises:
             WrongKind: the key holds something else.
         """
-        if key not in self._entries:
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        entry = self._entries[key]
         if entry.deadline != NEVER and entry.deadline <= self._now():
             self._expire(key)
             return None

@@ -96,7 +96,7 @@ class RedisState:
         if servers is not None:
             await servers.aclose()
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Does nothing: a write that returned was acknowledged."""
 
     def on_new_generation(self, callback: Callable[[], None]) -> None:
