@@ -255,7 +255,7 @@ async def test_a_compaction_that_cannot_begin_holds_no_record_up(tmp_path: Path)
 async def test_each_time_that_compaction_is_stuck_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parley.backing.journal._COPY_RETRY_S", 0.0)
+    monkeypatch.setattr("parley.backing.journal_compaction._RETRY_S", 0.0)
     monkeypatch.setattr("parley.backing.journal._SYNC_INTERVAL_S", 0.0)
     first = owner(tmp_path, compact_from_bytes=1)
     for number in range(2, 4):
@@ -340,7 +340,7 @@ async def test_a_sync_that_finds_no_descriptor_is_made_up_for(
 async def test_what_a_failed_sync_may_have_lost_is_written_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("parley.backing.journal._COPY_RETRY_S", 0.0)
+    monkeypatch.setattr("parley.backing.journal_compaction._RETRY_S", 0.0)
     first = owner(tmp_path, SyncPolicy.ALWAYS)
     await first.journal.flushed()
 

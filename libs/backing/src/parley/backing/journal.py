@@ -2,10 +2,8 @@
 
 Policy. The owner holds everything in memory and appends one record per change; all records of one
 turn of the event loop leave in one `write()`, or in several where the owner wants them written
-before its end. Compaction starts a new generation, into which changes go at once and the owner's
-present records are copied a little at a time, so the loop is never held up; when the copy is
-complete and synced, the older generations are deleted. It starts when the file has doubled since
-the last one, that is when garbage outweighs what lives.
+before its end. A compaction (`journal_compaction.py`) writes the owner's contents anew beside the
+changes; when they are synced, the older generations are deleted.
 
 A folder that vanishes while it is in use is made anew, with everything from memory. When the disk
 refuses writes the records wait in memory up to a bound; beyond it they are dropped
@@ -14,21 +12,20 @@ and the next successful write is followed by a compaction, which writes everythi
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from parley.backing.errors import BackingUnavailable, FolderInUse
+from parley.backing.journal_compaction import Compaction, Snapshot
 from parley.backing.journal_records import encode_records
 from parley.backing.journalfile import JournalFiles
 
 _RETRY_S = 1.0
 _SYNC_INTERVAL_S = 1.0
 _LOOK_S = 1.0
-_COPY_RETRY_S = 5.0
-_COPY_BYTES_PER_TICK = 128 * 1024
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -70,24 +67,15 @@ class Journal:
         self._files = JournalFiles(folder, name)
         self._sync = sync
         self._limits = limits
-        self._snapshot: Callable[[], Iterator[bytes]] = _nothing
+        self._compaction = Compaction(self._files, limits.compact_from_bytes)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Handle | None = None
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._is_failing = False
-        self._must_copy = False
-        self._copy: Iterator[bytes] | None = None
-        self._is_copied = False
-        self._copied_bytes = 0
-        self._copy_at = 0.0
         self._copy_timer: asyncio.TimerHandle | None = None
-        # A copy is due and cannot begin.
-        self._is_stuck = False
         self._look_at = 0.0
         self._owes_deletion = False
-        # What is on disk lacks something that only memory has.
-        self._is_bare = False
         self._is_dirty = False
         self._sync_timer: asyncio.TimerHandle | None = None
         self._sync_job: asyncio.Future[None] | None = None
@@ -101,9 +89,10 @@ class Journal:
             FolderInUse: another process holds the journal.
         """
         self._files.load(replay)
-        self._must_copy = self._files.old_bytes > 0 or self._files.is_damaged
+        if self._files.old_bytes > 0 or self._files.is_damaged:
+            self._compaction.demand()
 
-    def start(self, snapshot: Callable[[], Iterator[bytes]]) -> None:
+    def start(self, snapshot: Snapshot) -> None:
         """Binds the journal to the running loop.
 
         Args:
@@ -111,7 +100,7 @@ class Journal:
                 pieces while the owner goes on changing, so it looks each item up when asked.
         """
         self._loop = asyncio.get_running_loop()
-        self._snapshot = snapshot
+        self._compaction.snapshot = snapshot
         self._schedule()
 
     def append(self, payload: bytes) -> None:
@@ -126,7 +115,9 @@ class Journal:
     def write_now(self) -> None:
         """Writes what is queued before the turn ends; a refusing disk is tried again later."""
         if self._pending and not self._is_failing:
-            self.flush()
+            if self._wake is not None:
+                self._wake.cancel()
+            self._run()
 
     async def flushed(self) -> None:
         """Returns when all that was appended is written, and synced where the policy says so.
@@ -147,9 +138,10 @@ class Journal:
         if not self._files.is_open:
             return
         self._stop_timers()
-        self._look_at = self._copy_at = 0.0
+        compaction = self._compaction
+        self._look_at = compaction.due_at = 0.0
         is_written = self.flush()
-        while is_written and self._is_bare and (self._copy or self._is_compaction_due()):
+        while is_written and compaction.is_bare and compaction.has_turn(self._time()):
             is_written = self.flush()
         if not is_written:
             _logger.error("journal closed with records unwritten", records=len(self._pending))
@@ -173,6 +165,9 @@ class Journal:
                 handle.cancel()
         self._wake = self._sync_timer = self._copy_timer = None
 
+    def _time(self) -> float:
+        return 0.0 if self._loop is None else self._loop.time()
+
     # -- writing -----------------------------------------------------------------------------
 
     def _schedule(self, delay_s: float = 0.0) -> None:
@@ -187,21 +182,28 @@ class Journal:
         self._wake = None
         if not self.flush():
             self._schedule(_RETRY_S)
-        elif self._copy is not None or self._is_compaction_due():
-            self._schedule()
+        elif self._compaction.is_open:
+            self._wake_for_copy()
+
+    def _wake_for_copy(self) -> None:
+        if self._loop is None:
+            return
+        if self._copy_timer is not None:
+            self._copy_timer.cancel()
+        self._copy_timer = self._loop.call_at(self._compaction.due_at, self._schedule)
 
     def flush(self) -> bool:
         """Writes what is queued, in one piece; False when the disk refuses."""
         try:
-            self._look_after_folder()
-            if self._is_compaction_due():
-                self._start_copy()
-            copied = self._next_copies() if self._copy is not None else []
+            now, copied = self._time(), []
+            if self._loop is not None:
+                self._look_after_folder(now)
+                copied = self._compaction.next_records(now)
             if self._pending or copied:
                 self._files.write(encode_records(self._pending + copied))
                 self._is_dirty = True
-            if self._is_copied:
-                self._is_bare = False
+            if copied or self._compaction.is_copied:
+                self._compaction.note_written(now, self._time())
         except (OSError, FolderInUse) as error:
             self._refused(error)
             return False
@@ -211,18 +213,19 @@ class Journal:
         self._written()
         return True
 
-    def _look_after_folder(self) -> None:
+    def _look_after_folder(self, now: float) -> None:
         """Makes the folder anew when somebody has removed it."""
-        if self._loop is None or self._loop.time() < self._look_at:
+        if now < self._look_at:
             return
-        self._look_at = self._loop.time() + _LOOK_S
+        self._look_at = now + _LOOK_S
         if not self._files.is_gone():
             return
         self._look_at = 0.0
         self._files.recreate()
         _logger.error("journal's folder was removed; made anew", folder=str(self._files.folder))
-        self._copy, self._is_copied, self._must_copy = None, False, True
-        self._copy_at, self._is_bare = 0.0, True
+        self._compaction.start_over()
+        self._compaction.demand()
+        self._compaction.due_at, self._compaction.is_bare = 0.0, True
 
     def _refused(self, error: Exception) -> None:
         if not self._is_failing:
@@ -232,18 +235,18 @@ class Journal:
                 error=str(error),
             )
         self._is_failing = True
-        if self._copy is not None or self._is_copied:
-            self._copy, self._is_copied, self._must_copy = None, False, True
+        self._compaction.start_over()
         if self._pending_bytes > self._limits.pending_bytes:
             _logger.error("journal dropped waiting records", records=len(self._pending))
             self._pending = []
             self._pending_bytes = 0
-            self._must_copy = self._is_bare = True
+            self._compaction.demand()
+            self._compaction.is_bare = True
             _fail(self._write_waiters)
             _fail(self._sync_waiters)
 
     def _written(self) -> None:
-        if self._is_bare:
+        if self._compaction.is_bare:
             pass  # what somebody waits for may be among what only memory has
         elif self._sync is SyncPolicy.ALWAYS and (self._is_dirty or self._sync_job is not None):
             self._sync_waiters += self._write_waiters
@@ -257,7 +260,7 @@ class Journal:
     def _arm_sync(self) -> None:
         if self._loop is None or self._sync_job is not None or self._sync_timer is not None:
             return
-        if self._is_copied and self._copy is None:
+        if self._compaction.is_copied:
             self._begin_sync()
         elif not self._is_dirty or (self._sync is SyncPolicy.NEVER and not self._owes_deletion):
             return
@@ -280,7 +283,7 @@ class Journal:
             self._sync_later()
             return
         waiters, self._sync_waiters = self._sync_waiters, []
-        ends_compaction, self._is_copied = self._is_copied, False
+        ends_compaction = self._compaction.take_copied()
         self._is_dirty = False
         job = self._loop.run_in_executor(None, sync)
         self._sync_job = job
@@ -292,16 +295,17 @@ class Journal:
         if job.cancelled() or error is not None:
             _logger.error("journal cannot be synced", error=str(error))
             # What the system could not bring to the medium it may have forgotten since.
-            self._must_copy = True
-            self._copy_later()
+            self._compaction.demand()
+            self._compaction.postpone(self._time())
+            self._wake_for_copy()
             _fail(waiters)
             return
         _release(waiters)
         if ends_compaction or self._owes_deletion:
             self._delete_old()
             # What changed during the copy may already be garbage again.
-            if self._is_compaction_due():
-                self._schedule()
+            if self._compaction.is_open:
+                self._wake_for_copy()
         self._arm_sync()
 
     def _delete_old(self) -> None:
@@ -313,64 +317,6 @@ class Journal:
             self._owes_deletion = True
         else:
             self._owes_deletion = False
-
-    # -- compaction --------------------------------------------------------------------------
-
-    def _is_compaction_due(self) -> bool:
-        if not self._must_copy and not self._is_grown():
-            return False
-        if self._copy is not None or self._is_copied or self._loop is None:
-            return False
-        if self._loop.time() < self._copy_at:
-            return False
-        return self._must_copy or self._files.old_bytes == 0
-
-    def _is_grown(self) -> bool:
-        size = self._files.live_bytes
-        return size > self._limits.compact_from_bytes and size > 2 * self._copied_bytes
-
-    def _start_copy(self) -> None:
-        if self._files.needs_next:
-            try:
-                self._files.open_next()
-            except OSError as error:
-                if not self._is_stuck:
-                    _logger.error("journal cannot be compacted; it grows", error=str(error))
-                self._is_stuck = True
-                self._copy_later()
-                return
-        self._is_stuck = False
-        self._must_copy = False
-        self._copied_bytes = 0
-        self._copy = self._snapshot()
-
-    def _copy_later(self) -> None:
-        if self._loop is None:
-            return
-        pause_s = _RETRY_S if self._is_bare else _COPY_RETRY_S
-        self._copy_at = self._loop.time() + pause_s
-        if self._copy_timer is not None:
-            self._copy_timer.cancel()
-        self._copy_timer = self._loop.call_at(self._copy_at, self._schedule)
-
-    def _next_copies(self) -> list[bytes]:
-        assert self._copy is not None
-        copies: list[bytes] = []
-        size = 0
-        for payload in self._copy:
-            copies.append(payload)
-            size += len(payload)
-            if size >= _COPY_BYTES_PER_TICK:
-                break
-        else:
-            self._copy = None
-            self._is_copied = True
-        self._copied_bytes += size
-        return copies
-
-
-def _nothing() -> Iterator[bytes]:
-    return iter(())
 
 
 def _release(waiters: Waiters) -> None:
