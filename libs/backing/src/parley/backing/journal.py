@@ -26,6 +26,7 @@ from parley.backing.journalfile import JournalFiles
 _RETRY_S = 1.0
 _SYNC_INTERVAL_S = 1.0
 _LOOK_S = 1.0
+_TELL_AGAIN_S = 60.0
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -73,8 +74,8 @@ class Journal:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._is_failing = False
-        self._copy_timer: asyncio.TimerHandle | None = None
-        self._look_at = 0.0
+        self._copy_timer: asyncio.Handle | None = None
+        self._look_at = self._tell_at = 0.0
         self._owes_deletion = False
         self._is_dirty = False
         self._sync_timer: asyncio.TimerHandle | None = None
@@ -101,7 +102,8 @@ class Journal:
         """
         self._loop = asyncio.get_running_loop()
         self._compaction.snapshot = snapshot
-        self._schedule()
+        # Before anything is written: a damaged file takes no more records.
+        self._copy_timer = self._loop.call_soon(self._copy)
 
     def append(self, payload: bytes) -> None:
         """Queues a record, not an empty one; it is written at the end of this turn of the loop."""
@@ -140,9 +142,9 @@ class Journal:
         self._stop_timers()
         compaction = self._compaction
         self._look_at = compaction.due_at = 0.0
-        is_written = self.flush()
+        is_written = self.flush() if self._loop is None else self._copy()
         while is_written and compaction.is_bare and compaction.has_turn(self._time()):
-            is_written = self.flush()
+            is_written = self._copy()
         if not is_written:
             _logger.error("journal closed with records unwritten", records=len(self._pending))
         self._stop_timers()
@@ -182,59 +184,66 @@ class Journal:
         self._wake = None
         if not self.flush():
             self._schedule(_RETRY_S)
-        elif self._compaction.is_open:
-            self._wake_for_copy()
 
     def _wake_for_copy(self) -> None:
-        if self._loop is None:
-            return
-        if self._copy_timer is not None:
-            self._copy_timer.cancel()
-        self._copy_timer = self._loop.call_at(self._compaction.due_at, self._schedule)
+        if self._loop is not None and self._copy_timer is None:
+            self._copy_timer = self._loop.call_at(self._compaction.due_at, self._copy)
+
+    def _copy(self) -> bool:
+        self._copy_timer = None
+        began = self._time()
+        is_written = self._write(self._compaction.next_records(began), began)
+        if not is_written:
+            self._schedule(_RETRY_S)
+        return is_written
 
     def flush(self) -> bool:
         """Writes what is queued, in one piece; False when the disk refuses."""
+        return self._write([], self._time())
+
+    def _write(self, copied: list[bytes], began: float) -> bool:
+        compaction = self._compaction
         try:
-            now, copied = self._time(), []
-            if self._loop is not None:
-                self._look_after_folder(now)
-                copied = self._compaction.next_records(now)
+            if began >= self._look_at and self._loop is not None:
+                self._look_after_folder(began)
             if self._pending or copied:
                 self._files.write(encode_records(self._pending + copied))
                 self._is_dirty = True
-            if copied or self._compaction.is_copied:
-                self._compaction.note_written(now, self._time())
         except (OSError, FolderInUse) as error:
             self._refused(error)
             return False
+        if copied or compaction.is_copied:
+            compaction.note_written(began, self._time())
         self._pending = []
         self._pending_bytes = 0
         self._is_failing = False
         self._written()
+        if compaction.is_open:
+            self._wake_for_copy()
         return True
 
     def _look_after_folder(self, now: float) -> None:
         """Makes the folder anew when somebody has removed it."""
-        if now < self._look_at:
-            return
         self._look_at = now + _LOOK_S
         if not self._files.is_gone():
             return
         self._look_at = 0.0
         self._files.recreate()
         _logger.error("journal's folder was removed; made anew", folder=str(self._files.folder))
-        self._compaction.start_over()
-        self._compaction.demand()
-        self._compaction.due_at, self._compaction.is_bare = 0.0, True
+        self._compaction.begin_bare()
+        if self._copy_timer is not None:
+            self._copy_timer.cancel()
+            self._copy_timer = None
 
     def _refused(self, error: Exception) -> None:
-        if not self._is_failing:
+        self._is_failing = True
+        if self._time() >= self._tell_at:
+            self._tell_at = self._time() + _TELL_AGAIN_S
             _logger.error(
                 "journal cannot be written; records wait in memory",
                 folder=str(self._files.folder),
                 error=str(error),
             )
-        self._is_failing = True
         self._compaction.start_over()
         if self._pending_bytes > self._limits.pending_bytes:
             _logger.error("journal dropped waiting records", records=len(self._pending))

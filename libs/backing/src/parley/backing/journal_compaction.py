@@ -66,6 +66,11 @@ class Compaction:
         if self._copy is not None or self.is_copied:
             self._copy, self.is_copied, self._is_demanded = None, False, True
 
+    def begin_bare(self) -> None:
+        """Begins at once, for nothing of what was written is on disk any more."""
+        self._copy, self.is_copied, self._is_demanded = None, False, True
+        self.due_at, self.is_bare = 0.0, True
+
     def postpone(self, now: float) -> None:
         """Waits before the next attempt."""
         self.due_at = now + (_BARE_RETRY_S if self.is_bare else _RETRY_S)
