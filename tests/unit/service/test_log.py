@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 import msgspec
+import pytest
 import structlog
 
 from parley.service.log import configure_logging
@@ -27,6 +28,43 @@ def test_line_is_json_with_level_and_time(log_stream: io.StringIO) -> None:
         "reason": "hangup",
         "call_id": "c1",
     }
+
+
+class FullDisk(io.StringIO):
+    """Takes nothing, or all."""
+
+    is_full = True
+
+    def write(self, text: str) -> int:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+    def flush(self) -> None:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.mark.usefixtures("log_stream")
+def test_who_logs_does_not_suffer_for_a_full_disk() -> None:
+    stream = FullDisk()
+    configure_logging("info", stream)
+
+    structlog.stdlib.get_logger().info("lost")
+    logging.getLogger("library").error("lost")
+    stream.is_full = False
+    structlog.stdlib.get_logger().info("kept")
+
+    assert [line["event"] for line in _lines(stream)] == ["kept"]
+
+
+@pytest.mark.usefixtures("log_stream")
+def test_who_logs_does_not_suffer_for_a_closed_stream() -> None:
+    stream = io.StringIO()
+    stream.close()
+    configure_logging("info", stream)
+
+    structlog.stdlib.get_logger().info("lost")
 
 
 def test_level_that_is_off_writes_nothing(log_stream: io.StringIO) -> None:

@@ -1,13 +1,15 @@
 """Structured logs: one JSON object a line on stdout, ours and those of libraries alike.
 
 A level that is off costs a look-up and an empty call. Phone numbers and SDP are logged at debug
-only.
+only. A line that cannot be written (a full disk, a reader that went) is lost: whoever logs is never
+the one to suffer for it.
 """
 
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, TextIO
+from contextlib import suppress
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -44,6 +46,22 @@ _SHARED: Final[tuple[Processor, ...]] = (
 )
 
 
+class _BestEffort:
+    """A stream that loses what it cannot write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # the latter of a closed one
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure_logging(level: str, stream: TextIO | None) -> None:
     """Routes structlog and the standard library's logging to one stream of JSON lines.
 
@@ -51,7 +69,7 @@ def configure_logging(level: str, stream: TextIO | None) -> None:
         level: a key of `LEVELS`; what lies below it is dropped at no cost.
         stream: where to write; None: stdout.
     """
-    target = sys.stdout if stream is None else stream
+    target = cast(TextIO, _BestEffort(sys.stdout if stream is None else stream))
     number = LEVELS[level]
     structlog.configure(
         processors=[*_SHARED, _render],
