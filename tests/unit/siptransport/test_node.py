@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -234,6 +235,32 @@ async def test_what_one_turn_brought_is_settled_once_before_it_is_answered() -> 
     assert done == ["handled"] * 3 + ["settled"]
     await asker.node.aclose()
     await server.aclose()
+
+
+async def test_a_failing_preparation_silences_nobody() -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    network = LocalNetwork()
+    asker = Peer(network)
+    server = SipNode(
+        SystemClock(),
+        RandomIds(),
+        RecordingHandler(
+            lambda transaction, _: server.respond(transaction, make_response(transaction, 200))
+        ),
+        FAST,
+        network=network,
+        policy=NodePolicy(before_sending=fail),
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(asker.node.aclose)
+        stack.push_async_callback(server.aclose)
+        await asker.node.listen(EDGE)
+        await server.listen(CALLS)
+        asker.node.send_request(make_request("OPTIONS"), CALLS)
+        await asker.handler.next(ResponseReceived)
+        assert server.counts.handler_errors == 1
 
 
 async def test_a_local_name_is_taken_once_and_given_back(start: StartPeer) -> None:

@@ -366,7 +366,7 @@ class SipNode:
     def _send_all(self) -> None:
         transmits = self.layer.transmits
         if transmits and self._before_sending is not None:
-            self._before_sending()
+            self._prepare()
         while transmits:
             message, hop = transmits.popleft()
             if hop.transport in self.transports and not self._is_closed:
@@ -374,6 +374,14 @@ class SipNode:
                 self.transports[hop.transport].send(message, hop)
             else:
                 self.send_failed(message, hop)
+
+    def _prepare(self) -> None:
+        assert self._before_sending is not None
+        try:
+            self._before_sending()
+        except Exception:  # handler root: silence would be worse than what may be lost
+            self.counts.handler_errors += 1
+            _logger.exception("sip handler raised", event_type="before sending")
 
     def _handle_timeout(self, now: float) -> None:
         self.layer.handle_timeout(now)
