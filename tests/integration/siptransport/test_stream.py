@@ -22,6 +22,7 @@ from parley.sip.hop import Hop
 from parley.sip.timers import Timers
 from parley.sip.transaction import RequestReceived, ResponseReceived, TransactionFailed
 from parley.siptransport.limits import TransportLimits
+from parley.siptransport.policy import NodePolicy
 from parley.siptransport.transport import ListenOptions
 from parley.testkit.sip_messages import make_request, make_response
 from parley.testkit.sip_peer import MakePeer, SipPeer
@@ -142,6 +143,46 @@ async def test_a_double_line_end_gets_a_single_one(peer: SipPeer) -> None:
     answer = await bounded(reader.readuntil(b"\r\n\r\n"))
     assert answer.startswith(b"\r\nSIP/2.0 200")
     await close(writer)
+
+
+async def test_line_ends_in_a_row_get_one(peer: SipPeer) -> None:
+    reader, writer = await connect(await peer.node.listen(TCP))
+    writer.write(b"\r\n" * 4000 + OPTIONS % 1)
+    answer = await bounded(reader.readuntil(b"\r\n\r\n"))
+    assert answer.lstrip().startswith(b"SIP/2.0 200")
+    assert len(answer) - len(answer.lstrip()) < 40
+    await close(writer)
+
+
+async def test_who_gets_no_answers_gets_none_to_line_ends(make_peer: MakePeer) -> None:
+    peer = make_peer(policy=NodePolicy(admits_source=lambda source, listener: False))
+    reader, writer = await connect(await peer.node.listen(TCP))
+    writer.write(b"\r\n\r\n" + OPTIONS % 1)
+    assert (await bounded(reader.readuntil(b"\r\n\r\n"))).startswith(b"SIP/2.0 200")
+    await close(writer)
+
+
+async def test_many_messages_at_once_leave_turns_to_others(make_peer: MakePeer) -> None:
+    peer = make_peer(limits=TransportLimits(messages_per_turn=5))
+    hop = await peer.node.listen(TCP)
+    pairs = [await connect(hop) for _ in range(3)]
+    most = before = 0
+
+    def look() -> None:
+        nonlocal most, before
+        most, before = max(most, peer.node.counts.received - before), peer.node.counts.received
+        if peer.node.counts.received < 600:
+            asyncio.get_running_loop().call_soon(look)
+
+    for at, (_, writer) in enumerate(pairs):
+        writer.write(b"".join(OPTIONS % (1000 * at + number) for number in range(200)))
+    look()
+    for at, (reader, writer) in enumerate(pairs):
+        for number in range(200):
+            answer = await bounded(reader.readuntil(b"\r\n\r\n"))
+            assert b"raw%d;" % (1000 * at + number) in answer
+        await close(writer)
+    assert 5 <= most <= 20  # three that have just come, and one that waited
 
 
 async def test_messages_may_come_in_any_pieces(peer: SipPeer) -> None:

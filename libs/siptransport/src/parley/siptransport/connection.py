@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parley.service.clock import Clock
     from parley.siptransport.limits import TransportLimits
     from parley.siptransport.transport import Peer, TransportSink
+    from parley.siptransport.turns import Turns
 
 CLOSE_TIMEOUT_S: Final = 1.0
 _LINE_END = b"\r\n"
@@ -26,12 +27,14 @@ class ConnectionOwner(Protocol):
         clock: of idle times.
         limits: bounds.
         sink: where messages go.
+        turns: where a connection waits that brought much at once.
     """
 
     name: str
     clock: Clock
     limits: TransportLimits
     sink: TransportSink
+    turns: Turns
 
     def register(self, connection: StreamConnection, peer: Peer) -> int:
         """Makes a connection findable and returns its flow; 0 when it comes too late."""
@@ -68,6 +71,7 @@ class StreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._began_at = self._last_data_at = owner.clock.now()
         self._stuck_since: float | None = None
+        self._waits_for_turn = False
         self._closed_at: float | None = None
         self._has_proved_itself = target is not None
         self.listener = listener
@@ -149,12 +153,18 @@ class StreamConnection(asyncio.Protocol):
             return
         self._last_data_at = owner.clock.now()
         self._framer.receive_data(data)
-        if self._read_messages():
-            self._stuck_since = None
-            self._has_proved_itself = not self.is_public
-        elif self._stuck_since is None and data.strip(_LINE_END):
+        if self._waits_for_turn:
+            return
+        if not self._read_messages() and self._stuck_since is None and data.strip(_LINE_END):
             self._stuck_since = self._last_data_at
         owner.sink.flush()
+
+    def _go_on(self) -> None:
+        self._waits_for_turn = False
+        self._read_messages()
+        if not self._waits_for_turn and self._transport is not None:
+            self._transport.resume_reading()
+        self._owner.sink.flush()
 
     def pause_writing(self) -> None:
         """Cuts a peer off that does not read: its messages would only get older."""
@@ -175,11 +185,17 @@ class StreamConnection(asyncio.Protocol):
             self._transport.set_write_buffer_limits(high=high)
 
     def _read_messages(self) -> int:
-        """Hands on what is complete; returns how much that was, keep-alives included."""
+        """Hands on what is complete, not more than one turn's share of it.
+
+        Returns:
+            How much that was, keep-alives included.
+        """
         sink, transport = self._owner.sink, self._transport
         found = 0
-        # An answer may have ended the connection; nobody is left then for what else was buffered.
-        while transport is not None and not transport.is_closing():
+        for _ in range(self._owner.limits.messages_per_turn):
+            # An answer may have ended the connection; nobody is left for what else was buffered.
+            if transport is None or transport.is_closing():
+                break
             try:
                 message = self._framer.next_message()
             except FramingError as error:
@@ -192,7 +208,19 @@ class StreamConnection(asyncio.Protocol):
                 break
             found += 1
             if message is KeepAlive.PING:
-                self.write(_LINE_END)
+                if sink.admits_source(self.flow, self.listener):
+                    self.write(_LINE_END)
             elif not isinstance(message, KeepAlive):
                 sink.receive(message, self.flow, self.listener)
+        else:
+            self._wait_for_turn()
+        if found:
+            self._stuck_since = None
+            self._has_proved_itself = not self.is_public
         return found
+
+    def _wait_for_turn(self) -> None:
+        assert self._transport is not None
+        self._waits_for_turn = True
+        self._transport.pause_reading()
+        self._owner.turns.wait(self._go_on)

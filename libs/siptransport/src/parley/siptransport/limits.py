@@ -9,6 +9,7 @@ class TransportLimits:
 
     Attributes:
         datagrams_per_wakeup: how many datagrams are read before other work gets its turn.
+        messages_per_turn: how many messages of one connection are handled before others get theirs.
         socket_buffer_bytes: asked of the kernel for each UDP socket and direction.
         datagram_backlog: datagrams kept while the kernel's send buffer is full; then dropped.
         connections: accepted connections of one transport, but of services, and as many that it
@@ -33,6 +34,7 @@ class TransportLimits:
     """
 
     datagrams_per_wakeup: int = 64
+    messages_per_turn: int = 16
     socket_buffer_bytes: int = 4 * 1024 * 1024
     datagram_backlog: int = 4096
     connections: int = 65536

@@ -23,6 +23,7 @@ from parley.siptransport.door import Door, Doors
 from parley.siptransport.limits import TransportLimits
 from parley.siptransport.quota import ConnectionQuota
 from parley.siptransport.transport import ListenOptions, Peer, TransportSink
+from parley.siptransport.turns import Turns
 
 
 class StreamTransport:
@@ -33,6 +34,7 @@ class StreamTransport:
         clock: of the connections' idle times.
         limits: bounds.
         sink: where messages go.
+        turns: of connections that brought much at once.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class StreamTransport:
         # Of its own: a stranger's hand at the inside takes no place from the phones.
         self._services: ConnectionQuota[StreamConnection] = ConnectionQuota(limits.of_services())
         self._opening: dict[Peer, list[tuple[Request | Response, Hop]]] = {}
+        self.turns = Turns()
         self._tasks = TaskOwner()
         self._is_closed = False
         # Flows go into tokens that outlive us: a number must not come back after a restart. One
@@ -158,6 +161,7 @@ class StreamTransport:
         for acceptor in self._acceptors.values():
             acceptor.close()
         self._acceptors.clear()
+        self.turns.close()
         await self._tasks.aclose()
         connections = list(self._by_flow.values())
         for connection in connections:
