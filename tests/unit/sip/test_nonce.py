@@ -67,6 +67,13 @@ def test_each_count_is_accepted_once_within_the_window() -> None:
     assert not counts.accept("n", 67)
 
 
+def test_counts_begin_with_1() -> None:
+    counts = NonceCounts()
+    assert not counts.accept("AAAAAAAA", 0)
+    assert counts.accept("AAAAAAAA", 1)
+    assert not counts.accept("AAAAAAAA", 0)
+
+
 def test_a_nonce_first_seen_in_the_middle_is_not_trusted() -> None:
     counts = NonceCounts()
     assert not counts.accept("n", 2)

@@ -135,6 +135,19 @@ def test_cancel_without_a_match_is_answered_481_and_not_reported() -> None:
     assert not pair.right.events
 
 
+def test_who_knows_a_branch_alone_ends_no_call() -> None:
+    pair = SipPair("udp")
+    client, server = _ring(pair)
+    stranger = client.request.copy()
+    stranger.method = "CANCEL"
+    stranger.set("call-id", "another")
+    stranger.set("cseq", "1 CANCEL")
+    pair.right.layer.receive_message(stranger, pair.now)
+    pair.run(0.1)
+    assert len(_responses(pair, 481)) == 1
+    assert server.state is State.PROCEEDING
+
+
 def test_cancel_of_another_method_is_answered_200_and_has_no_effect() -> None:
     pair = SipPair("udp")
     pair.left.layer.send_request(make_request("MESSAGE"), pair.right.hop, pair.now)

@@ -6,6 +6,9 @@ use crate::params::{Params, write_param};
 use crate::scan::{cut, find, number, trim, trim_end, trim_start};
 use crate::uri::check_host;
 
+/// What a branch of RFC 3261 begins with (8.1.1.7).
+const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
+
 /// One hop of the way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Via<'a> {
@@ -53,6 +56,15 @@ impl<'a> Via<'a> {
     #[must_use]
     pub fn branch(&self) -> Option<&'a [u8]> {
         self.param(b"branch").flatten()
+    }
+
+    /// The branch if it is unique, as RFC 3261 wants it (8.1.1.7); none of an older client, or where
+    /// it says no more than that it should be.
+    #[must_use]
+    pub fn unique_branch(&self) -> Option<&'a [u8]> {
+        let branch = self.branch()?;
+        let is_unique = branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE);
+        is_unique.then_some(branch)
     }
 
     /// Whether the client asked for its source port (RFC 3581 3).

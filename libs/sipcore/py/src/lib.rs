@@ -7,6 +7,7 @@ mod digest;
 mod errors;
 mod framer;
 mod kept;
+mod keys;
 mod message;
 mod name_addr;
 mod parsing;

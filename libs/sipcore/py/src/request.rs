@@ -5,12 +5,10 @@ use pyo3::types::{PyString, PyTuple};
 use sipcore::{Start, is_token};
 
 use crate::errors::local;
+use crate::keys::server_key;
 use crate::message::Message;
 use crate::text::{bytes, text};
 use crate::uri::read_uri;
-
-/// What a branch of RFC 3261 begins with (8.1.1.7).
-const MAGIC_COOKIE: &[u8] = b"z9hG4bK";
 
 /// A request.
 #[pyclass(extends = Message, subclass, module = "parley.sipcore")]
@@ -126,20 +124,14 @@ impl Request {
         method: Bound<'py, PyString>,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
-        let base = slf.as_super();
-        let read = base.read_via(py, |via| {
-            let branch = via.branch()?;
-            let is_unique = branch.len() > MAGIC_COOKIE.len() && branch.starts_with(MAGIC_COOKIE);
-            is_unique.then(|| (branch.to_vec(), via.host.to_ascii_lowercase(), via.port))
-        })?;
-        if let Some((branch, host, port)) = read {
-            return (text(py, &branch)?, method, text(py, &host)?, port).into_pyobject(py);
-        }
-        let (call_id, cseq) = (base.call_id(py)?, base.cseq(py)?);
-        let tag = base.from_(py)?.bind(py).getattr("tag")?;
-        let top = base.get(py, "via")?;
-        let uri = text(py, Self::start(base).1)?;
-        (call_id, cseq.get().number, tag, uri, top, method).into_pyobject(py)
+        server_key(py, slf.as_super(), &method)
+    }
+
+    #[getter]
+    fn has_unique_branch(slf: PyRef<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        slf.as_super()
+            .read_via(py, |via| via.unique_branch().is_some())
     }
 
     fn husk(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {

@@ -4,10 +4,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 use sipcore::{Start, reason_for};
 
-use crate::errors::{illegal, local, parsed};
+use crate::errors::{illegal, local};
+use crate::keys::{client_key, cseq_method, unique_key};
 use crate::message::Message;
 use crate::request::Request;
-use crate::text::{bytes, text};
+use crate::text::bytes;
 
 /// A response.
 #[pyclass(extends = Message, subclass, module = "parley.sipcore")]
@@ -65,12 +66,12 @@ impl Response {
     }
 
     fn transaction_key<'py>(slf: PyRef<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        let py = slf.py();
-        let base = slf.as_super();
-        let branch = base.read_via(py, |via| via.branch().map(<[u8]>::to_vec))?;
-        let branch = branch.map(|branch| text(py, &branch)).transpose()?;
-        let (_, method) = parsed(py, || base.inner.cseq())?;
-        (branch, PyString::intern(py, &method)).into_pyobject(py)
+        client_key(slf.py(), slf.as_super())
+    }
+
+    fn server_key<'py>(slf: PyRef<'py, Self>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let (py, base) = (slf.py(), slf.as_super());
+        unique_key(py, base, &cseq_method(py, base)?)
     }
 
     fn copy(slf: PyRef<'_, Self>) -> PyResult<Py<Self>> {

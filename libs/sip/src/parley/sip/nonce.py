@@ -127,7 +127,7 @@ class NonceCounts:
             self._windows[nonce] = (count, used)
             return True
         age = highest - count
-        if age >= _WINDOW_BITS or used >> age & 1:
+        if count < 1 or age >= _WINDOW_BITS or used >> age & 1:
             return False
         self._windows[nonce] = (highest, used | 1 << age)
         return True

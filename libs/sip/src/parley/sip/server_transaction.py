@@ -13,7 +13,7 @@ from parley.sip.transaction_base import (
     Transaction,
     TransactionContext,
 )
-from parley.sip.transaction_key import MAGIC_COOKIE, Key
+from parley.sip.transaction_key import Key
 from parley.sip.transaction_tables import Effect, Input, State
 
 
@@ -160,8 +160,7 @@ def is_ack_of(ack: Request, transaction: ServerTransaction) -> bool:
 
     A client of RFC 2543 is recognised by the To tag of the response (17.2.3).
     """
-    branch = ack.via.branch
-    if branch is not None and branch.startswith(MAGIC_COOKIE) and branch != MAGIC_COOKIE:
+    if ack.has_unique_branch:
         return True
     response = transaction.response
     return response is not None and response.to.tag == ack.to.tag

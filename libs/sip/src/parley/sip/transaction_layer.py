@@ -124,9 +124,13 @@ class TransactionLayer:
             transaction.step(Input.REQUEST, message, now)
         elif method == "CANCEL":
             self._receive_cancel(message, key, now)
-        elif self._admits is None or self._admits(message):
-            transaction = self._begin_server(message, key, now)
-            self.events.append(RequestReceived(transaction, message))
+        else:
+            self._receive_new(message, key, now)
+
+    def _receive_new(self, request: Request, key: Key, now: float) -> None:
+        if self._admits is None or self._admits(request):
+            transaction = self._begin_server(request, key, now)
+            self.events.append(RequestReceived(transaction, request))
 
     def _receive_response(self, response: Response, now: float) -> None:
         transaction = self._clients.get(response.transaction_key())
@@ -148,9 +152,7 @@ class TransactionLayer:
                 transaction.repeat_response()
 
     def _begin_server(self, request: Request, key: Key, now: float) -> ServerTransaction:
-        hop = response_hop(request)
-        plan = self._server_plans[request.method == "INVITE", hop.transport != "udp"]
-        transaction = ServerTransaction(self._context, plan, request, hop, key)
+        transaction = self._make_server(request, key, response_hop(request))
         transaction.begin(now)
         if transaction.is_invite and not self._timers.trying:
             transaction.send_response(response_to(request, 100), now)
@@ -169,11 +171,13 @@ class TransactionLayer:
         known = self.servers.get(key)
         if known is not None:
             return known
-        hop = sent_by_hop(request.via)
-        plan = self._server_plans[request.method == "INVITE", hop.transport != "udp"]
-        transaction = ServerTransaction(self._context, plan, request, hop, key)
+        transaction = self._make_server(request, key, sent_by_hop(request.via))
         transaction.begin_adopted(now)
         return transaction
+
+    def _make_server(self, request: Request, key: Key, hop: Hop) -> ServerTransaction:
+        plan = self._server_plans[request.method == "INVITE", hop.transport != "udp"]
+        return ServerTransaction(self._context, plan, request, hop, key)
 
     def redeliver(self, response: Response, now: float) -> bool:
         """Feeds a response that came too early for its transaction once more.
@@ -201,8 +205,7 @@ class TransactionLayer:
     def _receive_cancel(self, cancel: Request, key: Key, now: float) -> None:
         target = self._find_cancelled(cancel)
         if target is None and self._takes_cancels:
-            if self._admits is None or self._admits(cancel):
-                self.events.append(RequestReceived(self._begin_server(cancel, key, now), cancel))
+            self._receive_new(cancel, key, now)
             return
         transaction = self._begin_server(cancel, key, now)
         if target is None:
@@ -219,7 +222,7 @@ class TransactionLayer:
         for method in CANCELLABLE:
             target = self.servers.get(cancel.transaction_key(method))
             if target is not None:
-                return target
+                return target if _is_about(cancel, target) else None
         return None
 
     # --- messages out ----------------------------------------------------------------------
@@ -340,14 +343,13 @@ class TransactionLayer:
             self._fail(transaction, now)
 
     def _transaction_of(self, message: Request | Response) -> Transaction | None:
-        via = message.via
         if isinstance(message, Response):
-            key = (via.branch, message.cseq.method, via.host.lower(), via.port)
-            transaction = self.servers.get(key)
+            # An older client's has no key; its timers end it.
+            transaction = self.servers.get(message.server_key() or ())
             # Not what was sent without it: anybody may write another one's Via into a request.
             return transaction if transaction and transaction.response is message else None
         method = message.method
-        return self._clients.get((via.branch, "INVITE" if method == "ACK" else method))
+        return self._clients.get((message.via.branch, "INVITE" if method == "ACK" else method))
 
     def _fail(self, transaction: Transaction, now: float) -> None:
         for waiting in list(self._unacknowledged.values()):
@@ -370,3 +372,11 @@ class TransactionLayer:
         """Returns when `handle_timeout` is due, perhaps too early; `math.inf` without timers."""
         retransmit, expire = self._context.retransmit.earliest.at, self._context.expire.earliest.at
         return retransmit if retransmit < expire else expire
+
+
+def _is_about(cancel: Request, target: ServerTransaction) -> bool:
+    """Says whether a CANCEL that matched by key has the Call-ID of the INVITE, as it must (9.1).
+
+    Who has seen a branch, but no more, ends no call. What is not an INVITE is not ended anyway.
+    """
+    return not target.is_invite or target.request.call_id == cancel.call_id

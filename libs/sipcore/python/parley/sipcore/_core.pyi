@@ -384,6 +384,9 @@ class Request(Message):
         Args:
             method: the request's own; "INVITE" for an ACK or to find what a CANCEL is about.
         """
+    @property
+    def has_unique_branch(self) -> bool:
+        """Whether the branch alone tells the transaction, as that of RFC 3261 does (8.1.1.7)."""
     def husk(self) -> Request:
         """Returns a request of the same method and URI without anything else."""
 
@@ -401,6 +404,11 @@ class Response(Message):
     def __new__(cls, status: int, reason: str | None = None) -> Self: ...
     def transaction_key(self) -> tuple[object, ...]:
         """Returns what finds the client transaction that this answers: branch and method."""
+    def server_key(self) -> tuple[object, ...] | None:
+        """Returns what finds the server transaction that sends this, the same as its request's.
+
+        None where the branch is not unique: what the request said beside cannot be read here.
+        """
 
 class Limits:
     """What a peer may make us hold before a message is complete, in bytes."""

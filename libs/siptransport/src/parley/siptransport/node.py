@@ -272,7 +272,11 @@ class SipNode:
                 # A Via that can be read but not written back, nothing a response could carry.
                 self.counts.malformed += 1
                 return
-        self.layer.receive_message(message, self._clock.now())
+        try:
+            self.layer.receive_message(message, self._clock.now())
+        except Exception:  # handler root: the others of this wake-up have come as well
+            self.counts.handler_errors += 1
+            _logger.exception("sip message crashed", kind=type(message).__name__)
         if self.layer.events:
             self._pump()
 

@@ -231,8 +231,8 @@ class EdgeHandler:
         except DomainError as error:
             self._proxy.refuse(transaction, error.sip_status, None, _TRY_LATER)
         except Exception:
-            _logger.exception("request crashed", method=transaction.request.method)
             self._proxy.refuse(transaction, 500)
+            _logger.exception("request crashed", method=transaction.request.method)
 
 
 def _let_in(request: Request) -> None:
