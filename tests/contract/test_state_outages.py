@@ -10,6 +10,7 @@ from tests.cluster.servers.redis import RedisServer
 from tests.contract.redis_writes import write
 
 from parley.backing.errors import BackingUnavailable, WrongKind
+from parley.backing.state.base import Versioned
 from parley.backing.state.redis import RedisState
 from parley.backing.state.redis_limits import Limits
 from parley.service.clock import SystemClock
@@ -334,7 +335,7 @@ async def test_a_writer_with_a_slow_clock_still_raises_the_version(
     assert first is not None
     second = await slow.put_if_version("k:{1}", b"b", first)
     assert second is not None and second > first
-    assert await state.get_versioned("k:{1}") == (b"b", second)
+    assert await state.get_versioned("k:{1}") == Versioned(b"b", second)
     third = await slow.put_if_version("k:{1}", b"c", second)
     assert third is not None and third > second
     assert await state.put_if_version("k:{1}", b"d", first) is None

@@ -309,7 +309,7 @@ class World:
             for place, phone in enumerate(phones)
         ]
         stored, aor = Bindings(self.backing.state), f"{number}@{DOMAIN}"
-        version = (await stored.find(aor))[1]
+        version = (await stored.find(aor)).version
         assert await stored.replace(aor, bindings, version, self.clock.wall_s())
 
     async def wait_event(self, kind: str) -> Any:

@@ -104,7 +104,7 @@ class World:
 
     async def bindings(self, number: str) -> list[Binding]:
         """Reads what is registered."""
-        return (await Bindings(self.backing.state).find(f"{number}@{DOMAIN}"))[0]
+        return (await Bindings(self.backing.state).find(f"{number}@{DOMAIN}")).bindings
 
     async def next_event(self) -> Event:
         """Waits for the next registration event."""

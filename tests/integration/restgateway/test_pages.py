@@ -105,7 +105,8 @@ async def test_every_contact_is_listed_once_at_any_page_size(api: Api, limit: in
 async def test_phones_at_two_places_with_one_contact_are_two(api: Api, limit: int) -> None:
     await _add_contacts(api, "101@acme.example", 1)
     stored = Bindings(api.backing.state)
-    [one], version = await stored.find("101@acme.example")
+    found = await stored.find("101@acme.example")
+    [one], version = found.bindings, found.version
     elsewhere = msgspec.structs.replace(one, source="192.0.2.2")
     assert await stored.replace("101@acme.example", [one, elsewhere], version, wall_s=0.0)
 

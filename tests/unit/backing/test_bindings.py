@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from parley.backing.state.bindings import GRACE_S, Bindings, decode_bindings
+from parley.backing.state.bindings import GRACE_S, Bindings, Found, decode_bindings
 from parley.backing.state.embedded import EmbeddedState
 from parley.model.ids import InstanceId, TenantId
 from parley.model.registration import Binding
@@ -36,14 +36,14 @@ async def test_bindings_are_kept_as_json_that_everybody_reads(
     assert msgspec.json.decode(data)[0]["q"] == 0.5
     assert decode_bindings(await bindings.read(AOR)) == [binding()]
     assert await bindings.read_many(["none", AOR]) == [None, data]
-    assert (await bindings.find(AOR))[0] == [binding()]
+    assert (await bindings.find(AOR)).bindings == [binding()]
 
 
 async def test_only_who_names_the_version_replaces(bindings: Bindings) -> None:
-    assert await bindings.find(AOR) == ([], 0)
+    assert await bindings.find(AOR) == Found([], 0)
     assert await bindings.replace(AOR, [binding()], 0, 0.0)
     assert await bindings.replace(AOR, [], 0, 0.0) is None
-    version = (await bindings.find(AOR))[1]
+    version = (await bindings.find(AOR)).version
     assert await bindings.replace(AOR, [], version, 0.0) == b"[]"
     assert await bindings.read(AOR) is None
 

@@ -1,6 +1,7 @@
 import pytest
 from redis.crc import key_slot
 
+from parley.backing.state.base import Versioned
 from parley.backing.state.embedded import EmbeddedState
 from parley.backing.state.leases import Leases, _lease
 from parley.testkit.clock import FakeClock
@@ -18,7 +19,8 @@ async def test_a_lease_is_renewed_by_who_knows_its_version(
     assert first is not None
     assert await leases.renew("cm1", b"2", 0, 1.0) is None
     second = await leases.renew("cm1", b"2", first, 1.0)
-    assert await leases.read("cm1") == (b"2", second)
+    assert second is not None
+    assert await leases.read("cm1") == Versioned(b"2", second)
     assert await state.get("lease:{callmanager}:cm1") == b"2"
 
 

@@ -121,11 +121,11 @@ async def test_what_is_there_is_left_alone(desk: Desk) -> None:
 async def test_an_older_binding_is_replaced_and_a_newer_one_kept(desk: Desk) -> None:
     await desk.register("sip:a@192.0.2.1")
     stored = desk.registrations.stored
-    old = (await stored.find(AOR))[0]
+    old = (await stored.find(AOR)).bindings
     desk.clock.advance(60)
     await desk.register("sip:a@192.0.2.1", cseq=2)
     newer = await desk.contacts()
-    version = (await stored.find(AOR))[1]
+    version = (await stored.find(AOR)).version
     assert await stored.replace(AOR, old, version, desk.clock.wall_s())
 
     assert await desk.repair.run_round() == 1
@@ -244,7 +244,7 @@ async def test_a_promise_is_part_of_what_is_read_until_it_is_written(desk: Desk)
     await desk.register("sip:a@192.0.2.1")
     desk.clock.advance(300)
     assert desk.refresh_remembered("sip:a@192.0.2.1")
-    stale = (await desk.registrations.stored.find(AOR))[0]
+    stale = (await desk.registrations.stored.find(AOR)).bindings
     desk.clock.advance(301)
     wall_s = desk.clock.wall_s()
 

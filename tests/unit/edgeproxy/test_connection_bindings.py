@@ -114,7 +114,7 @@ async def test_what_closes_while_state_is_away_is_taken_out_afterwards(desk: Des
     desk.connections.on_closed(FLOW)
 
     assert await desk.next_removed() == ["sip:1001@192.0.2.1:40000"]
-    assert [one.contact for one in (await desk.registrations.stored.find(AOR))[0]] == [
+    assert [one.contact for one in (await desk.registrations.stored.find(AOR)).bindings] == [
         "sip:1001@192.0.2.1:40001"
     ]
 

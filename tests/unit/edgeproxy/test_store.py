@@ -62,7 +62,7 @@ class Desk:
         return outcome
 
     async def bound(self) -> list[Binding]:
-        return (await self.registrations.stored.find(AOR))[0]
+        return (await self.registrations.stored.find(AOR)).bindings
 
     async def indexed(self) -> list[str]:
         return [aor for aor, _ in await self.backing.state.index_range(INDEX)]

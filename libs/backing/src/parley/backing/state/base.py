@@ -23,10 +23,12 @@ The embedded adapter completes every method without suspending; `is_immediate` s
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from msgspec import Struct
+
 _T = TypeVar("_T")
 
 
-class Versioned(NamedTuple):
+class Versioned(Struct, frozen=True):
     """A value and the version that `put_if_version` must name to replace it."""
 
     value: bytes

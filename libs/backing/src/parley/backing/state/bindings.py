@@ -12,7 +12,7 @@ count as none; phones register again.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -39,7 +39,7 @@ def decode_bindings(data: bytes | None) -> list[Binding]:
         return []
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """The bindings of an AOR, expired ones included, and the version that replaces them."""
 
     bindings: list[Binding]

@@ -33,8 +33,5 @@ def check_header_size(message: Message) -> None:
     Raises:
         RemoteProtocolError: 513; 400 when Record-Route cannot be read.
     """
-    lines, size = message.header_size
-    if lines <= MAX_LINES and size <= MAX_BYTES and not message.has("record-route"):
-        return
     if not is_header_small(message):
         raise RemoteProtocolError("header is too large", 513)

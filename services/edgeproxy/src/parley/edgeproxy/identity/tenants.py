@@ -64,10 +64,6 @@ class Tenants:
         """Says whether a phone names this edge where its domain should stand."""
         return self._addresses.is_own_host(identity) or self._addresses.is_own_host(target)
 
-    def is_own_host(self, uri: SipUri) -> bool:
-        """Says whether a URI names this edge itself rather than a domain."""
-        return self._addresses.is_own_host(uri)
-
     def is_named_by(self, tenant: TenantSnapshot, uri: SipUri) -> bool:
         """Says whether the host of a URI is a domain of the tenant, or this edge."""
         return uri.host in tenant.domains or self._addresses.is_own_host(uri)

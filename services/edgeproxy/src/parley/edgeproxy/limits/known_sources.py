@@ -45,8 +45,7 @@ class KnownSources:
 
     def note(self, source: Hop) -> None:
         """Learns that what came from there was sent by whom it says."""
-        if source.transport != "udp":
-            self._vouch(source)
+        self.note_connection(source)
         key, until = source_key(source.host), self._clock.now() + self._life_s
         if key in self._until and self._until[key] > until - self._life_s / 2:
             return

@@ -163,10 +163,8 @@ class RegisterRequests:
         extension, tenant = caller.extension, caller.tenant
         if aor.user not in (extension.number, extension.auth_name):
             return False
-        domains, is_own_host = tenant.domains, self._tenants.is_own_host
-        return (registrar.host in domains or is_own_host(registrar)) and (
-            aor.host in domains or is_own_host(aor)
-        )
+        is_named_by = self._tenants.is_named_by
+        return is_named_by(tenant, registrar) and is_named_by(tenant, aor)
 
     def _accepted_headers(
         self, request: Request, wanted: RegisterRequest, outcome: Accepted, wall_s: float

@@ -46,7 +46,8 @@ class Registrations:
         stored = self.stored
         is_listed = False
         for _ in range(MAX_ATTEMPTS):
-            current, version = await stored.find(aor)
+            found = await stored.find(aor)
+            current = found.bindings
             outcome = change(current)
             if not isinstance(outcome, Accepted) or not outcome.is_changed:
                 return outcome
@@ -54,7 +55,7 @@ class Registrations:
             if after and (is_listed or not current or next_expiry(after) < next_expiry(current)):
                 await stored.list_aor(tenant, aor, after)
                 is_listed = True
-            data = await stored.replace(aor, after, version, wall_s)
+            data = await stored.replace(aor, after, found.version, wall_s)
             if data is None:
                 self._metrics.conflicts.value += 1
                 continue
