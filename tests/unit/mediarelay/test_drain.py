@@ -51,6 +51,22 @@ async def test_a_relay_ends_as_soon_as_its_last_session_does(draining: Draining)
     assert draining.events == []
 
 
+async def test_a_relay_whose_last_session_gives_way_to_another_is_not_empty(
+    draining: Draining,
+) -> None:
+    relay = draining.service.relay
+    waiting = asyncio.ensure_future(relay.wait_empty())
+    await asyncio.sleep(0)
+    another = OpenSession("t", 1, legs=[LegSpec("a", [StreamSpec(0)])])
+    relay.execute([CloseSession("s", 1), another])
+    assert relay.session_ids == ["t"]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    relay.execute([CloseSession("t", 1)])
+    await asyncio.wait_for(waiting, 1)
+
+
 async def test_sessions_that_could_move_elsewhere_get_less_time(draining: Draining) -> None:
     draining.has_others = True
     await asyncio.wait_for(draining.service.drain(30.0), 3)

@@ -129,7 +129,9 @@ class Relay:
 
     async def wait_empty(self) -> None:
         """Returns when no session is open."""
-        await self._empty.wait()
+        # Commands of one `execute` may close the last session and open another.
+        while self._sessions:
+            await self._empty.wait()
 
     def on_event(self, callback: Callable[[MediaEvent], None]) -> None:
         """Names the one callback for media events; it must not raise."""
