@@ -1,7 +1,7 @@
 """One call's media: endpoints of the engine, kept in step with what the signalling says."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from parley.mediaengine import EndpointSpec, EndpointStats, Engine, EngineError
@@ -26,13 +26,17 @@ class InvalidCommand(Exception):
     """A command asks for what makes no sense; one sentence."""
 
 
-Specs = dict[tuple[str, int], EndpointSpec]
-"""What the engine is told of streams, by leg and index; their time-outs come later."""
+Wanted = dict[tuple[str, int], tuple[StreamSpec, EndpointSpec]]
+"""Streams by leg and index, and what the engine is to be told of them, the time-out apart."""
 
 
 @dataclass(slots=True)
 class Stream:
-    """One leg's side of one m-line, and the endpoint that carries it."""
+    """One leg's side of one m-line, and the endpoint that carries it.
+
+    Attributes:
+        spec, told, timeout_s: as the engine has taken them; `told` is without the time-out.
+    """
 
     endpoint: int
     rtp_port: int
@@ -98,23 +102,23 @@ class Session:
         self._silent: set[str] = set()
 
     def apply(self, legs: list[LegSpec], media_timeout_s: float | None) -> None:
-        """Opens the streams that are new and updates those that are named: all, or nothing.
+        """Opens the streams that are new and updates those that are named.
+
+        What can be refused is looked at before anything changes. Should the engine fail between
+        two updates, the streams that it took are changed and the others as before; a repeat goes
+        on there.
 
         Raises:
             InvalidCommand: a value makes no sense.
             AddressRefused: media cannot, or may not, be sent where it is wanted.
             EngineError: the engine refused.
         """
-        specs = self._check(legs, media_timeout_s)
-        opened = self._open_new(legs, specs)
-        if media_timeout_s is not None:
-            self._media_timeout_s = media_timeout_s
-        for leg in legs:
-            streams = self._legs[leg.leg]
-            for spec in leg.streams:
-                stream = streams[spec.index]
-                stream.spec, stream.told = spec, specs[leg.leg, spec.index]
-        self._tell(specs.keys() - opened)
+        wanted = self._check(legs, media_timeout_s)
+        opened = self._open_new(legs, wanted)
+        if media_timeout_s is None:
+            media_timeout_s = self._media_timeout_s
+        self._tell(wanted, wanted.keys() - opened, media_timeout_s)
+        self._media_timeout_s = media_timeout_s
 
     def close(self) -> list[StreamStats]:
         """Closes every endpoint; returns their last counters."""
@@ -161,20 +165,20 @@ class Session:
         """Whether nothing has come from any phone for so long."""
         return all(self._age(stream) >= seconds for _, _, stream in self._walk())
 
-    def _check(self, legs: list[LegSpec], media_timeout_s: float | None) -> Specs:
-        """Whether it all makes sense; returns what the engine is to be told."""
+    def _check(self, legs: list[LegSpec], media_timeout_s: float | None) -> Wanted:
+        """Whether it all makes sense."""
         names = set(self._legs)
-        specs: Specs = {}
+        wanted: Wanted = {}
         for leg in legs:
             names.add(leg.leg)
-            self._check_leg(leg, specs)
+            self._check_leg(leg, wanted)
         if len(names) > _MAX_LEGS:
             raise InvalidCommand(f"a session has at most {_MAX_LEGS} legs, not {len(names)}")
         if media_timeout_s is not None and not 0 <= media_timeout_s <= _MAX_TIMEOUT_S:
             raise InvalidCommand(f"a media time-out cannot be {media_timeout_s} s")
-        return specs
+        return wanted
 
-    def _check_leg(self, leg: LegSpec, specs: Specs) -> None:
+    def _check_leg(self, leg: LegSpec, wanted: Wanted) -> None:
         if not leg.leg:
             raise InvalidCommand("a leg must have a name")
         if len(leg.streams) > MAX_STREAMS_PER_LEG:
@@ -185,11 +189,11 @@ class Session:
             if not 0 < spec.clock_rate <= MAX_CLOCK_RATE:
                 raise InvalidCommand(f"clock rate {spec.clock_rate} is out of bounds")
             try:
-                specs[leg.leg, spec.index] = self._endpoint_spec(spec)
+                wanted[leg.leg, spec.index] = spec, self._endpoint_spec(spec)
             except EngineError as error:
                 raise InvalidCommand(str(error)) from error
 
-    def _open_new(self, legs: list[LegSpec], specs: Specs) -> set[tuple[str, int]]:
+    def _open_new(self, legs: list[LegSpec], wanted: Wanted) -> set[tuple[str, int]]:
         """Opens the streams that are new and names them; closes them again when one fails."""
         opened: set[tuple[str, int]] = set()
         before = list(self._legs)
@@ -199,7 +203,7 @@ class Session:
                 for spec in leg.streams:
                     key = leg.leg, spec.index
                     if spec.index not in streams:
-                        streams[spec.index] = self._open(leg.leg, spec, specs[key])
+                        streams[spec.index] = self._open(leg.leg, *wanted[key])
                         opened.add(key)
             if opened:
                 for leg in legs:
@@ -229,23 +233,30 @@ class Session:
             raise
         return stream
 
-    def _tell(self, named: Collection[tuple[str, int]]) -> None:
+    def _tell(self, wanted: Wanted, named: set[tuple[str, int]], media_timeout_s: float) -> None:
         """Tells the engine of what was named, and of what now times out or no longer does."""
-        for leg, index, stream in self._walk():
-            timeout_s = self._timeout_s(leg, stream)
+        streams = self._walk()
+        # By endpoint; a time-out depends on the peer, too.
+        after = {
+            stream.endpoint: wanted.get((leg, index), (stream.spec, stream.told))
+            for leg, index, stream in streams
+        }
+        for leg, index, stream in streams:
+            spec, told = after[stream.endpoint]
+            peer = self._peer(leg, index)
+            is_expected = self._is_expected(spec, None if peer is None else after[peer.endpoint][0])
+            timeout_s = media_timeout_s if is_expected else 0.0
             if timeout_s != stream.timeout_s or (leg, index) in named:
-                stream.timeout_s = timeout_s
+                self._engine.update(stream.endpoint, told.with_timeout(timeout_s))
+                stream.spec, stream.told, stream.timeout_s = spec, told, timeout_s
                 stream.has_timed_out = False
                 self._silent.discard(leg)
-                self._engine.update(stream.endpoint, stream.told.with_timeout(timeout_s))
 
-    def _timeout_s(self, leg: str, stream: Stream) -> float:
+    def _is_expected(self, spec: StreamSpec, peer: StreamSpec | None) -> bool:
         """A phone need not speak before there is somebody to hear it."""
-        is_expected = stream.spec.active and stream.spec.remote is not None
-        if self.mode is SessionMode.BRIDGE:
-            peer = self._peer(leg, stream.spec.index)
-            is_expected = is_expected and peer is not None and peer.spec.remote is not None
-        return self._media_timeout_s if is_expected else 0.0
+        if not spec.active or spec.remote is None:
+            return False
+        return self.mode is not SessionMode.BRIDGE or (peer is not None and peer.remote is not None)
 
     def _is_leg_silent(self, streams: Iterable[Stream]) -> bool:
         """One that timed out may have come back since; the engine tells only of silence."""
