@@ -1,7 +1,7 @@
 """One call's media: endpoints of the engine, kept in step with what the signalling says."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from parley.mediaengine import EndpointSpec, EndpointStats, Engine, EngineError
@@ -206,10 +206,7 @@ class Session:
                         streams[spec.index] = self._open(leg.leg, *wanted[key])
                         opened.add(key)
             if opened:
-                for leg in legs:
-                    for spec in leg.streams:
-                        # A phone may have named a port that was free until now.
-                        self._endpoint_spec(spec)
+                self._check_ports(legs)
         except BaseException:
             for name, index in opened:
                 self._release(self._legs[name].pop(index))
@@ -284,18 +281,24 @@ class Session:
 
     def _endpoint_spec(self, spec: StreamSpec) -> EndpointSpec:
         """Where the stream is, as far as the policy lets media go there."""
-        sources = self._policy.sources(spec.learn_from)
         return EndpointSpec(
-            self._target(spec.remote, sources),
-            self._target(spec.remote_rtcp, sources),
-            sources,
+            self._target(spec.remote, spec),
+            self._target(spec.remote_rtcp, spec),
+            self._policy.sources(spec.learn_from),
             clock_rate=spec.clock_rate,
         )
 
-    def _target(self, address: Address | None, sources: Sequence[str]) -> tuple[str, int] | None:
+    def _check_ports(self, legs: list[LegSpec]) -> None:
+        """Looks again whether phones named ports of ours: they may have been free until now."""
+        for leg in legs:
+            for spec in leg.streams:
+                self._target(spec.remote, spec)
+                self._target(spec.remote_rtcp, spec)
+
+    def _target(self, address: Address | None, spec: StreamSpec) -> tuple[str, int] | None:
         if address is None:
             return None
-        target = self._policy.target(address, sources, self._endpoints.ports)
+        target = self._policy.target(address, spec.learn_from, self._endpoints.ports)
         return None if target is None else (target.ip, target.port)
 
     def _local(self, index: int, stream: Stream) -> LocalStream:
