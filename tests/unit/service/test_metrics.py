@@ -28,6 +28,22 @@ def test_name_of_another_kind_is_refused() -> None:
         metrics.histogram("calls", "Calls.")
 
 
+@pytest.mark.parametrize("labels", [[], ["method", "side"], ["side"]])
+def test_name_with_other_labels_is_refused(labels: list[str]) -> None:
+    registry = Registry()
+    Metrics(registry, "edge").counter("requests", "Requests.", ["method"])
+
+    with pytest.raises(ValueError, match="has the labels"):
+        Metrics(registry, "edge").counter("requests", "Requests.", labels)
+
+
+def test_a_refused_name_leaves_nothing_behind() -> None:
+    metrics = Metrics(Registry(), "edge")
+    with pytest.raises(ValueError, match="is no name"):
+        metrics.gauge("bad-name", "Bad.")
+    assert b"bad" not in metrics.registry.render()
+
+
 def test_a_number_kept_elsewhere_is_read_when_scraped() -> None:
     registry = Registry()
     sent = {"a": 1, "b": 10}

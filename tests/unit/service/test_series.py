@@ -1,5 +1,7 @@
 """The numbers that Prometheus reads."""
 
+from typing import Any
+
 import pytest
 
 from parley.service.metrics import Metrics, Registry
@@ -44,10 +46,13 @@ def test_gauge_goes_up_and_down_or_is_told_by_a_function() -> None:
 
 
 def test_labels_are_counted() -> None:
-    counter = Metrics(Registry(), "edge").counter("requests", "Requests.", ["method"])
+    metrics = Metrics(Registry(), "edge")
+    counter = metrics.counter("requests", "Requests.", ["method"])
 
     with pytest.raises(ValueError, match="has the labels"):
         counter.labels("INVITE", "outside")
+    with pytest.raises(ValueError, match="has the labels"):
+        metrics.counter("calls", "Calls.").labels()
 
 
 def test_series_without_labels_is_there_before_it_counts() -> None:
@@ -55,3 +60,50 @@ def test_series_without_labels_is_there_before_it_counts() -> None:
     Metrics(registry, "edge").counter("requests", "Requests.")
 
     assert b"parley_edge_requests_total 0.0" in registry.render()
+
+
+def test_a_series_with_labels_has_no_number_of_its_own() -> None:
+    metrics = Metrics(Registry(), "edge")
+    counter = metrics.counter("requests", "Requests.", ["method"])
+    gauge = metrics.gauge("alive", "Alive.", ["kind"])
+    histogram = metrics.histogram("wait_seconds", "Wait.", ["path"])
+
+    for attempt in (
+        counter.inc,
+        gauge.inc,
+        gauge.dec,
+        lambda: gauge.set(1),
+        lambda: gauge.set_function(lambda: 1),
+        lambda: histogram.observe(1),
+        lambda: metrics.read("requests", "Requests.", lambda: 1),
+        lambda: counter.add_source(lambda: 1),
+    ):
+        with pytest.raises(ValueError, match="labels"):
+            attempt()
+    with pytest.raises(AttributeError):
+        counter.value += 1
+
+
+def test_a_label_s_value_may_be_anything_that_has_a_text() -> None:
+    registry = Registry()
+    counter: Any = Metrics(registry, "edge").counter("closed", "Closed.", ["code"])
+
+    for code in (4001, "4001"):
+        counter.labels(code).inc()
+
+    assert counter.labels(4001) is counter.labels("4001")
+    assert b'parley_edge_closed_total{code="4001"} 2.0' in registry.render()
+
+
+@pytest.mark.parametrize("name", ["bad-name", "", "ä", "with space\n"])
+def test_a_name_that_prometheus_does_not_read_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name"):
+        Metrics(Registry(), "edge").counter(name + "-", "Requests.")
+    with pytest.raises(ValueError, match="is no name"):
+        Metrics(Registry(), "edge").gauge("calls", "Calls.", ["kind", name])
+
+
+@pytest.mark.parametrize("labels", [["le"], ["__own"], ["a", "a"]])
+def test_labels_that_are_taken_are_refused(labels: list[str]) -> None:
+    with pytest.raises(ValueError, match="label"):
+        Metrics(Registry(), "edge").histogram("wait_seconds", "Wait.", labels)

@@ -40,18 +40,22 @@ class Registry:
         """Reads one sample; 0 when it was never touched."""
         return self._collectors.get_sample_value(name, labels or {}) or 0.0
 
-    def get_or_make(self, kind: type[S], name: str, make: Callable[[], S]) -> S:
-        """Returns the series of this name, made on first use.
+    def get_or_add(self, name: str, made: S) -> S:
+        """Returns the series of this name; the one made for it if there is none.
 
         Raises:
-            ValueError: the name belongs to a series of another kind.
+            ValueError: the name belongs to a series of another kind, or with other labels.
         """
+        kind = type(made)
         known = self._series.get(name)
         if known is None:
-            known = self._series[name] = make()
-            self._collectors.register(known)
+            self._series[name] = made
+            self._collectors.register(made)
+            return made
         if not isinstance(known, kind):
             raise ValueError(f"metric {name} is a {type(known).__name__}, not a {kind.__name__}")
+        if known.label_names != made.label_names:
+            raise ValueError(f"metric {name} has the labels {known.label_names}")
         return known
 
 
@@ -65,7 +69,7 @@ class Metrics:
     def counter(self, name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
         """Makes a counter; Prometheus adds `_total` to its name."""
         full = self._prefix + name
-        return self.registry.get_or_make(Counter, full, lambda: Counter(full, doc, labels))
+        return self.registry.get_or_add(full, Counter(full, doc, labels))
 
     def read(self, name: str, doc: str, number: Callable[[], float]) -> None:
         """Shows a number that only grows and is kept elsewhere; several of a name add up."""
@@ -74,7 +78,7 @@ class Metrics:
     def gauge(self, name: str, doc: str, labels: Sequence[str] = ()) -> Gauge:
         """Makes a gauge."""
         full = self._prefix + name
-        return self.registry.get_or_make(Gauge, full, lambda: Gauge(full, doc, labels))
+        return self.registry.get_or_add(full, Gauge(full, doc, labels))
 
     def histogram(
         self,
@@ -85,9 +89,7 @@ class Metrics:
     ) -> Histogram:
         """Makes a histogram; the buckets default to latencies in seconds."""
         full = self._prefix + name
-        return self.registry.get_or_make(
-            Histogram, full, lambda: Histogram(full, doc, labels, buckets)
-        )
+        return self.registry.get_or_add(full, Histogram(full, doc, labels, buckets))
 
 
 class LoopLag:
