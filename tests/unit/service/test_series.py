@@ -41,7 +41,7 @@ def test_gauge_goes_up_and_down_or_is_told_by_a_function() -> None:
     gauge.dec()
     assert registry.value("parley_edge_calls") == 5
 
-    gauge.set_function(lambda: 7.0)
+    gauge.read(lambda: 7.0)
     assert registry.value("parley_edge_calls") == 7
 
 
@@ -73,10 +73,10 @@ def test_a_series_with_labels_has_no_number_of_its_own() -> None:
         gauge.inc,
         gauge.dec,
         lambda: gauge.set(1),
-        lambda: gauge.set_function(lambda: 1),
+        lambda: gauge.read(lambda: 1),
         lambda: histogram.observe(1),
         lambda: metrics.read("requests", "Requests.", lambda: 1),
-        lambda: counter.add_source(lambda: 1),
+        lambda: counter.read(lambda: 1),
     ):
         with pytest.raises(ValueError, match="labels"):
             attempt()

@@ -73,7 +73,7 @@ class Metrics:
 
     def read(self, name: str, doc: str, number: Callable[[], float]) -> None:
         """Shows a number that only grows and is kept elsewhere; several of a name add up."""
-        self.counter(name, doc).add_source(number)
+        self.counter(name, doc).read(number)
 
     def gauge(self, name: str, doc: str, labels: Sequence[str] = ()) -> Gauge:
         """Makes a gauge."""

@@ -86,6 +86,9 @@ class Series(Collector):
 class Counter(Series):
     """A number that only grows.
 
+    `inc` is how it is counted. Only what each message passes (the edge's registrar, its
+    authentication, the count of requests) adds to `value` instead, which saves the call.
+
     Attributes:
         value: the number; there is none where there are labels.
     """
@@ -105,7 +108,7 @@ class Counter(Series):
             raise self._no_number()
         self.value += amount
 
-    def add_source(self, number: Callable[[], float]) -> None:
+    def read(self, number: Callable[[], float]) -> None:
         """Adds a number that only grows and is kept elsewhere."""
         if self.label_names:
             raise self._no_number()
@@ -150,11 +153,14 @@ class Gauge(Series):
             raise self._no_number()
         self.value -= 1
 
-    def set_function(self, number: Callable[[], float]) -> None:
+    def read(self, number: Callable[[], float]) -> None:
         """Shows a number that is kept elsewhere from now on."""
         if self.label_names:
             raise self._no_number()
         self._source = number
+
+    set_function = read
+    """The same under the name that `parley.backing` and the REST gateway call it by."""
 
     def _add_samples(self, metric: Metric, labels: dict[str, str]) -> None:
         metric.add_sample(self._name, labels, self._source() if self._source else self.value)

@@ -56,8 +56,8 @@ class RelayMetrics:
 
     def show_load(self, sessions: Callable[[], int], free_pairs: Callable[[], int]) -> None:
         """Has what is in use read at each scrape."""
-        self._sessions.set_function(sessions)
-        self._free_pairs.set_function(free_pairs)
+        self._sessions.read(sessions)
+        self._free_pairs.read(free_pairs)
 
     def count_command(self, command: Command, reply: Reply) -> None:
         """Counts one command."""
@@ -71,10 +71,10 @@ class RelayMetrics:
     def count_streams(self, streams: Iterable[StreamStats]) -> None:
         """Adds the counters of a session that ended."""
         for stream in streams:
-            self._packets_received.value += stream.packets_received
-            self._packets_sent.value += stream.packets_sent
-            self._bytes_received.value += stream.bytes_received
-            self._bytes_sent.value += stream.bytes_sent
-            self._lost.value += stream.lost
-            self._rejected.value += stream.rejected
-            self._send_failed.value += stream.send_failed
+            self._packets_received.inc(stream.packets_received)
+            self._packets_sent.inc(stream.packets_sent)
+            self._bytes_received.inc(stream.bytes_received)
+            self._bytes_sent.inc(stream.bytes_sent)
+            self._lost.inc(stream.lost)
+            self._rejected.inc(stream.rejected)
+            self._send_failed.inc(stream.send_failed)
