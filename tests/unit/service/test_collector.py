@@ -1,6 +1,7 @@
 """Garbage is collected when nobody waits for it."""
 
 import gc
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from parley.service.collector import (
     MAX_WAIT_S,
     CollectionPlan,
     collector_off,
+    objects_that_fit,
 )
 
 
@@ -44,6 +46,31 @@ def test_garbage_that_piles_up_is_collected_however_busy_the_process_is() -> Non
     plan = CollectionPlan(0.0, 0.0)
     assert not plan.is_due(10.0, 10.0, MAX_OBJECTS - 1)
     assert plan.is_due(20.0, 20.0, MAX_OBJECTS)
+
+
+def test_a_small_process_is_collected_before_garbage_fills_its_memory() -> None:
+    plan = CollectionPlan(0.0, 0.0, max_objects=1000)
+    assert not plan.is_due(10.0, 10.0, 999)
+    assert plan.is_due(20.0, 20.0, 1000)
+
+
+@pytest.mark.parametrize(
+    ("limit", "objects"),
+    [
+        (str(64 << 20), 83_886),
+        (str(8 << 30), MAX_OBJECTS),
+        ("max\n", MAX_OBJECTS),
+        ("", MAX_OBJECTS),
+        (None, MAX_OBJECTS),
+    ],
+)
+def test_garbage_may_take_a_quarter_of_the_memory(
+    tmp_path: Path, limit: str | None, objects: int
+) -> None:
+    file = tmp_path / "memory.max"
+    if limit is not None:
+        file.write_text(limit)
+    assert objects_that_fit(file) == objects
 
 
 def test_what_piles_up_is_counted_while_no_collection_starts() -> None:

@@ -12,6 +12,7 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import process_time
 from typing import Final
 
@@ -29,8 +30,14 @@ MAX_OBJECTS: Final = 3_000_000
 """Containers made and not freed since the last one, dead in cycles or alive: some 300 to 600 MB.
 
 A registrar at 2,000 a second has a million that live, half a minute of transactions most of them,
-and to walk those stops it for most of a second.
+and to walk those stops it for most of a second. Where memory is less there may be fewer of them.
 """
+_OBJECT_BYTES: Final = 200
+"""What a container takes, with what it alone holds."""
+_GARBAGE_SHARE: Final = 4
+"""The part of a limited memory that garbage may take, as its divisor."""
+_MEMORY_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
+"""Of the container that this process runs in (cgroup v2)."""
 
 _logger = structlog.stdlib.get_logger(__name__)
 
@@ -41,9 +48,11 @@ class CollectionPlan:
     Args:
         now: monotonic time.
         cpu: CPU time of the process.
+        max_objects: containers added after which it is due however busy the process is.
     """
 
-    def __init__(self, now: float, cpu: float) -> None:
+    def __init__(self, now: float, cpu: float, max_objects: int = MAX_OBJECTS) -> None:
+        self._max_objects = max_objects
         self._collected_at = now
         self._looked = (now, cpu)
 
@@ -59,10 +68,19 @@ class CollectionPlan:
         self._looked = (now, cpu)
         waited = now - self._collected_at
         is_idle = cpu - spent < IDLE_SHARE * (now - before)
-        if waited < (IDLE_WAIT_S if is_idle else MAX_WAIT_S) and objects < MAX_OBJECTS:
+        if waited < (IDLE_WAIT_S if is_idle else MAX_WAIT_S) and objects < self._max_objects:
             return False
         self._collected_at = now
         return True
+
+
+def objects_that_fit(limit: Path = _MEMORY_LIMIT) -> int:
+    """How many containers may be garbage: `MAX_OBJECTS`, fewer where memory is limited."""
+    try:
+        limit_bytes = int(limit.read_text())
+    except (OSError, ValueError):  # There is no such file, or it says "max".
+        return MAX_OBJECTS
+    return min(MAX_OBJECTS, limit_bytes // (_GARBAGE_SHARE * _OBJECT_BYTES))
 
 
 @contextmanager
@@ -81,7 +99,7 @@ def collector_off() -> Iterator[None]:
 async def collect_when_idle() -> None:
     """Collects by plan, for ever."""
     now = asyncio.get_running_loop().time
-    plan = CollectionPlan(now(), process_time())
+    plan = CollectionPlan(now(), process_time(), objects_that_fit())
     while True:
         await asyncio.sleep(LOOK_S)
         if plan.is_due(now(), process_time(), gc.get_count()[0]):
