@@ -35,17 +35,14 @@ class Asked(Struct, frozen=True):
     """What a request asks for, read once.
 
     Attributes:
-        tenant: whose it is, if nothing that the decision needs has to be waited for.
+        tenant: whose it is, as far as memory knows; None when that has to be read.
+        is_immediate: nothing that `Admission` needs has to be waited for.
     """
 
     request: Request
     attempt: Attempt
-    tenant: TenantSnapshot | None = None
-
-    @property
-    def is_immediate(self) -> bool:
-        """Nothing that `Admission` needs has to be waited for."""
-        return self.tenant is not None
+    tenant: TenantSnapshot | None
+    is_immediate: bool
 
 
 class Admission:
@@ -77,45 +74,51 @@ class Admission:
         contacts, uri = request.contacts, request.uri
         contact = contacts[0].uri_text if contacts else ""
         attempt = Attempt(asserted_user(request), contact, user_of(uri), domain_of(uri))
-        if not self._store.is_immediate:
-            return Asked(request, attempt)
         tenant = self._directory.peek_by_id(TenantId(request.get(TENANT_HEADER) or ""))
-        if tenant is not None:
-            for name in _unknown(tenant, attempt):
-                if self._directory.may_look_again(tenant.id, name):
-                    return Asked(request, attempt)
-        return Asked(request, attempt, tenant)
+        is_immediate = False
+        if tenant is not None and self._store.is_immediate:
+            unknown = _unknown(tenant, attempt)
+            looks = [self._directory.may_look_again(tenant.id, name) for name in unknown]
+            is_immediate = not any(looks)
+        return Asked(request, attempt, tenant=tenant, is_immediate=is_immediate)
 
     async def admit(self, call_id: CallId, transaction: Any, asked: Asked) -> tuple[Call, Decision]:
         """Makes the call and decides where it goes.
 
         Raises:
             DomainError: the tenant is unknown, or what the decision needs is away.
-            RemoteProtocolError: the request is malformed where it counts.
+            RemoteProtocolError: the caller's name, where only the phone tells it, is malformed.
         """
         tenant, decision = await self._decision(asked)
         return self._make(call_id, transaction, asked, tenant, decision), decision
 
     async def decide(self, asked: Asked) -> Decision:
-        """Decides where a call would go that came with this request; raises as `admit` does."""
+        """Decides where a call would go that came with this request.
+
+        Raises:
+            DomainError: the tenant is unknown, or what the decision needs is away.
+        """
         _, decision = await self._decision(asked)
         return decision
 
     async def _decision(self, asked: Asked) -> tuple[TenantSnapshot, Decision]:
         try:
-            tenant = asked.tenant or await self._tenant(asked)
+            tenant = await self._tenant(asked)
             return tenant, await self._decide(tenant, asked)
         except (BackingError, TimeoutError) as error:
             raise TemporaryError("the decision's data is away") from error
 
     async def _tenant(self, asked: Asked) -> TenantSnapshot:
         """The tenant with the numbers of this call, as far as it has them."""
-        tenant_id = asked.request.get(TENANT_HEADER)
-        tenant = await self._directory.load_by_id(TenantId(tenant_id)) if tenant_id else None
+        tenant = asked.tenant
+        if tenant is None:
+            tenant_id = asked.request.get(TENANT_HEADER)
+            tenant = await self._directory.load_by_id(TenantId(tenant_id)) if tenant_id else None
         if tenant is None:
             raise Forbidden("the INVITE names no tenant")
-        for name in _unknown(tenant, asked.attempt):
-            tenant = await self._directory.look_again(tenant.id, name) or tenant
+        if not asked.is_immediate:
+            for name in _unknown(tenant, asked.attempt):
+                tenant = await self._directory.look_again(tenant.id, name) or tenant
         return tenant
 
     async def _decide(self, tenant: TenantSnapshot, asked: Asked) -> Decision:
