@@ -152,7 +152,7 @@ class LeaseKeeper:
 
     def is_sure(self, term: int) -> bool:
         """Says whether a call that was ours in that term is so now."""
-        return self.lease.term == term and self._clock.now() < self.lease.valid_until
+        return self.lease.term == term and self.lease.is_valid(self._clock.now())
 
     @property
     def is_valid(self) -> bool:
