@@ -98,7 +98,7 @@ class Mailbox:
         """Feeds an input: a method of the call and its arguments; the call is told when it came."""
         if self.is_over:
             return
-        if self._is_busy and len(self._inputs) >= MAX_QUEUED:
+        if len(self._inputs) >= MAX_QUEUED:
             self._services.metrics.overflows.inc()
             return
         self._inputs.append((self._services.clock.now(), function, arguments))
