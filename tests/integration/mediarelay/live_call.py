@@ -170,7 +170,7 @@ class LiveCall:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        due = self.call.out.next_timeout()
+        due = self.call.next_timeout()
         if due is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(due + 0.001, self.post, self.call.handle_timeout)

@@ -285,6 +285,11 @@ class Call:
 
     # --- time ------------------------------------------------------------------------------
 
+    def next_timeout(self) -> float | None:
+        """When `handle_timeout` is due; None while the call waits for nothing."""
+        deadlines = self.out.deadlines
+        return min(deadlines.values()) if deadlines else None
+
     def handle_timeout(self, now: float) -> None:
         """Acts on every deadline that has passed."""
         due = [kind for kind, at in self.out.deadlines.items() if at <= now]

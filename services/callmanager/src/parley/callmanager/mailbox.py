@@ -364,7 +364,7 @@ class Mailbox:
         """Arms one timer for the earliest deadline; a later one may find the timer early."""
         if self.is_over:
             return
-        due = self.call.out.next_timeout()
+        due = self.call.next_timeout()
         if due is None or (self._timer is not None and self._armed_at <= due):
             return
         if self._timer is not None:

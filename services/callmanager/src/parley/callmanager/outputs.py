@@ -75,6 +75,7 @@ class Outputs:
     has none yet. (A write holds the state after the whole step, so one barrier serves it.)
 
     Attributes:
+        deadlines: until when the call waits, by what for.
         requests: every request whose responses are still of interest, by its key.
         last_key: the key that was given last.
     """
@@ -217,7 +218,3 @@ class Outputs:
     def clear_deadline(self, kind: Deadline) -> None:
         """Waits no more."""
         self.deadlines.pop(kind, None)
-
-    def next_timeout(self) -> float | None:
-        """The earliest deadline."""
-        return min(self.deadlines.values()) if self.deadlines else None
