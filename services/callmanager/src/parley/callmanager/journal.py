@@ -8,10 +8,10 @@ that, for what the bus took but lost with this process is published again by a s
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from parley.callmanager.leg import Leg
 from parley.model.call import CallRecord, LegRecord, MediaRecord, Termination
@@ -30,9 +30,6 @@ from parley.model.media import StreamStats
 
 KEPT_EVENTS: Final = 8
 """Published events that stay in the snapshot: what a bus may have queued and not stored."""
-
-_MOMENTS: Final = 1024
-"""Dates that are remembered: a call has few moments, and tells each of them often."""
 
 
 class PendingEvent(Struct, frozen=True, array_like=True):
@@ -108,22 +105,26 @@ class Journal:
 
     def start(self) -> None:
         """The call was taken."""
-        self._progress(CallStarted, self.started_at)
+        seen = self.progress()
+        self._add(CallStarted, seen.started_at, seen)
 
     def ring(self, now: float) -> None:
         """The first phone rings."""
-        self.ringing_at = now
-        self._progress(CallRinging, now)
+        self.ringing_at, at = now, self._wall(now)
+        self._seen = replace(self.progress(), ringing_at=at)
+        self._add(CallRinging, at, self._seen)
 
     def answer(self, now: float) -> None:
         """The callee answered."""
-        self.answered_at = now
-        self._progress(CallAnswered, now)
+        self.answered_at, at = now, self._wall(now)
+        self._seen = replace(self.progress(), answered_at=at)
+        self._add(CallAnswered, at, self._seen)
 
     def update(self, now: float, *, is_held: bool) -> None:
         """The session changed."""
         self.is_held = is_held
-        self._progress(CallUpdated, now)
+        self._seen = replace(self.progress(), is_held=is_held)
+        self._add(CallUpdated, self._wall(now), self._seen)
 
     def end(self, termination: Termination, now: float) -> None:
         """The call is over; the record follows when the media has been counted.
@@ -139,7 +140,7 @@ class Journal:
         if self.record is not None or self.termination is None or self.ended_at is None:
             return
         self.record = self._make_record(self.termination, self.ended_at, legs, stats)
-        self._add(CallEnded, self.ended_at, self.record)
+        self._add(CallEnded, self.record.ended_at, self.record)
 
     def note_written(self) -> None:
         """State has what happened so far, or the call goes on without state."""
@@ -179,17 +180,13 @@ class Journal:
         )
         return self._seen
 
-    def _progress(self, kind: type[Event], at: float) -> None:
-        self._seen = None
-        self._add(kind, at, self.progress())
-
-    def _add(self, kind: type[Event], at: float, data: CallProgress | CallRecord) -> None:
+    def _add(self, kind: type[Event], at: datetime, data: CallProgress | CallRecord) -> None:
         self.sequence += 1
         call_id = self.parties.call_id
         event = kind(  # type: ignore[call-arg]  # `data` is what every call event adds to `Event`
             id=f"{call_id}-{self.sequence}",
             source=self.parties.owner,
-            time=self._wall(at),
+            time=at,
             subject=call_id,
             tenantid=self.parties.tenant_id,
             sequence=self.sequence,
@@ -238,14 +235,9 @@ class Journal:
         )
 
     def _wall(self, at: float) -> datetime:
-        return _date(self._wall_base + at)
-
-
-@lru_cache(_MOMENTS)
-def _date(wall_s: float) -> datetime:
-    # Rounded so that a time told by a predecessor is the same when we tell it: the way over
-    # another machine's monotonic clock costs a fraction of a microsecond.
-    return datetime.fromtimestamp(round(wall_s, 5), UTC)
+        # Rounded so that a time told by a predecessor is the same when we tell it: the way over
+        # another machine's monotonic clock costs a fraction of a microsecond.
+        return datetime.fromtimestamp(round(self._wall_base + at, 5), UTC)
 
 
 def _media_record(counted: StreamStats) -> MediaRecord:
