@@ -1,6 +1,6 @@
 """One change of an answered session on its way from one party to the other and back."""
 
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from parley.callmanager.leg import Leg
@@ -8,7 +8,7 @@ from parley.callmanager.party_description import PartyDescription
 from parley.sip.message import Request
 
 
-class Phase(StrEnum):
+class Phase(Enum):
     """How far an exchange is."""
 
     PREPARING = "preparing"

@@ -5,7 +5,7 @@ the 2xx of ours that waits for its ACK. The kinds are `caller_leg.py` and `calle
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import Enum
 from typing import Any
 
 from msgspec import Struct
@@ -34,7 +34,7 @@ TARGET_REFRESH = frozenset(("INVITE", "UPDATE"))
 """Methods whose Contact replaces the remote target (RFC 3261 12.2, RFC 3311 5.1)."""
 
 
-class LegState(StrEnum):
+class LegState(Enum):
     """How far a leg is."""
 
     INVITED = "invited"

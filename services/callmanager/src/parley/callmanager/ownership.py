@@ -7,7 +7,7 @@ certainty.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Final
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ WARM_S: Final = 10.0
 """A call whose owner was heard of so recently goes on; phones and relay have not given it up."""
 
 
-class Answer(StrEnum):
+class Answer(Enum):
     """What a probe of another call manager brought."""
 
     UP = "up"
