@@ -8,6 +8,7 @@ session can be opened again elsewhere (`rehoming.py`).
 
 from collections.abc import Sequence
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 from msgspec.structs import replace
@@ -40,6 +41,7 @@ class MediaPhase(StrEnum):
     CLOSED = "closed"
 
 
+_INDEX: Final = attrgetter("index")
 _OPENING: Final = frozenset((MediaPhase.OPENING, MediaPhase.REOPENING))
 
 
@@ -115,7 +117,7 @@ class MediaSession:
         self.relay = reply.relay or self.relay
         for leg in reply.legs:
             if leg.leg not in self.ports:
-                self.ports[leg.leg] = leg.streams
+                self.ports[leg.leg] = sorted(leg.streams, key=_INDEX)
             elif leg.streams != self.ports[leg.leg]:
                 self._merge(leg.leg, leg.streams)
         return True
@@ -178,7 +180,7 @@ class MediaSession:
     def _merge(self, leg: str, streams: Sequence[LocalStream]) -> None:
         merged = {stream.index: stream for stream in self.ports[leg]}
         merged.update((stream.index, stream) for stream in streams)
-        self.ports[leg] = [merged[index] for index in sorted(merged)]
+        self.ports[leg] = sorted(merged.values(), key=_INDEX)
 
 
 def _sum(one: StreamStats, two: StreamStats) -> StreamStats:
