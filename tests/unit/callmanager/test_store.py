@@ -1,5 +1,6 @@
 """A call's record in shared state, also when state is away or forgets."""
 
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,9 +47,14 @@ class Desk:
     def __init__(self, state: EmbeddedState) -> None:
         self.state = state
         self.wire = Shaky(state)
-        metrics = CallManagerMetrics(Registry())
+        self.registry = Registry()
+        metrics = CallManagerMetrics(self.registry)
         self.store = CallStore(self.wire, InstanceId("me"), 60.0, metrics)
         self.stored = Stored(CallId("c1"), TenantId("t1"), 5.0, 1)
+
+    @property
+    def unprotected(self) -> float:
+        return self.registry.value("parley_callmanager_unprotected_writes_total")
 
     async def indexes(self) -> list[list[tuple[str, float]]]:
         return [await self.state.index_range(key) for key in ("calls:{t1}", "owned:{me}")]
@@ -100,6 +106,31 @@ async def test_a_call_taken_while_state_was_away_is_made_later(desk: Desk) -> No
     assert await desk.store.write(desk.stored, b"3") is Written.DONE
     assert await desk.state.get(KEY) == b"3"
     assert await desk.indexes() == [[("c1", 5.0)], [("c1", 5.0)]]
+
+
+async def test_a_write_that_state_does_not_take_counts_as_unprotected(desk: Desk) -> None:
+    desk.wire.is_cut = True
+    assert await desk.store.create(desk.stored, b"1") is Written.AWAY
+    assert await desk.store.write(desk.stored, b"2") is Written.AWAY
+    assert desk.unprotected == 2
+    desk.wire.is_cut = False
+    await desk.store.write(desk.stored, b"3")
+    assert desk.unprotected == 2
+
+
+async def test_nothing_is_tried_while_state_is_known_to_be_away(
+    desk: Desk, recwarn: pytest.WarningsRecorder
+) -> None:
+    desk.store.is_away = lambda: True
+    assert await desk.store.create(desk.stored, b"1") is Written.AWAY
+    assert await desk.store.write(desk.stored, b"2") is Written.AWAY
+    assert desk.unprotected == 2
+    gc.collect()
+    assert not recwarn.list  # No operation was left behind unawaited.
+    desk.store.is_away = lambda: False
+    assert await desk.state.get(KEY) is None
+    assert await desk.store.write(desk.stored, b"3") is Written.DONE
+    assert desk.unprotected == 2
 
 
 async def test_what_a_successor_ended_is_not_made_again(desk: Desk) -> None:
