@@ -86,9 +86,6 @@ class Series(Collector):
 class Counter(Series):
     """A number that only grows.
 
-    `inc` is how it is counted. Only what each message passes (the edge's registrar, its
-    authentication, the count of requests) adds to `value` instead, which saves the call.
-
     Attributes:
         value: the number; there is none where there are labels.
     """
@@ -158,9 +155,6 @@ class Gauge(Series):
         if self.label_names:
             raise self._no_number()
         self._source = number
-
-    set_function = read
-    """The same under the name that `parley.backing` and the REST gateway call it by."""
 
     def _add_samples(self, metric: Metric, labels: dict[str, str]) -> None:
         metric.add_sample(self._name, labels, self._source() if self._source else self.value)

@@ -1,9 +1,13 @@
-"""Counters of a node: plain integers on the hot path, copied to Prometheus now and then."""
+"""Counters of a node: plain integers on the hot path, read when Prometheus scrapes."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from parley.service.metrics import Metrics
-from parley.service.series import Counter, Gauge
+from parley.sip.transaction import TransactionLayer
+from parley.siptransport.transport import Transport
 
 
 @dataclass(slots=True)
@@ -29,7 +33,7 @@ class NodeCounts:
     handler_errors: int = 0
 
 
-_DOCS = {
+_DOCS: Final = {
     "received": "SIP messages received.",
     "sent": "SIP messages sent.",
     "malformed": "Inputs that were no SIP message.",
@@ -40,28 +44,18 @@ _DOCS = {
 }
 
 
-class NodeMetrics:
-    """The Prometheus series of a node."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._published = NodeCounts()
-        self._counters: dict[str, Counter] = {
-            name: metrics.counter(f"sip_{name}", doc) for name, doc in _DOCS.items()
-        }
-        self._connections: Gauge = metrics.gauge("sip_connections", "Open SIP connections.")
-        self._transactions: Gauge = metrics.gauge(
-            "sip_transactions", "SIP transactions alive.", ["kind"]
-        )
-
-    def publish(self, counts: NodeCounts, connections: int, clients: int, servers: int) -> None:
-        """Copies the node's figures."""
-        for field in fields(NodeCounts):
-            name = field.name
-            value = getattr(counts, name)
-            grown = value - getattr(self._published, name)
-            if grown:
-                self._counters[name].inc(grown)
-                setattr(self._published, name, value)
-        self._connections.set(connections)
-        self._transactions.labels("client").set(clients)
-        self._transactions.labels("server").set(servers)
+def show_node(
+    metrics: Metrics,
+    counts: NodeCounts,
+    layer: TransactionLayer,
+    transports: Mapping[str, Transport],
+) -> None:
+    """Has the figures of a node read at each scrape."""
+    for name, doc in _DOCS.items():
+        metrics.read(f"sip_{name}", doc, partial(getattr, counts, name))
+    metrics.gauge("sip_connections", "Open SIP connections.").read(
+        lambda: sum(each.connection_count for each in transports.values())
+    )
+    transactions = metrics.gauge("sip_transactions", "SIP transactions alive.", ["kind"])
+    transactions.labels("client").read(lambda: layer.client_count)
+    transactions.labels("server").read(lambda: layer.server_count)

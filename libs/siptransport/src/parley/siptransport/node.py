@@ -36,7 +36,7 @@ from parley.siptransport.handler import SipHandler, dispatch_table
 from parley.siptransport.housekeeping import Housekeeping
 from parley.siptransport.limits import DEFAULT_LIMITS, TransportLimits
 from parley.siptransport.local import LocalNetwork, LocalTransport
-from parley.siptransport.metrics import NodeCounts
+from parley.siptransport.metrics import NodeCounts, show_node
 from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.siptransport.stream import StreamTransport
 from parley.siptransport.transport import (
@@ -81,7 +81,7 @@ class SipNode:
             ids: branches, tags.
             handler: receives the events.
             timers: base values of the transactions.
-            metrics: where to publish `counts`; nowhere when None.
+            metrics: where `counts` are read from; nowhere when None.
             network: needed for `local` hops.
             limits: bounds of the sockets.
             client_tls: context of outgoing TLS connections; the system's trust by default.
@@ -121,7 +121,9 @@ class SipNode:
         self._dispatch = dispatch_table(handler)
         self._is_pumping = self._is_pump_due = self._is_closed = False
         self._timer = DeadlineTimer(clock, self._handle_timeout)
-        self._housekeeping = Housekeeping(self.transports, self.layer, self.counts, metrics, clock)
+        self._housekeeping = Housekeeping(self.transports, clock)
+        if metrics is not None:
+            show_node(metrics, self.counts, self.layer, self.transports)
 
     # --- for the owner ---------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class Admission:
         """Says whether a datagram is read at all: a flood is dropped where it costs least."""
         if self._known.knows(host) or self._strangers.admit(self._clock.now()):
             return True
-        self._metrics.refused["strangers"].value += 1
+        self._metrics.refused["strangers"].inc()
         return False
 
     def is_within_rate(self, source: Hop, request: Request | None = None) -> bool:
@@ -72,14 +72,14 @@ class Admission:
                 and self._heard.admit(host, now)
             )
         if not is_admitted:
-            self._metrics.refused["rate"].value += 1
+            self._metrics.refused["rate"].inc()
         return is_admitted
 
     def has_place(self, host: str) -> bool:
         """Says whether a request from this address may have a transaction."""
         if self._room.admits(host):
             return True
-        self._metrics.refused["room"].value += 1
+        self._metrics.refused["room"].inc()
         return False
 
     def _shows(self, request: Request, source: Hop) -> bool:

@@ -342,7 +342,7 @@ class EdgeProxy:
             async with asyncio.timeout(STATE_TIMEOUT_S):
                 gone = await self._callmanagers.refresh(self._clock.now(), self._clock.wall_s())
         except (BackingError, TimeoutError) as error:
-            self._metrics.state_errors.value += 1
+            self._metrics.state_errors.inc()
             _logger.warning("load reports not read; the last view stays", reason=repr(error))
             return
         if gone:
@@ -361,7 +361,7 @@ class EdgeProxy:
                 async with asyncio.timeout(STATE_TIMEOUT_S):
                     await self._sweep.run_round()
             except (BackingError, DomainError, TimeoutError) as error:
-                self._metrics.state_errors.value += 1
+                self._metrics.state_errors.inc()
                 _logger.warning("expiry sweep failed", reason=repr(error))
 
 

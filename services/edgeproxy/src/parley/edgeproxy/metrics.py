@@ -68,4 +68,4 @@ class EdgeMetrics:
 
     def count_request(self, side: str, method: str) -> None:
         """Counts a request; methods nobody knows share one label, or a peer could make series."""
-        self._requests[side, method if method in _METHODS else _OTHER].value += 1
+        self._requests[side, method if method in _METHODS else _OTHER].inc()

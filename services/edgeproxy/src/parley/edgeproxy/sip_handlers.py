@@ -187,7 +187,7 @@ class EdgeHandler:
 
     def on_stray_response(self, response: Response) -> None:
         """Takes a response without transaction."""
-        self._metrics.stray_responses.value += 1
+        self._metrics.stray_responses.inc()
         is_inside, source = self._addresses.is_inside(response.listener), response.source
         if not is_inside and (source is None or not self._admission.is_within_rate(source)):
             return
@@ -224,7 +224,7 @@ class EdgeHandler:
         except RemoteProtocolError as error:
             self._proxy.refuse(transaction, error.status)
         except BackingError as error:
-            self._metrics.state_errors.value += 1
+            self._metrics.state_errors.inc()
             _logger.warning("backing service failed", reason=repr(error))
             pause = retry_after(transaction.request.call_id)
             self._proxy.refuse(transaction, 503, None, (("retry-after", pause),))

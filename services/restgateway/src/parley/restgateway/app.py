@@ -62,7 +62,7 @@ class RestGateway:
             ),
             lame_duck_s=settings.lame_duck_s,
         )
-        Metrics(registry, self.name).gauge("connections", "Open HTTP connections.").set_function(
+        Metrics(registry, self.name).gauge("connections", "Open HTTP connections.").read(
             lambda: self.server.connections
         )
 

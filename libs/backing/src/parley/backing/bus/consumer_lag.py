@@ -24,7 +24,7 @@ class ConsumerLag:
         if consumers is None:
             consumers = self._consumers[topic, group] = []
             shown = consumers
-            self._gauge.labels(topic, group).set_function(lambda: sum(c.lag for c in shown))
+            self._gauge.labels(topic, group).read(lambda: sum(c.lag for c in shown))
         consumers.append(consumer)
 
     def remove(self, consumer: Subscription) -> None:

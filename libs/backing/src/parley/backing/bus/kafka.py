@@ -212,13 +212,13 @@ class KafkaBus:
 
     def _show(self, metrics: Metrics) -> None:
         connected = metrics.gauge("bus_connected", "1 while the bus can be reached.")
-        connected.set_function(lambda: float(self.is_connected))
+        connected.read(lambda: float(self.is_connected))
         queued = metrics.gauge("bus_queue_records", "Records that wait for the bus.")
-        queued.set_function(lambda: float(len(self._queue)))
+        queued.read(lambda: float(len(self._queue)))
         size = metrics.gauge("bus_queue_bytes", "Bytes that wait for the bus.")
-        size.set_function(lambda: float(self._queue.size))
+        size.read(lambda: float(self._queue.size))
         publisher = self._publisher
         metrics.read("bus_records", "Records sent to the bus.", lambda: publisher.records)
         metrics.read("bus_batches", "Batches in which they left.", lambda: publisher.batches)
         oldest = metrics.gauge("bus_queue_oldest_seconds", "How long the first of them has waited.")
-        oldest.set_function(lambda: self.oldest_s)
+        oldest.read(lambda: self.oldest_s)

@@ -162,7 +162,7 @@ class Authenticator:
         """
         source = request.source.host if request.source is not None else ""
         if self._failures.bans and self._failures.is_banned(source_key(source), self._clock.now()):
-            self._metrics.refused["banned"].value += 1
+            self._metrics.refused["banned"].inc()
             return Answer(403)
         tenant = await self._tenants.find_for(identity, request.uri)
         if tenant is None and not self._tenants.is_without_domain(identity, request.uri):
@@ -203,7 +203,7 @@ class Authenticator:
         if self._user_failures.bans and self._user_failures.is_banned(
             _user_at(source, credentials), now
         ):
-            self._metrics.refused["banned"].value += 1
+            self._metrics.refused["banned"].inc()
             return Answer(403)
         if credentials.uri != request.uri_text and not (
             tenant is None or is_for(credentials.uri, request, tenant, self._tenants)
@@ -214,7 +214,7 @@ class Authenticator:
         if state is not NonceState.FRESH and not is_repeat:
             return self._challenge(credentials.realm, source, is_registrar, is_stale=True)
         if is_registrar and not self._has_room(now):
-            self._metrics.refused["avalanche"].value += 1
+            self._metrics.refused["avalanche"].inc()
             return Answer(503, None, (("retry-after", retry_after(request.call_id)),))
         extension = self._prove(request, tenant, credentials)
         if extension is None and tenant is not None:
@@ -222,7 +222,7 @@ class Authenticator:
             if newer is not tenant:
                 tenant, extension = newer, self._prove(request, newer, credentials)
         if tenant is None or extension is None:
-            self._metrics.auth_failures.value += 1
+            self._metrics.auth_failures.inc()
             self._count_failure(source_key(source), _user_at(source, credentials), now)
             return self._challenge(credentials.realm, source, is_registrar, is_stale=False)
         if is_repeat:
@@ -248,12 +248,12 @@ class Authenticator:
     def _count_failure(self, source: str, user: str, now: float) -> None:
         for limiter, who in ((self._user_failures, user), (self._failures, source)):
             if limiter.record_failure(who, now):
-                self._metrics.bans.value += 1
+                self._metrics.bans.inc()
                 # A phone whose password was mended meanwhile hears 403 until the ban is over.
                 _logger.warning("banned for failed logins", who=who, for_s=limiter.ban_s)
 
     def _challenge(self, realm: str, source: str, is_registrar: bool, *, is_stale: bool) -> Answer:
-        self._metrics.challenges.value += 1
+        self._metrics.challenges.inc()
         key = (realm, is_stale)
         if key not in self._templates:
             if len(self._templates) >= MAX_TEMPLATES:

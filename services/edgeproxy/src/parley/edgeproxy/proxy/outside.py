@@ -86,7 +86,7 @@ class OutsideRequests:
         outgoing = request.copy()
         token = self._dialog_token(outgoing)
         if token is None:
-            self._metrics.refused["no_token"].value += 1
+            self._metrics.refused["no_token"].inc()
             self._proxy.refuse(transaction, 481)
             return
         status = self._preliminary_status(request, outgoing)
@@ -236,7 +236,7 @@ class OutsideRequests:
         """Checks a request as every proxy does (RFC 3261 16.3); None when it may go on."""
         vias = request.values("via")
         if len(vias) > 1 and self._is_looped(vias):
-            self._metrics.refused["loop"].value += 1
+            self._metrics.refused["loop"].inc()
             return 482
         if not decrement_max_forwards(outgoing):
             return 483

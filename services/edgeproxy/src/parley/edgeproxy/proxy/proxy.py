@@ -115,7 +115,7 @@ class Proxy:
         """
         candidate = self._pursuit.first(forwarding)
         if candidate is None:
-            self._metrics.no_callmanager.value += 1
+            self._metrics.no_callmanager.inc()
             self.respond(forwarding.server, *_NO_CALL_MANAGER)
         else:
             self._send_inward(request, candidate, forwarding)
@@ -302,7 +302,7 @@ class Proxy:
         if onward is None:
             return False
         if response.has(OWNER_HEADER):
-            self._metrics.redirects.value += 1
+            self._metrics.redirects.inc()
         if onward.pause_s:
             forwarding.client = None
             request = self._bared(client.request, forwarding)
@@ -313,7 +313,7 @@ class Proxy:
         return True
 
     def _send_again(self, sent: Request, target: Candidate, forwarding: Forwarding) -> None:
-        self._metrics.retries.value += 1
+        self._metrics.retries.inc()
         self._send_inward(self._bared(sent, forwarding), target, forwarding)
 
     def _bared(self, sent: Request, forwarding: Forwarding) -> Request:

@@ -117,7 +117,7 @@ class StrayCancels:
         """
         now = self._clock.now()
         if not self._has_room(request, now):
-            self._metrics.stray_cancels["limited"].value += 1
+            self._metrics.stray_cancels["limited"].inc()
             self._proxy.refuse(server, 481)
             return
         token = self._routes.take_own(request.copy())
@@ -211,7 +211,7 @@ class StrayCancels:
         self._answer(search.server, status, result)
 
     def _answer(self, server: ServerTransaction, status: int, result: str) -> None:
-        self._metrics.stray_cancels[result].value += 1
+        self._metrics.stray_cancels[result].inc()
         self._proxy.respond(server, status)
 
 

@@ -109,7 +109,7 @@ class Strays:
         candidate = self._receiver(via)
         if candidate is None:
             return None
-        self._metrics.rerouted.value += 1
+        self._metrics.rerouted.inc()
         return candidate.hop
 
     def _receiver(self, via: Via) -> Candidate | None:

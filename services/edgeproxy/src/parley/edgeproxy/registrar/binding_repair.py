@@ -78,7 +78,7 @@ class BindingRepair:
             except DomainError:
                 return False  # others write this AOR all the time: it is not forgotten
             except (BackingError, TimeoutError):
-                self._metrics.state_errors.value += 1
+                self._metrics.state_errors.inc()
                 await sleep(RETRY_S)
 
     async def _repair(self, aor: str) -> bool:
@@ -93,5 +93,5 @@ class BindingRepair:
         if not isinstance(outcome, Accepted) or not outcome.is_changed:
             return False
         await self._registrations.stored.reschedule(tenant, aor, outcome.bindings)
-        self._metrics.repaired.value += 1
+        self._metrics.repaired.inc()
         return True

@@ -102,7 +102,7 @@ class ConnectionBindings:
             except DomainError:
                 pass  # others write this AOR all the time
             except (BackingError, TimeoutError):
-                self._metrics.state_errors.value += 1
+                self._metrics.state_errors.inc()
                 await sleep(RETRY_S)
                 continue
             self._closed.popleft()

@@ -57,7 +57,7 @@ class RegistrationEvents:
         binding: Binding,
         wall_s: float,
     ) -> None:
-        self._metrics.registrations[change].value += 1
+        self._metrics.registrations[change].inc()
         event = kind(
             id=self._ids.token(),
             source=self._instance,
@@ -69,5 +69,5 @@ class RegistrationEvents:
         try:
             self._bus.publish(TOPIC, binding.aor, encode_event(event))
         except BackingError as error:
-            self._metrics.events_dropped.value += 1
+            self._metrics.events_dropped.inc()
             _logger.warning("registration event dropped", change=change, reason=repr(error))

@@ -57,7 +57,7 @@ class Registrations:
                 is_listed = True
             data = await stored.replace(aor, after, found.version, wall_s)
             if data is None:
-                self._metrics.conflicts.value += 1
+                self._metrics.conflicts.inc()
                 continue
             if not after:
                 self._memory.forget(aor)
@@ -90,7 +90,7 @@ class Registrations:
             return None
         self._memory.remember(tenant, aor, encode_bindings(outcome.bindings))
         self._memory.owe(aor)
-        self._metrics.unwritten.value += 1
+        self._metrics.unwritten.inc()
         return outcome
 
     def with_owed(self, aor: str, current: Sequence[Binding], wall_s: float) -> Sequence[Binding]:
