@@ -357,3 +357,43 @@ def test_line_feeds_alone_stay() -> None:
     out = bytes(relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN))
     assert out.endswith(b"\nc=IN IP4 10.0.0.1\nm=audio 20000 RTP/AVP 0\n")
     assert b"\r" not in out
+
+
+def test_where_a_refused_stream_would_be_is_nobodys_business() -> None:
+    offer = described("m=audio 4000 RTP/AVP 0", "m=video 0 RTP/AVP 31", "c=bad")
+    assert [stream.active for stream in remote_streams(offer)] == [True, False]
+    sent_on = relayed(offer, [Local(0, "10.0.0.1", 6000, 6001)], OWN)
+    assert [media.port for media in sent_on.media] == [6000, 0]
+
+
+@pytest.mark.parametrize("address", ["::", "::0", "0:0:0:0:0:0:0:0"])
+def test_every_way_to_write_the_null_address_is_hold(address: str) -> None:
+    held = described("m=audio 4000 RTP/AVP 0", f"c=IN IP6 {address}")
+    assert is_held(held)
+    assert remote_streams(held)[0].direction is Direction.SENDONLY
+
+
+@pytest.mark.parametrize(
+    ("formats", "lines", "rate"),
+    [
+        ("96 97", ["a=rtpmap:96 opus/48000/2", "a=rtpmap:97 broken"], 48_000),
+        ("11 96", ["a=rtpmap:96 opus/48000/2"], 44_100),
+        ("0", ["a=rtpmap:0 PCMU/16000"], 16_000),
+        ("96 0", ["a=rtpmap:96 broken"], 8_000),
+        ("96 0", [], 8_000),
+    ],
+)
+def test_the_clock_is_that_of_the_first_format(formats: str, lines: list[str], rate: int) -> None:
+    (stream,) = remote_streams(described(f"m=audio 4000 RTP/AVP {formats}", *lines))
+    assert stream.clock_rate == rate
+
+
+def test_another_origin_stands_once_and_in_the_session() -> None:
+    odd = described(
+        "o=- 2 2 IN IP4 192.0.2.9", "m=audio 4000 RTP/AVP 0", "o=- 3 3 IN IP4 192.0.2.9"
+    )
+    lines = bytes(odd.with_origin(OWN)).split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"o=")] == [
+        b"o=parley 77 1 IN IP4 10.0.0.1",
+        b"o=- 3 3 IN IP4 192.0.2.9",
+    ]

@@ -103,6 +103,16 @@ def test_a_client_of_rfc_2543_is_matched_by_its_headers() -> None:
     assert event.transaction.state.name == "CONFIRMED"
 
 
+def test_an_ack_repeats_the_top_via_alone() -> None:
+    layer = TransactionLayer(CountingIds())
+    layer.receive_message(_incoming(f"{OLD_VIA}, SIP/2.0/UDP older.test;branch=1"), 0)
+    (event,) = _events(layer)
+    assert isinstance(event, RequestReceived)
+    event.transaction.send_response(make_response(event.transaction, 486), 0)
+    layer.receive_message(_incoming(OLD_VIA, "ACK", to="<sip:bob@example.com>;tag=b1"), 0)
+    assert event.transaction.state.name == "CONFIRMED"
+
+
 def test_a_cancel_of_rfc_2543_finds_its_invite() -> None:
     layer = TransactionLayer(CountingIds())
     layer.receive_message(_incoming(OLD_VIA), 0)

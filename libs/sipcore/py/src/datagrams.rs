@@ -35,7 +35,12 @@ impl DatagramReader {
         let mut read = Vec::new();
         let mut left = limit;
         while left > 0 {
-            let found = receive(self.fd, &mut self.buffers, left)?;
+            let found = match receive(self.fd, &mut self.buffers, left) {
+                Ok(found) => found,
+                // What came before it is there; the next call is told, if it is still so.
+                Err(_) if !read.is_empty() => break,
+                Err(error) => return Err(error.into()),
+            };
             for one in found.iter().filter(|one| one.length > KEEP_ALIVE_BYTES) {
                 let data = PyBytes::new(py, &self.buffers[one.at][..one.length]);
                 read.push((data, self.source(py, one)?));

@@ -67,8 +67,7 @@ impl Credentials {
         method: &Bound<'_, PyString>,
         secret: &Bound<'_, PyString>,
     ) -> PyResult<String> {
-        let algorithm = Algorithm::of(&bytes(self.algorithm.bind(py))?)
-            .ok_or_else(|| local(py, "digest algorithm is not supported"))?;
+        let algorithm = known(py, self.algorithm.bind(py))?;
         let (qop, nc) = (bytes(self.qop.bind(py))?, bytes(self.nc.bind(py))?);
         let cnonce = bytes(self.cnonce.bind(py))?;
         let claim = Claim {
@@ -83,6 +82,23 @@ impl Credentials {
         let (username, realm) = (self.username.bind(py).repr()?, self.realm.bind(py).repr()?);
         Ok(format!("<Credentials {username} {realm}>"))
     }
+}
+
+/// H(username:realm:password) in hex.
+#[pyfunction]
+pub fn ha1(
+    py: Python<'_>,
+    username: &Bound<'_, PyString>,
+    realm: &Bound<'_, PyString>,
+    password: &Bound<'_, PyString>,
+    algorithm: &Bound<'_, PyString>,
+) -> PyResult<String> {
+    let algorithm = known(py, algorithm)?;
+    Ok(algorithm.hash(&[&bytes(username)?, &bytes(realm)?, &bytes(password)?]))
+}
+
+fn known(py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<Algorithm> {
+    Algorithm::of(&bytes(name)?).ok_or_else(|| local(py, "digest algorithm is not supported"))
 }
 
 /// Parses an Authorization or Proxy-Authorization value.

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
-use sipcore::Start;
+use sipcore::{Known, Start};
 
 use crate::errors::parsed;
 use crate::message::Message;
@@ -19,7 +19,8 @@ pub fn server_key<'py>(
     }
     let (call_id, cseq) = (request.call_id(py)?, request.cseq(py)?);
     let tag = request.from_(py)?.bind(py).getattr("tag")?;
-    let top = request.get(py, "via")?;
+    let top = parsed(py, || request.inner.first_value(Known::VIA))?;
+    let top = text(py, &top)?;
     let uri = match &request.inner.start {
         Start::Request { uri, .. } => text(py, uri)?,
         Start::Response { .. } => unreachable!("a request"),

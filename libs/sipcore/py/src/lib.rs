@@ -30,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use crate::datagrams::DatagramReader;
     #[pymodule_export]
-    use crate::digest::{Credentials, parse_credentials};
+    use crate::digest::{Credentials, ha1, parse_credentials};
     #[pymodule_export]
     use crate::framer::{Limits, StreamFramer};
     #[pymodule_export]

@@ -4,18 +4,15 @@ A description keeps its bytes, so whatever nobody touches leaves byte for byte a
 nobody changes it: a relay's view of it is another description. `parley.sipcore` does it in Rust.
 """
 
-from parley.sipcore import (
+from parley.sipcore._core import (
     MAX_SDP_BYTES,
     MAX_SDP_LINE_CHARACTERS,
     MAX_SDP_MEDIA,
     Codec,
     Connection,
-    Direction,
     MediaDescription,
-    Obstacle,
     OriginLine,
     RemoteStream,
-    SdpError,
     Section,
     SessionDescription,
     answer_matches_offer,
@@ -26,6 +23,7 @@ from parley.sipcore import (
     relayed,
     remote_streams,
 )
+from parley.sipcore.sdp import Direction, Obstacle, SdpError
 
 __all__ = [
     "MAX_SDP_BYTES",

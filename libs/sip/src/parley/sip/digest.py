@@ -5,31 +5,21 @@ Server: `challenge_headers` -> `find_credentials` -> `NonceFactory.check` -> `ve
 without it there is no replay protection.
 """
 
-import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from parley.sip.errors import LocalProtocolError, RemoteProtocolError
 from parley.sip.headers import AuthParams, parse_auth_params
 from parley.sip.headers import Credentials as Credentials
+from parley.sip.headers import ha1 as ha1
 from parley.sip.headers import parse_credentials as parse_credentials
 from parley.sip.message import Request
 from parley.sip.nonce import NonceCounts as NonceCounts
 from parley.sip.nonce import NonceFactory as NonceFactory
 from parley.sip.nonce import NonceState as NonceState
 
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-_HASHES: dict[str, Callable[[bytes], str]] = {"MD5": _md5, "SHA-256": _sha256}
 # Strongest first: a client takes the first that it knows (RFC 8760 2.4).
 ALGORITHMS = ("SHA-256", "MD5")
 _MAX_COUNT = 0xFFFFFFFF
@@ -49,11 +39,6 @@ class Challenge(msgspec.Struct, frozen=True):
     qop: tuple[str, ...] = ()
     opaque: str = ""
     is_stale: bool = False
-
-
-def ha1(username: str, realm: str, password: str, algorithm: str) -> str:
-    """Returns H(username:realm:password) in hex: all that a server stores of a password."""
-    return _hash(algorithm, f"{username}:{realm}:{password}")
 
 
 def challenge_headers(
@@ -114,7 +99,7 @@ def verify(
     secret = ha1_by_algorithm.get(credentials.algorithm)
     if (
         secret is None
-        or credentials.algorithm not in _HASHES
+        or credentials.algorithm not in ALGORITHMS
         or credentials.qop.lower() != "auth"
         or not credentials.response.isascii()
     ):
@@ -149,7 +134,7 @@ def choose_challenge(values: Iterable[str]) -> Challenge | None:
             challenge = parse_challenge(value)
         except RemoteProtocolError:
             continue
-        if challenge.algorithm in _HASHES and (not challenge.qop or "auth" in challenge.qop):
+        if challenge.algorithm in ALGORITHMS and (not challenge.qop or "auth" in challenge.qop):
             return challenge
     return None
 
@@ -199,13 +184,6 @@ def authorization(
     if challenge.opaque:
         params["opaque"] = challenge.opaque
     return str(AuthParams("Digest", params))
-
-
-def _hash(algorithm: str, text: str) -> str:
-    function = _HASHES.get(algorithm)
-    if function is None:
-        raise LocalProtocolError("digest algorithm is not supported")
-    return function(text.encode("utf-8", "surrogateescape"))
 
 
 def _digest_params(text: str) -> dict[str, str]:

@@ -1,11 +1,13 @@
 //! A whole description: parsed once, its bytes kept.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memmem;
 
 use super::media::{Media, MediaLine};
-use super::section::{Section, bare};
+use super::relay::{Lines, set_value};
+use super::section::{Section, Shared, bare};
 use super::values::{Connection, Direction, Origin, SdpError, refused};
 
 /// A description is no longer.
@@ -22,6 +24,7 @@ pub struct Description {
     line_end: &'static [u8],
     lines: Vec<Range<usize>>,
     media: Vec<MediaLine>,
+    shared: Shared,
 }
 
 impl Description {
@@ -91,11 +94,14 @@ impl Description {
                 media.push(MediaLine::parse(&data, value, place..lines.len())?);
             }
         }
+        let first = media.first().map_or(lines.len(), |line| line.lines.start);
+        let shared = Shared::of(&data, &lines[..first]);
         Ok(Self {
             data,
             line_end,
             lines,
             media,
+            shared,
         })
     }
 
@@ -127,7 +133,7 @@ impl Description {
         Media {
             line,
             own: self.section(line.lines.clone()),
-            session: self.session(),
+            shared: &self.shared,
         }
     }
 
@@ -145,29 +151,31 @@ impl Description {
 
     /// The same with another `o=` line.
     pub fn with_origin(&self, origin: &Origin) -> Result<Self, SdpError> {
-        let line = [b"o=", &origin.write()[..]].concat();
-        let lines: Vec<&[u8]> = self
-            .raw_lines()
-            .map(|old| if old[0] == b'o' { &line } else { old })
-            .collect();
+        let mut lines: Lines<'_> = self.session().raw_lines().map(Cow::Borrowed).collect();
+        set_value(&mut lines, b'o', &origin.write());
+        lines.extend(
+            self.raw_lines()
+                .skip(self.session().places.len())
+                .map(Cow::Borrowed),
+        );
         Self::write(&lines, self.line_end)
     }
 
     /// The session-level `c=` line.
     pub fn connection(&self) -> Result<Option<Connection<'_>>, SdpError> {
-        self.session()
-            .value(b'c')
-            .map(Connection::parse)
+        let place = self.shared.connection.clone();
+        place
+            .map(|place| Connection::parse(&self.data[place]))
             .transpose()
     }
 
     /// The session-level direction.
     pub fn direction(&self) -> Direction {
-        self.session().direction().unwrap_or(Direction::SendRecv)
+        self.shared.direction.unwrap_or(Direction::SendRecv)
     }
 
     /// Its lines as they came, but for the line end.
-    pub(super) fn raw_lines(&self) -> impl Iterator<Item = &[u8]> {
+    fn raw_lines(&self) -> impl Iterator<Item = &[u8]> {
         self.lines.iter().map(|line| &self.data[line.clone()])
     }
 

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::codec::{Codec, codecs};
-use super::section::Section;
-use super::values::{Connection, Direction, SdpError, cut, port, refused, trimmed, words};
+use super::section::{Section, Shared};
+use super::values::{Connection, Direction, SdpError, port, refused, trimmed, words};
+use crate::scan::cut;
 
 const PORT_SENTENCE: &str = "A media line's port must be a number up to 65535.";
 const RTCP_SENTENCE: &str = "An rtcp attribute's port must be a number up to 65535.";
@@ -49,8 +50,7 @@ pub struct Media<'a> {
     pub(super) line: &'a MediaLine,
     /// Its own lines.
     pub own: Section<'a>,
-    /// The session's.
-    pub session: Section<'a>,
+    pub(super) shared: &'a Shared,
 }
 
 impl<'a> Media<'a> {
@@ -118,7 +118,7 @@ impl<'a> Media<'a> {
     pub fn has_keys(&self) -> bool {
         self.own.has_attribute(b"crypto")
             || self.own.has_attribute(b"key-mgmt")
-            || self.session.has_attribute(b"key-mgmt")
+            || self.shared.has_key_management
     }
 
     /// The stream is RTP that a relay can forward unseen, RTCP on a port of its own.
@@ -131,19 +131,21 @@ impl<'a> Media<'a> {
 
     /// The section's own `c=` or the session's.
     pub fn connection(&self) -> Result<Option<Connection<'a>>, SdpError> {
-        let value = self.own.value(b'c').or_else(|| self.session.value(b'c'));
+        let shared = self.shared.connection.clone();
+        let value = self.own.value(b'c');
+        let value = value.or_else(|| shared.map(|place| &self.own.data[place]));
         value.map(Connection::parse).transpose()
     }
 
     /// The section's own direction, the session's, or `sendrecv` (RFC 8866 6.7).
     pub fn direction(&self) -> Direction {
-        let written = self.own.direction().or_else(|| self.session.direction());
+        let written = self.own.direction().or(self.shared.direction);
         written.unwrap_or(Direction::SendRecv)
     }
 
     /// ICE is offered: the addresses in `c=` and `m=` are not where hold is told.
     pub(super) fn uses_ice(&self) -> bool {
-        self.own.has_attribute(b"ice-ufrag") || self.session.has_attribute(b"ice-ufrag")
+        self.own.has_attribute(b"ice-ufrag") || self.shared.uses_ice
     }
 
     /// The direction with RFC 2543's hold (`c=0.0.0.0`) put in today's words.

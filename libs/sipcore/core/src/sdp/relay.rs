@@ -12,7 +12,8 @@ use super::description::Description;
 use super::media::Media;
 use super::obstacle::obstacle_of;
 use super::section::bare;
-use super::values::{Direction, Origin, SdpError, cut, written_connection};
+use super::values::{Direction, Origin, SdpError, written_connection};
+use crate::scan::cut;
 
 /// RFC 8866 clause 9: the order of lines, `m` leading the media sections, which keep the rest of it.
 const LINE_ORDER: &[u8] = b"mvosiuepcbtrzka";
@@ -32,7 +33,7 @@ pub struct LocalStream {
     pub rtcp_port: u16,
 }
 
-type Lines<'a> = Vec<Cow<'a, [u8]>>;
+pub(super) type Lines<'a> = Vec<Cow<'a, [u8]>>;
 
 /// The description to send on to the other party, its media through the relay.
 ///
@@ -67,7 +68,11 @@ fn relayed_media<'a>(
     local: Option<&LocalStream>,
     session_ip: &[u8],
 ) -> Result<Lines<'a>, SdpError> {
-    let connection = media.connection()?;
+    // Of one that is refused nobody asks where it would be.
+    let connection = match media.is_active() {
+        true => media.connection()?,
+        false => None,
+    };
     let is_carried = media.is_active() && obstacle_of(media, connection).is_none();
     let local = local.filter(|_| is_carried);
     let kept = media.own.raw_lines().skip(1);
@@ -101,7 +106,7 @@ pub(super) fn direction_line(direction: Direction) -> Vec<u8> {
 }
 
 /// Leaves one line of this type, in the first one's place or where RFC 8866 wants it.
-fn set_value(lines: &mut Lines<'_>, kind: u8, value: &[u8]) {
+pub(super) fn set_value(lines: &mut Lines<'_>, kind: u8, value: &[u8]) {
     let rank = |line: &[u8]| LINE_ORDER.iter().position(|other| *other == line[0]);
     let own = LINE_ORDER.iter().position(|other| *other == kind);
     let first = lines.iter().position(|line| line[0] == kind);

@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use super::values::{Direction, cut};
+use super::values::Direction;
+use crate::scan::cut;
 
 /// The session-level lines, or one media description's.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,36 @@ impl<'a> Section<'a> {
 
     pub(super) fn direction(self) -> Option<Direction> {
         self.lines().find_map(Direction::of_line)
+    }
+}
+
+/// What media sections take from the session level; found once, for there may be many of both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// The place of what the `c=` line says.
+    pub(super) connection: Option<Range<usize>>,
+    pub(super) direction: Option<Direction>,
+    /// Keys are exchanged by MIKEY (RFC 4567).
+    pub(super) has_key_management: bool,
+    pub(super) uses_ice: bool,
+}
+
+impl Shared {
+    pub(super) fn of(data: &[u8], places: &[Range<usize>]) -> Self {
+        let mut found = Self::default();
+        for place in places {
+            let line = bare(&data[place.clone()]);
+            if line[0] == b'c' && found.connection.is_none() {
+                found.connection = Some(place.start + 2..place.start + line.len());
+            }
+            found.direction = found.direction.or_else(|| Direction::of_line(line));
+            let name = line
+                .strip_prefix(b"a=")
+                .map(|attribute| cut(attribute, b':').0);
+            found.has_key_management |= name == Some(b"key-mgmt");
+            found.uses_ice |= name == Some(b"ice-ufrag");
+        }
+        found
     }
 }
 

@@ -26,7 +26,7 @@ pub struct RemoteStream<'a> {
     /// Why a live stream cannot be relayed.
     pub obstacle: Option<Obstacle>,
     /// Of its first format, in Hz.
-    pub clock_rate: u128,
+    pub clock_rate: u64,
 }
 
 /// Reads where each stream's media is wanted, one item per media section.

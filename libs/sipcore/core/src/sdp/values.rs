@@ -76,14 +76,14 @@ impl Direction {
 }
 
 /// `o=`: who made the session and which edition of it this is (RFC 8866 5.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// `-` from who tells none.
     pub username: Vec<u8>,
     /// The session; the same in all its editions.
     pub session_id: Vec<u8>,
     /// The edition.
-    pub version: u128,
+    pub version: u64,
     /// `IP4`, `IP6` or another network's.
     pub address_type: Vec<u8>,
     /// Where it was made.
@@ -160,13 +160,7 @@ impl<'a> Connection<'a> {
 
     /// The unspecified address, the hold sign of RFC 2543.
     pub fn is_null(&self) -> bool {
-        matches!(self.address, b"0.0.0.0" | b"::")
-    }
-
-    /// As it is written.
-    pub fn write(&self) -> Vec<u8> {
-        let address = [self.address, self.suffix].concat();
-        [self.network_type, self.address_type, &address].join(&b' ')
+        ip_address(self.address).is_some_and(|ip| ip.is_unspecified())
     }
 }
 
@@ -189,21 +183,12 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r' | 0x1c..=0x1f)
 }
 
-/// What stands before the first such byte, and what after it.
-pub(super) fn cut(text: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(at, text) {
-        Some(place) => (&text[..place], Some(&text[place + 1..])),
-        None => (text, None),
-    }
-}
-
 /// Reads decimal digits of at most 64 bits.
-pub(super) fn number(text: &[u8], sentence: &'static str) -> Result<u128, SdpError> {
-    if text.is_empty() || text.len() > MAX_DIGITS || !text.iter().all(u8::is_ascii_digit) {
-        return refused(sentence);
-    }
-    let add = |sum: u128, digit: &u8| sum * 10 + u128::from(digit - b'0');
-    Ok(text.iter().fold(0, add))
+pub(super) fn number(text: &[u8], sentence: &'static str) -> Result<u64, SdpError> {
+    let is_number = text.len() <= MAX_DIGITS && text.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(text).ok().filter(|_| is_number);
+    text.and_then(|text| text.parse().ok())
+        .map_or_else(|| refused(sentence), Ok)
 }
 
 /// Reads a port, 0 included.
@@ -263,9 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_twenty_digits_at_most() {
-        assert_eq!(number(b"99999999999999999999", "x"), Ok(10u128.pow(20) - 1));
-        for bad in [&b""[..], b"1x", b"-1", b"999999999999999999999"] {
+    fn numbers_have_64_bits() {
+        assert_eq!(number(b"18446744073709551615", "x"), Ok(u64::MAX));
+        assert_eq!(number(b"00000000000000000001", "x"), Ok(1));
+        for bad in [&b""[..], b"1x", b"-1", b"+1", b"18446744073709551616"] {
             assert!(number(bad, "x").is_err());
         }
         assert_eq!(port(b"65535", "x"), Ok(65_535));

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use sipcore::sdp::{self, Description, SdpError};
 
-use super::text_lines::Section;
+use super::section::Section;
 use super::values::{Codec, Connection, OriginLine, direction, read};
 use crate::text::text;
 

@@ -20,7 +20,7 @@ pub struct RemoteStream {
     direction: Py<PyAny>,
     is_two_way: bool,
     obstacle: Option<Py<PyAny>>,
-    clock_rate: u128,
+    clock_rate: u64,
 }
 
 impl RemoteStream {

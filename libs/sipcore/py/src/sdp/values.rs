@@ -17,7 +17,7 @@ static OBSTACLE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 /// Reads; a panic is that description's error and nobody else's.
 pub fn read<T>(py: Python<'_>, read: impl FnOnce() -> Result<T, SdpError>) -> PyResult<T> {
-    let bug = || SdpError("A bug in the SIP core; see its message above.".into());
+    let bug = || SdpError("The session description cannot be read, for a bug of ours.".into());
     let result = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(bug()));
     result.map_err(
         |SdpError(sentence)| match ERROR.import(py, MODULE, "SdpError") {
@@ -50,8 +50,8 @@ pub fn obstacle(py: Python<'_>, obstacle: Obstacle) -> PyResult<Bound<'_, PyAny>
 }
 
 /// `o=`: who made the session and which edition of it this is (RFC 8866 5.2).
-#[pyclass(frozen, eq, module = "parley.sipcore")]
-#[derive(PartialEq)]
+#[pyclass(frozen, eq, hash, module = "parley.sipcore")]
+#[derive(PartialEq, Hash)]
 pub struct OriginLine(pub sdp::Origin);
 
 #[pymethods]
@@ -60,7 +60,7 @@ impl OriginLine {
     #[pyo3(signature = (session_id, version, ip, username=None, address_type=None))]
     fn new(
         session_id: &Bound<'_, PyString>,
-        version: u128,
+        version: u64,
         ip: &Bound<'_, PyString>,
         username: Option<&Bound<'_, PyString>>,
         address_type: Option<&Bound<'_, PyString>>,
@@ -86,7 +86,7 @@ impl OriginLine {
     }
 
     #[getter]
-    fn version(&self) -> u128 {
+    fn version(&self) -> u64 {
         self.0.version
     }
 
@@ -108,7 +108,7 @@ impl OriginLine {
     /// The next edition of the same session.
     fn grown(&self) -> Self {
         let mut grown = self.0.clone();
-        grown.version += 1;
+        grown.version = grown.version.wrapping_add(1);
         Self(grown)
     }
 
@@ -162,8 +162,8 @@ impl Connection {
 pub struct Codec {
     payload_type: u16,
     name: Py<PyString>,
-    clock_rate: u128,
-    channels: u128,
+    clock_rate: u64,
+    channels: u64,
     fmtp: Py<PyString>,
 }
 

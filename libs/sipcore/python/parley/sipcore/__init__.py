@@ -1,49 +1,34 @@
-"""SIP text and session descriptions: cut out, parsed, edited and written, in Rust.
+"""SIP text: cut out, parsed, edited and written, in Rust; `parley.sdp` has session descriptions.
 
-Sans I/O, clocks and policy. A header line that nobody touches leaves byte for byte as it came; what
-every server needs of a message is checked while it is parsed, everything else when it is asked for.
+No clocks, no policy, and no I/O but the reader of datagrams. A header line that nobody touches
+leaves byte for byte as it came; what every server needs of a message is checked while it is parsed,
+everything else when it is asked for.
 """
 
 from parley.sipcore._core import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
-    MAX_SDP_BYTES,
-    MAX_SDP_LINE_CHARACTERS,
-    MAX_SDP_MEDIA,
     AuthParams,
-    Codec,
-    Connection,
     Credentials,
     CSeq,
     Limits,
-    MediaDescription,
     Message,
     NameAddr,
-    OriginLine,
-    RemoteStream,
     Request,
     Response,
-    Section,
-    SessionDescription,
     SipUri,
     StreamFramer,
     TelUri,
     Via,
-    answer_matches_offer,
-    echo_answer,
-    is_echoable,
-    is_held,
+    ha1,
     is_token,
     parse_auth_params,
     parse_credentials,
     parse_message,
     parse_name_addr,
     parse_params,
-    parse_sdp,
     parse_uri,
     parse_via,
-    relayed,
-    remote_streams,
     response_to,
     salvage,
     unquote,
@@ -57,29 +42,8 @@ from parley.sipcore.errors import (
 )
 from parley.sipcore.hop import Hop
 from parley.sipcore.keep_alive import KeepAlive
-from parley.sipcore.sdp import Direction, Obstacle, SdpError
 
 __all__ = [
-    "MAX_SDP_BYTES",
-    "MAX_SDP_LINE_CHARACTERS",
-    "MAX_SDP_MEDIA",
-    "Codec",
-    "Connection",
-    "MediaDescription",
-    "OriginLine",
-    "RemoteStream",
-    "Section",
-    "SessionDescription",
-    "answer_matches_offer",
-    "echo_answer",
-    "is_echoable",
-    "is_held",
-    "parse_sdp",
-    "relayed",
-    "remote_streams",
-    "Direction",
-    "Obstacle",
-    "SdpError",
     "MAX_HEADERS",
     "MAX_HEADER_BYTES",
     "AuthParams",
@@ -101,6 +65,7 @@ __all__ = [
     "StreamFramer",
     "TelUri",
     "Via",
+    "ha1",
     "is_token",
     "parse_auth_params",
     "parse_credentials",

@@ -115,13 +115,14 @@ class AuthParams:
     def __new__(cls, scheme: str, params: dict[str, str], is_challenge: bool = False) -> Self: ...
 
 class Credentials:
-    """What a client answered to a challenge (RFC 7616 3.4). A value.
+    """What a client answered to a challenge (RFC 7616 3.4).
 
     Attributes:
         response: lower case.
         algorithm: upper case; "MD5" when not written.
-        qop: as written; empty when absent, and so are cnonce and nc.
-        nc: the nonce count as written, eight hex digits.
+        qop: as written; empty when absent.
+        cnonce: as written; empty when absent.
+        nc: the nonce count as written, eight hex digits; empty without qop.
         opaque: empty when absent.
     """
 
@@ -151,7 +152,7 @@ class Credentials:
     ) -> Self: ...
     @property
     def count(self) -> int:
-        """The nonce count as a number; 0 without qop."""
+        """The nonce count as a number; 0 where it is none."""
     def proof(self, method: str, secret: str) -> str:
         """Returns the `response` that whoever knows the secret would have written (3.4.1).
 
@@ -246,8 +247,6 @@ class Message:
     body: bytes
 
     def __bytes__(self) -> bytes: ...
-    def copy(self) -> Self:
-        """Returns an independent message."""
     def get(self, name: str) -> str | None:
         """Returns the first line's value, unfolded and stripped; None without such a line."""
     def get_all(self, name: str) -> list[str]:
@@ -387,6 +386,8 @@ class Request(Message):
     @property
     def has_unique_branch(self) -> bool:
         """Whether the branch alone tells the transaction, as that of RFC 3261 does (8.1.1.7)."""
+    def copy(self) -> Self:
+        """Returns an independent request."""
     def husk(self) -> Request:
         """Returns a request of the same method and URI without anything else."""
 
@@ -404,6 +405,8 @@ class Response(Message):
     def __new__(cls, status: int, reason: str | None = None) -> Self: ...
     def transaction_key(self) -> tuple[object, ...]:
         """Returns what finds the client transaction that this answers: branch and method."""
+    def copy(self) -> Self:
+        """Returns an independent response."""
     def server_key(self) -> tuple[object, ...] | None:
         """Returns what finds the server transaction that sends this, the same as its request's.
 
@@ -445,7 +448,7 @@ class DatagramReader:
     """Reads a UDP socket, many datagrams with one system call. On Linux alone.
 
     Args:
-        fd: of a socket that does not block.
+        fd: of a socket that does not block, and is open as long as this is used.
         flow: of the hops that are returned.
     """
 
@@ -469,11 +472,18 @@ def parse_message(data: bytes) -> Request | Response:
         ParseError: nothing usable.
     """
 
-def parse_credentials(text: str) -> Credentials:
+def parse_credentials(text: str, /) -> Credentials:
     """Parses an Authorization or Proxy-Authorization value.
 
     Raises:
         RemoteProtocolError: malformed, not Digest, or without one of the needed parameters.
+    """
+
+def ha1(username: str, realm: str, password: str, algorithm: str) -> str:
+    """Returns H(username:realm:password) in hex: all that a server stores of a password.
+
+    Raises:
+        LocalProtocolError: the algorithm is neither "MD5" nor "SHA-256".
     """
 
 def salvage(data: bytes) -> Request | None:
@@ -508,37 +518,37 @@ def response_to(
         headers: further (name, value) pairs, added at the end in this order.
     """
 
-def parse_uri(text: str) -> SipUri | TelUri:
+def parse_uri(text: str, /) -> SipUri | TelUri:
     """Parses a URI that stands alone, without angle brackets.
 
     Raises:
         RemoteProtocolError: 416 for a scheme that is not ours, 400 when malformed.
     """
 
-def parse_via(text: str) -> Via:
+def parse_via(text: str, /) -> Via:
     """Parses one Via value."""
 
-def parse_name_addr(text: str) -> NameAddr:
+def parse_name_addr(text: str, /) -> NameAddr:
     """Parses one value of From, To, Contact, Route and their kin."""
 
-def parse_auth_params(text: str) -> AuthParams:
+def parse_auth_params(text: str, /) -> AuthParams:
     """Parses one challenge or one set of credentials.
 
     Raises:
         RemoteProtocolError: malformed, or a parameter occurs twice.
     """
 
-def parse_params(text: str) -> dict[str, str | None]:
+def parse_params(text: str, /) -> dict[str, str | None]:
     """Parses what follows the first semicolon; names come out in lower case.
 
     Raises:
         RemoteProtocolError: malformed, or a name occurs twice (RFC 3261 7.3.1).
     """
 
-def is_token(text: str) -> bool:
+def is_token(text: str, /) -> bool:
     """Whether a text is a token (RFC 3261 25.1)."""
 
-def unquote(text: str) -> str:
+def unquote(text: str, /) -> str:
     """Returns the text of a quoted string; anything else comes back as it is."""
 
 MAX_SDP_BYTES: Final[int]
@@ -566,7 +576,7 @@ class OriginLine:
         """The next edition of the same session."""
 
 class Connection:
-    """`c=`: where media is wanted (RFC 8866 5.7). A value.
+    """`c=`: where media is wanted (RFC 8866 5.7).
 
     Attributes:
         address_type: `IP4`, `IP6`, or what another network has.
@@ -585,7 +595,7 @@ class Connection:
     is_null: Final[bool]
 
 class Codec:
-    """One RTP payload type with what describes it (`a=rtpmap`, `a=fmtp`). A value."""
+    """One RTP payload type with what describes it (`a=rtpmap`, `a=fmtp`)."""
 
     payload_type: Final[int]
     name: Final[str]
@@ -678,7 +688,7 @@ class MediaDescription(Section):
         """The formats as codecs, in order of preference; what nothing describes is left out."""
 
 class SessionDescription:
-    """A whole description: session lines and media sections. A value; `bytes` writes it."""
+    """A whole description: session lines and media sections; `bytes` writes it."""
 
     @property
     def session(self) -> Section:
@@ -725,7 +735,7 @@ class LocalStream(Protocol):
         """Port of RTCP."""
 
 class RemoteStream:
-    """Where one party wants its media, as its description says. A value.
+    """Where one party wants its media, as its description says.
 
     Attributes:
         index: place of the media section, from 0.
