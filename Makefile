@@ -133,8 +133,10 @@ phones: ## Install sipp and baresip for the end-to-end tests (Debian packages, a
 servers: install ## Install Redis, PostgreSQL and Java, fetch Kafka, ZooKeeper and s3proxy for tests and the local cluster
 	@tools/install_servers
 
-bench: install ## Run the benches of the hot paths
-	@for bench in $(filter-out %/bench_server.py,$(wildcard tests/bench/bench_*.py)); do $(BIN)/python $$bench || exit 1; done
+bench: install servers ## Run the benches of the hot paths (two minutes)
+	@for bench in $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py)); do \
+		echo "$$bench"; $(BIN)/python -m tests.bench.$$bench || exit 1; \
+	done
 
 bench-peers: install ## Measure beside Kamailio and Sippy, which it installs: CPU of a REGISTER and of a call
 	@UV=$(UV) tools/install_peers

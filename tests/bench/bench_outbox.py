@@ -1,6 +1,6 @@
 """How fast changes of one tenant leave the outbox, over a bus that gathers for 50 ms.
 
-    python tests/bench/bench_outbox.py [rows]
+    python -m tests.bench.bench_outbox [rows]
 
 The bus answers as Kafka does: what is published within 50 ms leaves together, acknowledged 4 ms
 later. The database is SQLite in memory, or the one that DATABASE_URL names.

@@ -1,4 +1,4 @@
-"""CPU time per description: `python tests/bench/bench_sdp.py [rounds]`."""
+"""CPU time per description: `python -m tests.bench.bench_sdp [rounds]`."""
 
 import sys
 import time

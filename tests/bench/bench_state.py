@@ -1,6 +1,6 @@
 """What the embedded state and bus cost per operation, beside a plain dictionary.
 
-Run: `python tests/bench/bench_state.py`. CPU time of this thread, best of five rounds; writes
+Run: `python -m tests.bench.bench_state`. CPU time of this thread, best of five rounds; writes
 include framing and the journal's one `write()` per turn, a turn having 16 operations.
 """
 

@@ -1,6 +1,6 @@
 """What the state in Redis costs per operation, beside plain calls of redis-py.
 
-Run: `python tests/bench/bench_state_redis.py`. It starts a redis-server of its own, without disk.
+Run: `python -m tests.bench.bench_state_redis`. It starts a redis-server of its own, without disk.
 `n` callers work at the same time, each waiting for its reply before it asks again. CPU is that of
 this thread, the best of three rounds that take turns.
 """
@@ -18,6 +18,7 @@ from tests.cluster.servers.redis import RedisServer
 
 from parley.backing.state.redis import RedisState
 from parley.service.clock import SystemClock
+from parley.service.log import configure_logging
 
 _ROUNDS, _OPERATIONS = 3, 6000
 _SNAPSHOT = b"s" * 1500
@@ -97,6 +98,7 @@ async def _main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    configure_logging("warning", None)
     folder = Path(tempfile.mkdtemp())
     try:
         with RedisServer(folder, options=("--appendonly", "no")) as server:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import IO, Final, Self
 
 import psutil
-from tests.bench.bench_server import Places
+from tests.bench.whole_platform import Places
 
 from parley.testkit.phones.ports import reserve_ports
 

@@ -3,7 +3,7 @@
 import socket
 from typing import Final
 
-from tests.bench.bench_server import CALLEE, DOMAIN, HOST, PASSWORD
+from tests.bench.whole_platform import CALLEE, DOMAIN, HOST, PASSWORD
 
 from parley.sip.digest import Challenge, authorization, choose_challenge
 from parley.sip.message import Request, Response, parse_message, response_to

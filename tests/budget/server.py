@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench.bench_server import Places, serve
+from tests.bench.whole_platform import Places, serve
 from tests.budget.counter import CallCounter
 
 from parley.service.lifecycle import main

@@ -61,7 +61,7 @@ class Server:
 
 def parley() -> Server:
     """The whole platform in one process."""
-    serve = (sys.executable, "-m", "tests.bench.bench_server")
+    serve = (sys.executable, "-m", "tests.bench.whole_platform")
     return Server(
         "Parley",
         commands={"register": serve, "call": serve},

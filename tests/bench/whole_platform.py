@@ -1,6 +1,6 @@
 """The whole platform as the server of a SIP load generator, everything real and nothing mocked.
 
-    python tests/bench/bench_server.py
+    python -m tests.bench.whole_platform
 
 SIP on 127.0.0.1:5060 over UDP; a data folder of its own, removed at the end. A tenant
 `bench.test` has the users `u000000` to `u009999` with the password `secret`. A caller at
