@@ -1,8 +1,8 @@
 """A node over the local transport: events, failures, re-entrance, copies, metrics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from typing import Protocol
 
 import pytest
 
@@ -23,7 +23,7 @@ from parley.sip.transaction import (
 )
 from parley.siptransport.local import LocalNetwork
 from parley.siptransport.node import SipNode
-from parley.siptransport.policy import NodePolicy
+from parley.siptransport.policy import DEFAULT_POLICY, NodePolicy
 from parley.testkit.sip_handler import RecordingHandler
 from parley.testkit.sip_messages import make_request, make_response
 
@@ -35,29 +35,35 @@ CALLS = Hop("local", "calls", 0)
 class Peer:
     """A node with its handler."""
 
-    def __init__(self, network: LocalNetwork, timers: Timers = FAST) -> None:
+    def __init__(self, network: LocalNetwork, policy: NodePolicy) -> None:
         self.registry = Registry()
         self.handler = RecordingHandler()
         self.node = SipNode(
             SystemClock(),
             RandomIds(),
             self.handler,
-            timers,
+            FAST,
             Metrics(self.registry, "test"),
             network=network,
+            policy=policy,
         )
 
 
-StartPeer = Callable[[Hop], Awaitable[Peer]]
+class StartPeer(Protocol):
+    async def __call__(self, hop: Hop, policy: NodePolicy = DEFAULT_POLICY) -> Peer: ...
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[StartPeer]:
-    network = LocalNetwork()
+def network() -> LocalNetwork:
+    return LocalNetwork()
+
+
+@pytest.fixture
+async def start(network: LocalNetwork) -> AsyncIterator[StartPeer]:
     peers: list[Peer] = []
 
-    async def start_peer(hop: Hop) -> Peer:
-        peer = Peer(network)
+    async def start_peer(hop: Hop, policy: NodePolicy = DEFAULT_POLICY) -> Peer:
+        peer = Peer(network, policy)
         peers.append(peer)
         assert await peer.node.listen(hop) == hop
         return peer
@@ -207,60 +213,45 @@ async def test_many_messages_of_one_turn_arrive_in_order(start: StartPeer) -> No
     assert numbers == list(range(1, 101))
 
 
-async def test_what_one_turn_brought_is_settled_once_before_it_is_answered() -> None:
-    network = LocalNetwork()
-    asker = Peer(network)
+async def test_what_one_turn_brought_is_settled_once_before_it_is_answered(
+    start: StartPeer, network: LocalNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done: list[str] = []
+    asker = await start(EDGE)
+    server = await start(CALLS, NodePolicy(before_sending=lambda: done.append("settled")))
+    wire = network.listeners[EDGE.host]
+    deliver = wire.put
+
+    def put(message: Request | Response, source: Hop) -> None:
+        done.append("sent")
+        deliver(message, source)
 
     def answer(transaction: ServerTransaction, request: Request) -> None:
         done.append("handled")
-        server.respond(transaction, make_response(transaction, 200))
+        server.node.respond(transaction, make_response(transaction, 200))
 
-    server = SipNode(
-        SystemClock(),
-        RandomIds(),
-        RecordingHandler(answer),
-        FAST,
-        network=network,
-        policy=NodePolicy(before_sending=lambda: done.append("settled")),
-    )
-    await asker.node.listen(EDGE)
-    await server.listen(CALLS)
+    monkeypatch.setattr(wire, "put", put)
+    server.handler.answer = answer
     for _ in range(3):
         asker.node.send_request(make_request("OPTIONS"), CALLS)
 
     for _ in range(3):
         await asker.handler.next(ResponseReceived)
 
-    assert done == ["handled"] * 3 + ["settled"]
-    await asker.node.aclose()
-    await server.aclose()
+    assert done == ["handled"] * 3 + ["settled"] + ["sent"] * 3
 
 
-async def test_a_failing_preparation_silences_nobody() -> None:
+async def test_a_failing_preparation_silences_nobody(start: StartPeer) -> None:
     def fail() -> None:
         raise OSError(28, "No space left on device")
 
-    network = LocalNetwork()
-    asker = Peer(network)
-    server = SipNode(
-        SystemClock(),
-        RandomIds(),
-        RecordingHandler(
-            lambda transaction, _: server.respond(transaction, make_response(transaction, 200))
-        ),
-        FAST,
-        network=network,
-        policy=NodePolicy(before_sending=fail),
+    asker, server = await start(EDGE), await start(CALLS, NodePolicy(before_sending=fail))
+    server.handler.answer = lambda transaction, _: server.node.respond(
+        transaction, make_response(transaction, 200)
     )
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(asker.node.aclose)
-        stack.push_async_callback(server.aclose)
-        await asker.node.listen(EDGE)
-        await server.listen(CALLS)
-        asker.node.send_request(make_request("OPTIONS"), CALLS)
-        await asker.handler.next(ResponseReceived)
-        assert server.counts.handler_errors == 1
+    asker.node.send_request(make_request("OPTIONS"), CALLS)
+    await asker.handler.next(ResponseReceived)
+    assert server.node.counts.handler_errors == 1
 
 
 async def test_a_local_name_is_taken_once_and_given_back(start: StartPeer) -> None:
