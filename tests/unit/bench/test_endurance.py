@@ -8,7 +8,18 @@ from tests.bench.options_probe import Answers
 from tests.bench.peers.load import Outcome
 from tests.bench.schedstat import CpuTime
 
-OUTCOME = Outcome(1000, 0, 0, 10.0, 1.0, 2.0, 9.0, 1.5, 8.0, "")
+OUTCOME = Outcome(
+    ok=1000,
+    failed=0,
+    resent=0,
+    wall_s=10.0,
+    load_cpu_s=1.0,
+    op_ms_p50=2.0,
+    op_ms_p99=9.0,
+    setup_ms_p50=1.5,
+    setup_ms_p99=8.0,
+    first_failure="",
+)
 FLAT = [100.0, 150.0, 180.0, 200.0, 200.0, 201.0]
 WELL = Findings(OUTCOME, Answers({0: 0.2, 1: 19.0}, 2), FLAT, CpuTime(5, 0), 10.0)
 

@@ -1,12 +1,22 @@
 """The probe matches answers to questions and times them by the kernel's clock."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
+from tests.bench import options_probe
 from tests.bench.options_probe import Answers, OptionsProbe
 
 WAIT_S = 0.05
+HALF_AN_HOUR_MS = 1_800_000
+ANSWER = b"SIP/2.0 200 OK\r\nCSeq: 1 OPTIONS\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def every_question_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is while one is sent."""
+    monkeypatch.setattr(options_probe, "_SENDING_NS", 10**12)
 
 
 @pytest.fixture
@@ -48,12 +58,29 @@ def test_a_second_answer_and_what_is_no_answer_are_left_alone(server: socket.soc
     with OptionsProbe(server.getsockname()) as probe:
         probe.ask()
         _, source = server.recvfrom(65535)
-        for text in (b"SIP/2.0 200 OK\r\nCSeq: 1 OPTIONS\r\n\r\n", b"", b"\r\nCSeq:", b"CSeq: x"):
+        server.sendto(ANSWER, source)
+        probe.collect(WAIT_S)
+        first = dict(probe.answers.times_ms)
+        for text in (ANSWER, b"", b"\r\nCSeq:", b"CSeq: x"):
             server.sendto(text, source)
             server.sendto(text, source)
         probe.collect(WAIT_S)
 
-    assert len(probe.answers.times_ms) == 1
+    assert first.keys() == {0}
+    assert probe.answers.times_ms == first
+
+
+def test_an_answer_is_timed_when_it_arrives_and_not_when_it_is_read(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OptionsProbe(server.getsockname()) as probe:
+        probe.ask()
+        answer(server)
+        an_hour_later = time.clock_gettime_ns(time.CLOCK_REALTIME) + 3600 * 10**9
+        monkeypatch.setattr(options_probe, "_now_ns", lambda: an_hour_later)
+        probe.collect(WAIT_S)
+
+    assert 0 < probe.answers.times_ms[0] < HALF_AN_HOUR_MS
 
 
 def test_nobody_is_there_where_nobody_answers(server: socket.socket) -> None:

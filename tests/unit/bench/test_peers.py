@@ -8,11 +8,31 @@ from tests.bench.peers.measure import MEASURES, Measure, Sample, judge
 from tests.bench.peers.report import Ratio, median_of, progress, ratio, table
 
 REGISTER, CALL, RATE = MEASURES
-GOOD = Outcome(1000, 0, 0, 10.0, 1.0, 2.0, 9.0, 1.5, 8.0, "")
+GOOD = Outcome(
+    ok=1000,
+    failed=0,
+    resent=0,
+    wall_s=10.0,
+    load_cpu_s=1.0,
+    op_ms_p50=2.0,
+    op_ms_p99=9.0,
+    setup_ms_p50=1.5,
+    setup_ms_p99=8.0,
+    first_failure="",
+)
 
 
 def sample(cpu_us: float, complaint: str = "") -> Sample:
-    return Sample(cpu_us, 1e6 / cpu_us, 1.5, 9.0, 1.0, 0.1, 2, complaint)
+    return Sample(
+        cpu_us=cpu_us,
+        per_s=1e6 / cpu_us,
+        setup_ms=1.5,
+        slow_ms=9.0,
+        server_share=1.0,
+        load_share=0.1,
+        resent=2,
+        complaint=complaint,
+    )
 
 
 def test_cost_is_the_cpu_spent_over_the_operations() -> None:
