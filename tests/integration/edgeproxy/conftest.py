@@ -40,6 +40,7 @@ from parley.testkit.sip_handler import RecordingHandler
 DOMAIN = "demo.test"
 PASSWORD = "correct-horse"
 SECRET = "integration-test-secret"
+PORTS = Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS
 DIALLED = "sip:1002@demo.test"
 
 
@@ -306,10 +307,14 @@ class Phone:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def backing() -> AsyncIterator[Backing]:
+    async with in_memory(PORTS) as backing:
+        yield backing
+
+
+@pytest.fixture
+async def world(backing: Backing) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        ports = Port.DATABASE | Port.STATE | Port.DISCOVERY | Port.BUS
-        backing = await stack.enter_async_context(in_memory(ports))
         directory = TenantDirectory(backing.db, backing.bus)
         await directory.start()
         stack.push_async_callback(directory.aclose)
