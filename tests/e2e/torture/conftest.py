@@ -26,8 +26,21 @@ MakePeer = Callable[[str, int], Peer]
 
 
 @pytest.fixture(scope="session")
+def silent() -> Iterator[dict[str, Peer]]:
+    """Peers that heard nothing, by their test, nor may until the platform has stopped."""
+    peers: dict[str, Peer] = {}
+    yield peers
+    late = {test: heard for test, peer in peers.items() if (heard := peer.unheard())}
+    for peer in peers.values():
+        peer.close()
+    assert not late, "answered late instead of dropped"
+
+
+@pytest.fixture(scope="session")
 def platform(
-    tmp_path_factory: pytest.TempPathFactory, untimed: Callable[[], AbstractContextManager[None]]
+    tmp_path_factory: pytest.TempPathFactory,
+    untimed: Callable[[], AbstractContextManager[None]],
+    silent: dict[str, Peer],
 ) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("platform-torture")
     with untimed():
@@ -71,7 +84,12 @@ def hosts() -> Iterator[str]:
 
 
 @pytest.fixture
-def make_peer(platform: Platform, hosts: Iterator[str]) -> Iterator[MakePeer]:
+def make_peer(
+    request: pytest.FixtureRequest,
+    platform: Platform,
+    silent: dict[str, Peer],
+    hosts: Iterator[str],
+) -> Iterator[MakePeer]:
     """Strangers by transport and by the port that they say they listen at."""
     peers: list[Peer] = []
 
@@ -81,7 +99,10 @@ def make_peer(platform: Platform, hosts: Iterator[str]) -> Iterator[MakePeer]:
 
     yield make
     for peer in peers:
-        peer.close()
+        if peer.answers:
+            peer.close()
+        else:
+            silent[request.node.name] = peer
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,14 @@ class Peer:
             self._socket.settimeout(_PATIENCE_S)
         return True
 
+    def unheard(self) -> bytes:
+        """What has come in that nobody has heard yet."""
+        self._socket.setblocking(False)
+        try:
+            return self._buffer + self._socket.recv(_MAX_BYTES)
+        except (BlockingIOError, ConnectionResetError):
+            return self._buffer
+
     def _next(self) -> int:
         while (match := _ANSWER.match(self._buffer)) is None:
             try:
