@@ -3,7 +3,8 @@
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from tests.sdp_samples import LocalStream
 
 from parley.sdp import OriginLine, parse_sdp, relayed, remote_streams
 
@@ -14,16 +15,7 @@ BODY = (
     b"a=ptime:20\r\na=rtcp:4001\r\na=sendrecv\r\n"
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    index: int
-    ip: str
-    rtp_port: int
-    rtcp_port: int
-
-
-STREAMS = [Local(0, "10.0.0.1", 20000, 20001)]
+STREAMS = [LocalStream(0, "10.0.0.1", 20000, 20001)]
 OWN = OriginLine("1", 1, "10.0.0.1")
 
 

@@ -1,9 +1,8 @@
 """Mutated descriptions: a typed value or `SdpError`, nothing else."""
 
-from dataclasses import dataclass
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.sdp_samples import RICH, LocalStream
 
 from parley.sdp import (
     OriginLine,
@@ -17,33 +16,13 @@ from parley.sdp import (
     remote_streams,
 )
 
-SEED = (
-    b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
-    b"a=group:BUNDLE a\r\n"
-    b"m=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
-    b"a=ptime:20\r\na=rtcp:4001 IN IP4 192.0.2.1\r\n"
-    b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:abc\r\n"
-    b"a=fingerprint:sha-256 AA:BB\r\na=candidate:1 1 udp 1 192.0.2.1 4000 typ host\r\n"
-    b"a=sendrecv\r\n"
-    b"m=video 5000 RTP/SAVPF 96\r\nc=IN IP6 2001:db8::1\r\na=rtpmap:96 VP8/90000\r\na=inactive\r\n"
-    b"m=image 6000 udptl t38\r\nc=IN IP4 phone.example.com\r\n"
-    b"m=audio 7000 RTP/AVP 0\r\nc=IN IP4 233.252.0.1/127\r\n"
-)
 OWN = OriginLine("1", 1, "10.0.0.1")
 LAZY = ["connection", "rtcp_port", "rtcp_connection", "codecs"]
 
 
-@dataclass(frozen=True)
-class Local:
-    index: int
-    ip: str
-    rtp_port: int
-    rtcp_port: int
-
-
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    data = bytearray(SEED)
+    data = bytearray(RICH)
     for _ in range(draw(st.integers(1, 5))):
         place = draw(st.integers(0, len(data)))
         removed = draw(st.integers(0, 12))
@@ -70,7 +49,7 @@ def read_everything(sdp: SessionDescription) -> None:
 
 
 def rewrite(sdp: SessionDescription) -> None:
-    streams = [Local(index, "10.0.0.1", 20000, 20001) for index in range(4)]
+    streams = [LocalStream(index, "10.0.0.1", 20000, 20001) for index in range(4)]
     try:
         out = relayed(sdp, streams, OWN)
         answer = echo_answer(sdp, streams, OWN)

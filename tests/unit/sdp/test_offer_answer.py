@@ -1,8 +1,7 @@
 """Offer and answer through the relay."""
 
-from dataclasses import dataclass
-
 import pytest
+from tests.sdp_samples import LocalStream
 
 from parley.sdp import (
     Direction,
@@ -17,15 +16,6 @@ from parley.sdp import (
     relayed,
     remote_streams,
 )
-
-
-@dataclass(frozen=True)
-class Local:
-    index: int
-    ip: str
-    rtp_port: int
-    rtcp_port: int
-
 
 OWN = OriginLine("77", 1, "10.0.0.1", "parley")
 
@@ -61,7 +51,7 @@ OFFER = described(
 
 
 def test_relayed_description_names_only_the_relay() -> None:
-    streams = [Local(0, "10.0.0.1", 20000, 20001), Local(3, "10.0.0.2", 20004, 20009)]
+    streams = [LocalStream(0, "10.0.0.1", 20000, 20001), LocalStream(3, "10.0.0.2", 20004, 20009)]
     out = bytes(relayed(OFFER, streams, OWN)).decode().split("\r\n")
     assert out == [
         "v=0",
@@ -97,14 +87,14 @@ def test_stream_without_a_relay_port_is_refused() -> None:
 
 
 def test_relay_address_may_be_of_the_other_family() -> None:
-    out = relayed(described("m=audio 4000 RTP/AVP 8"), [Local(0, "2001:db8::9", 2, 3)], OWN)
+    out = relayed(described("m=audio 4000 RTP/AVP 8"), [LocalStream(0, "2001:db8::9", 2, 3)], OWN)
     assert out.session.value("c") == "IN IP6 2001:db8::9"
 
 
 def test_null_address_hold_is_relayed_as_sendonly() -> None:
     offer = described("m=audio 4000 RTP/AVP 8", "a=sendrecv", address="0.0.0.0")
     assert is_held(offer)
-    out = relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)
+    out = relayed(offer, [LocalStream(0, "10.0.0.1", 20000, 20001)], OWN)
     assert out.media[0].direction is Direction.SENDONLY
     assert is_held(out)
 
@@ -186,9 +176,9 @@ def test_what_the_relay_cannot_carry_gets_port_0(lines: list[str], obstacle: Obs
     offer = described(*lines)
     [stream] = remote_streams(offer)
     assert (stream.active, stream.obstacle) == (False, obstacle)
-    out = relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)
+    out = relayed(offer, [LocalStream(0, "10.0.0.1", 20000, 20001)], OWN)
     assert out.media[0].port == 0
-    assert not _has_active_media(echo_answer(offer, [Local(0, "10.0.0.1", 2, 3)], OWN))
+    assert not _has_active_media(echo_answer(offer, [LocalStream(0, "10.0.0.1", 2, 3)], OWN))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +222,7 @@ def test_nothing_that_dtls_needs_is_promised() -> None:
         "a=altc:1 IP6 2001:db8::1 4000",
         "a=source-filter:incl IN IP4 * 192.0.2.1",
     )
-    out = bytes(relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)).decode()
+    out = bytes(relayed(offer, [LocalStream(0, "10.0.0.1", 20000, 20001)], OWN)).decode()
     assert out.split("\r\n")[4:] == ["t=3 4", "m=audio 20000 RTP/AVP 8", "a=tcap:2 RTP/SAVP", ""]
 
 
@@ -242,7 +232,9 @@ def test_who_wrote_a_description_is_not_told() -> None:
         b"u=http://trap.example\r\ne=ann@example.com\r\np=+1 555 0100\r\n"
         b"c=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
     )
-    assert bytes(relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN)).split(b"\r\n") == [
+    assert bytes(relayed(offer, [LocalStream(0, "10.0.0.1", 20000, 20001)], OWN)).split(
+        b"\r\n"
+    ) == [
         b"v=0",
         b"o=parley 77 1 IN IP4 10.0.0.1",
         b"s=-",
@@ -267,7 +259,7 @@ def test_a_stream_that_was_offered_with_port_0_is_not_revived(second: tuple[str,
 
 
 def test_echo_answers_plain_audio_and_refuses_the_rest() -> None:
-    streams = [Local(0, "10.0.0.1", 20000, 20001), Local(3, "10.0.0.1", 20002, 20003)]
+    streams = [LocalStream(0, "10.0.0.1", 20000, 20001), LocalStream(3, "10.0.0.1", 20002, 20003)]
     answer = echo_answer(OFFER, streams, OWN)
     assert answer_matches_offer(OFFER, answer)
     assert bytes(answer).decode().split("\r\n") == [
@@ -298,14 +290,14 @@ def test_echo_answers_plain_audio_and_refuses_the_rest() -> None:
 )
 def test_echo_mirrors_the_direction(direction: Direction, mirrored: Direction) -> None:
     offer = described("m=audio 4000 RTP/AVP 8", f"a={direction}")
-    answer = echo_answer(offer, [Local(0, "10.0.0.1", 20000, 20007)], OWN)
+    answer = echo_answer(offer, [LocalStream(0, "10.0.0.1", 20000, 20007)], OWN)
     assert answer.media[0].direction is mirrored
     assert answer.media[0].rtcp_port == 20007
 
 
 def test_echo_of_nothing_it_can_return_has_no_live_media() -> None:
     offer = described("m=audio 4000 RTP/SAVP 8", "m=video 4002 RTP/AVP 31")
-    streams = [Local(0, "10.0.0.1", 1, 2), Local(1, "10.0.0.1", 3, 4)]
+    streams = [LocalStream(0, "10.0.0.1", 1, 2), LocalStream(1, "10.0.0.1", 3, 4)]
     assert not _has_active_media(echo_answer(offer, streams, OWN))
 
 
@@ -345,7 +337,7 @@ def test_lines_are_set_where_the_grammar_wants_them() -> None:
         b"m=audio 1 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\na=mid:1\r\n"
         b"m=audio 3 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\na=mid:2\r\n"
     )
-    streams = [Local(0, "10.0.0.1", 20000, 20001), Local(1, "10.0.0.2", 20002, 20003)]
+    streams = [LocalStream(0, "10.0.0.1", 20000, 20001), LocalStream(1, "10.0.0.2", 20002, 20003)]
     out = bytes(relayed(offer, streams, OWN)).decode().split("\r\n")
     assert [line[:1] for line in out] == [*"vosctmamca", ""]
 
@@ -354,7 +346,7 @@ def test_line_feeds_alone_stay() -> None:
     offer = parse_sdp(
         b"v=0\no=- 1 1 IN IP4 h\ns=-\nc=IN IP4 192.0.2.1\nm=audio 1 RTP/AVP 0\na=rtcp-mux\n"
     )
-    out = bytes(relayed(offer, [Local(0, "10.0.0.1", 20000, 20001)], OWN))
+    out = bytes(relayed(offer, [LocalStream(0, "10.0.0.1", 20000, 20001)], OWN))
     assert out.endswith(b"\nc=IN IP4 10.0.0.1\nm=audio 20000 RTP/AVP 0\n")
     assert b"\r" not in out
 
@@ -362,7 +354,7 @@ def test_line_feeds_alone_stay() -> None:
 def test_where_a_refused_stream_would_be_is_nobodys_business() -> None:
     offer = described("m=audio 4000 RTP/AVP 0", "m=video 0 RTP/AVP 31", "c=bad")
     assert [stream.active for stream in remote_streams(offer)] == [True, False]
-    sent_on = relayed(offer, [Local(0, "10.0.0.1", 6000, 6001)], OWN)
+    sent_on = relayed(offer, [LocalStream(0, "10.0.0.1", 6000, 6001)], OWN)
     assert [media.port for media in sent_on.media] == [6000, 0]
 
 
