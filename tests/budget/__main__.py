@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Final
 
-from tests.budget.counted import CountedPlatform, calls_each
+from tests.budget.counted import calls_each, counted_platform
 from tests.budget.operations import OPERATIONS
 
 _KERNEL: Final = (" > DatagramReader.read", " > socket.sendto", " > write")
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("operation", choices=sorted(OPERATIONS))
     parser.add_argument("--lines", type=int, default=60)
     arguments = parser.parse_args()
-    with CountedPlatform() as platform, OPERATIONS[arguments.operation](platform) as operate:
+    with counted_platform() as platform, OPERATIONS[arguments.operation](platform) as operate:
         each = calls_each(platform, operate)
         wake_ups = platform.wake_ups_each(operate)
     print(f"{sum(each.values()):8.1f} calls")

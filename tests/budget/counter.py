@@ -1,6 +1,6 @@
 """Counts function calls of the thread that it was installed in, Python's and built-in ones.
 
-Time on a shared machine means little, the number of calls is the same on each. A coroutine or
+Time on a shared machine means little, the number of calls hardly depends on it. A coroutine or
 generator that is resumed counts as a call, as it costs one.
 """
 

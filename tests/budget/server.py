@@ -1,8 +1,8 @@
 """The whole platform in a process that counts its own function calls.
 
-    python -m tests.budget.server PORT...
+    python -m tests.budget.server '{"sip": 5060, ...}'
 
-The ports are those of `Places`, in its order.
+The ports are those of `Places`, by name.
 
 Prints `ready`, then for each line on stdin one JSON line: the calls since the last, by function.
 """
@@ -36,7 +36,7 @@ def _count() -> None:
 
 if __name__ == "__main__":
     configure_logging("warning", None)
-    places = Places(*map(int, sys.argv[1:]))
+    places = Places(**json.loads(sys.argv[1]))
     with tempfile.TemporaryDirectory(prefix="parley-budget-") as folder:
         status = main(lambda: serve(Path(folder), places, _count))
     sys.exit(status)
