@@ -54,7 +54,11 @@ def cpu_time(pid: int, proc: Path = _PROC) -> CpuTime:
 
 def _read_all(pid: int, name: str, proc: Path) -> Iterator[str]:
     """Reads a file of each thread; a thread that ends meanwhile is left out."""
-    for thread in sorted((proc / str(pid) / "task").glob("*")):
+    try:
+        threads = sorted((proc / str(pid) / "task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for thread in threads:
         try:
             yield (thread / name).read_text()
         except (FileNotFoundError, ProcessLookupError):

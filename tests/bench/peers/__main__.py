@@ -57,7 +57,7 @@ def run_rounds(
 def _round(number: int, what: Measure, server: Server) -> Sample | None:
     try:
         sample = measure(what, server)
-    except (ChildError, LoadError) as error:
+    except (ChildError, LoadError, PortTakenError) as error:
         print(f"{what.name}: round {number}, {server.title}: {error}", flush=True)
         return None
     print(f"{what.name}: {progress(number, server.title, sample)}", flush=True)

@@ -14,10 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import psutil
 from tests.bench.options_probe import OptionsProbe
-from tests.bench.peers.load import CALLEE_PORT, CALLER_PORT, HOST, SIP_PORT, Operation
+from tests.bench.peers.load import (
+    CALLEE_PORT,
+    CALLER_PORT,
+    HOST,
+    SIP_PORT,
+    LoadError,
+    Operation,
+)
 
-from parley.testkit.phones.process import Child
+from parley.testkit.phones.process import Child, ChildError
 
 ROOT: Final = Path(__file__).parents[3]
 _HERE: Final = Path(__file__).parent
@@ -25,6 +33,7 @@ _SIPPY: Final = ROOT / ".tools" / "sippy" / "bin" / "b2bua_simple"
 _START_S: Final = 60.0
 _TRY_S: Final = 1.0
 _STOP_S: Final = 30.0
+_NOTICE_S: Final = 1.0
 _SERVER_CORE, _LOAD_CORE = 0, 1
 _NICENESS: Final = -10
 
@@ -137,7 +146,12 @@ def check_ports() -> None:
 
 @contextmanager
 def running(server: Server, operation: Operation, folder: Path) -> Iterator[int]:
-    """Runs a server on its core until the block ends; gives its process id."""
+    """Runs a server on its core until the block ends; gives its process id.
+
+    Raises:
+        ChildError: it did not start, or ended before the block did, whatever that met with then.
+        PortTakenError: another program uses its ports.
+    """
     check_ports()
     pinned = ("taskset", "-c", str(_SERVER_CORE)) if _has_two_cores() else ()
     argv = (*pinned, *server.commands[operation])
@@ -146,10 +160,24 @@ def running(server: Server, operation: Operation, folder: Path) -> Iterator[int]
         if server.ready:
             child.wait_for_line(server.ready, _START_S)
         _wait_for_answer(child)
-        yield child.pid
+        try:
+            yield child.pid
+        except (LoadError, ProcessLookupError, psutil.NoSuchProcess):
+            if not _has_ended(child):
+                raise
+            raise child.failure("ended under load") from None
         if not child.is_running:
             raise child.failure("ended under load")
         child.stop(_STOP_S)
+
+
+def _has_ended(child: Child) -> bool:
+    """Whoever finds the process gone may be faster than those who wait for its end."""
+    try:
+        child.wait(_NOTICE_S)
+    except ChildError:
+        return False
+    return True
 
 
 def _wait_for_answer(child: Child) -> None:

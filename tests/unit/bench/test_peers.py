@@ -1,11 +1,24 @@
 """What the rounds beside peers found is judged and compared without making it look better."""
 
+import os
+import signal
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
+from tests.bench.meters import rss
+from tests.bench.peers import __main__ as peers
+from tests.bench.peers import servers
 from tests.bench.peers.load import Load, LoadError, Outcome, parse_outcome
 from tests.bench.peers.measure import MEASURES, Measure, Sample, judge
 from tests.bench.peers.report import Ratio, median_of, progress, ratio, table
+from tests.bench.peers.servers import PortTakenError, Server, running
+from tests.bench.schedstat import cpu_time
+
+from parley.testkit.phones.process import ChildError
 
 REGISTER, CALL, RATE = MEASURES
 GOOD = Outcome(
@@ -113,3 +126,53 @@ def test_figures_that_are_none_are_refused() -> None:
         parse_outcome("Segmentation fault")
     with pytest.raises(LoadError):
         parse_outcome('{"ok": 1}')
+
+
+SERVER = Server(
+    "Server",
+    commands={
+        "call": (sys.executable, "-c", "import signal; print('ready', flush=True); signal.pause()")
+    },
+    counts={"call": 1000},
+    ready="^ready$",
+)
+
+
+def _load(pid: int) -> None:
+    while psutil.pid_exists(pid):
+        pass
+    raise LoadError("the load generator told no figures")
+
+
+@pytest.mark.parametrize("look", [rss, cpu_time, _load])
+def test_a_server_that_ends_under_load_is_told_as_such(
+    look: Callable[[int], object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("check_ports", "_wait_for_answer"):
+        monkeypatch.setattr(servers, name, lambda *_: None)
+    with (
+        pytest.raises(ChildError, match="ended under load"),
+        running(SERVER, "call", tmp_path) as pid,
+    ):
+        os.kill(pid, signal.SIGKILL)
+        while True:
+            look(pid)
+
+
+@pytest.mark.parametrize("error", [ChildError, LoadError, PortTakenError])
+def test_a_round_that_breaks_off_leaves_the_others(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [sample(30), None, sample(20)]
+
+    def measure(*_: object) -> Sample:
+        taken = found.pop()
+        if taken is None:
+            raise error("it ended")
+        return taken
+
+    monkeypatch.setattr(peers, "measure", measure)
+
+    assert peers.run_rounds([CALL], [SERVER], 3) == {
+        "call": {"Server": [sample(20), None, sample(30)]}
+    }
