@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from parley.testkit.farm.load import percentile
+
 _TIMESTAMPNS: Final = 35  # SO_TIMESTAMPNS of Linux, which Python does not name
 _TIMESPEC: Final = struct.Struct("@qq")
 _ANCILLARY_BYTES: Final = 64
@@ -33,8 +35,7 @@ class Answers:
 
     def percentile(self, share: float) -> float:
         """The time below which that share of the answers came; 1 is the longest."""
-        ordered = sorted(self.times_ms.values())
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+        return percentile(list(self.times_ms.values()), share)
 
     @property
     def unanswered(self) -> int:

@@ -2,7 +2,8 @@
 
 `/proc/PID/task/TID/schedstat` begins with the nanoseconds that the thread has run and those that it
 was ready to run while its core did something else. Work of the network stack that is done while a
-thread sends or receives is in the first.
+thread sends or receives is in the first. A thread that has ended is in neither: `meters.cpu_s` has
+those, too, but counts in ticks of ten milliseconds.
 """
 
 from collections.abc import Iterator

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from parley.testkit.farm.load import percentile
 from parley.testkit.phones.line import Line
 from parley.testkit.phones.ports import reserve_ports
 
@@ -38,8 +39,7 @@ class Outcome:
 
     def percentile(self, share: float) -> float | None:
         """The time below which that share of them lies, in milliseconds."""
-        ordered = sorted(self.times_ms)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+        return percentile(self.times_ms, share) if self.times_ms else None
 
 
 class Phones:
