@@ -1,8 +1,8 @@
 """Runs the fuzz targets of `libs/sipcore/fuzz`, each for some seconds; prints a line for each.
 
 libFuzzer searches with coverage. Cargo's stable toolchain and a C++ compiler are all that it needs:
-the instrumentation is a pass that every rustc has, and without `unsafe` there is nothing for the
-sanitizers, which only nightly has, to find.
+the instrumentation is a pass that every rustc has, and the core, which is all that they run, has no
+`unsafe`, so there is nothing for the sanitizers, which only nightly has, to find.
 """
 
 import re
