@@ -25,6 +25,7 @@ INSTRUMENTED = " ".join(
     )
 )
 MESSAGES = ("tests/e2e/torture/rfc4475", "tests/e2e/torture/rfc5118", "tests/data/sip")
+DESCRIPTIONS = ("tests/data/sdp",)
 DEFAULT_S = 60
 MAX_BYTES = 2048
 MAX_INPUT_S = 5
@@ -44,10 +45,10 @@ def build() -> Path:
 
 
 def seeds(target: str) -> list[str]:
-    """Folders that a search begins with: the messages, or values, one a line of a file."""
+    """Folders that a search begins with: whole texts, or values, one a line of a file."""
     values = CRATE / "seeds" / f"{target}.txt"
     if not values.exists():
-        return [str(ROOT / folder) for folder in MESSAGES]
+        return [str(ROOT / folder) for folder in (DESCRIPTIONS if target == "sdp" else MESSAGES)]
     folder = BUILT / "seeds" / target
     folder.mkdir(parents=True, exist_ok=True)
     for number, line in enumerate(values.read_bytes().splitlines()):

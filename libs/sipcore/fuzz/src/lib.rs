@@ -1,13 +1,15 @@
-//! What must hold of SIP text, whatever a peer sends.
+//! What must hold of SIP and SDP text, whatever a peer sends.
 //!
 //! Each function takes any bytes and panics when something does not hold. The fuzz targets in
 //! `bin/` feed them what a coverage-guided search comes up with, the test below the seeds it begins with.
 
+mod descriptions;
 mod edits;
 mod framing;
 mod messages;
 mod values;
 
+pub use descriptions::sdp;
 pub use edits::edit;
 pub use framing::framing;
 pub use messages::message;
@@ -30,6 +32,7 @@ mod tests {
         "tests/e2e/torture/rfc5118",
         "tests/data/sip",
     ];
+    const DESCRIPTIONS: &str = "tests/data/sdp";
     const VALUES: [(&str, Target); 5] = [
         ("uri", crate::uri),
         ("address", crate::address),
@@ -45,7 +48,7 @@ mod tests {
         }
         let mut changed = seed.to_vec();
         for at in (0..seed.len()).step_by(step) {
-            for byte in [b'\r', b'"', b';', b',', b'%', b' ', 0, 0xff] {
+            for byte in [b'\r', b'\n', b'"', b';', b',', b'%', b' ', 0, 0xff] {
                 changed[at] = byte;
                 target(&changed);
             }
@@ -66,6 +69,15 @@ mod tests {
                 feed(crate::message, &seed, 3);
                 feed(crate::framing, &seed, 3);
             }
+        }
+    }
+
+    #[test]
+    fn the_invariants_hold_around_all_descriptions() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+        for file in fs::read_dir(root.join(DESCRIPTIONS)).expect("a folder") {
+            let seed = fs::read(file.expect("a file").path()).expect("a description");
+            feed(crate::sdp, &seed, 1);
         }
     }
 
