@@ -389,3 +389,10 @@ def test_another_origin_stands_once_and_in_the_session() -> None:
         b"o=parley 77 1 IN IP4 10.0.0.1",
         b"o=- 3 3 IN IP4 192.0.2.9",
     ]
+
+
+def test_the_echo_names_each_address_that_it_listens_at() -> None:
+    offer = described("m=audio 4000 RTP/AVP 0", "m=audio 4002 RTP/AVP 0")
+    locals_ = [LocalStream(0, "10.0.0.1", 6000, 6001), LocalStream(1, "2001:db8::9", 6002, 6003)]
+    streams = remote_streams(echo_answer(offer, locals_, OWN))
+    assert [stream.ip for stream in streams] == ["10.0.0.1", "2001:db8::9"]

@@ -63,7 +63,7 @@ pub fn echo_answer(
     ];
     for (index, media) in offer.media().enumerate() {
         let local = streams.iter().rfind(|stream| stream.index == index);
-        echo_media(&media, local, &mut lines)?;
+        echo_media(&media, local, ip, &mut lines)?;
     }
     Description::write(&lines, b"\r\n")
 }
@@ -71,11 +71,16 @@ pub fn echo_answer(
 fn echo_media(
     media: &Media<'_>,
     local: Option<&LocalStream>,
+    session_ip: &[u8],
     lines: &mut Vec<Vec<u8>>,
 ) -> Result<(), SdpError> {
     let is_echoable = is_echoable(media)?;
     let local = local.filter(|_| is_echoable);
     lines.push(media.line_with_port(local.map_or(0, |local| local.rtp_port)));
+    let other = local.map(|local| local.ip.as_bytes());
+    if let Some(ip) = other.filter(|ip| *ip != session_ip) {
+        lines.push([b"c=", &written_connection(ip)[..]].concat());
+    }
     let echoed = |(name, value): (&[u8], Option<&[u8]>)| {
         let value = value.map(|value| [b":", value].concat());
         let line = [b"a=", name, &value.unwrap_or_default()].concat();
