@@ -1,6 +1,7 @@
 """A process can be asked and stopped from its first moment to its last."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -128,6 +129,7 @@ async def test_resources_close_in_reverse_even_if_one_fails() -> None:
 
 
 _PROGRAM = """
+import os
 import sys
 import time
 from pathlib import Path
@@ -143,8 +145,8 @@ class Demo(Settings):
     log_level: str = "info"
 
 def make(settings, process):
-    Path(sys.argv[1]).touch()
-    while not Path(sys.argv[2]).exists():
+    Path(os.environ["MAKING"]).touch()
+    while not Path(os.environ["SENT"]).exists():
         time.sleep(0.01)
     return ()
 
@@ -160,7 +162,8 @@ async def test_a_signal_while_services_are_made_ends_the_start(
     program, making, sent = tmp_path / "demo.py", tmp_path / "making", tmp_path / "sent"
     program.write_text(_PROGRAM)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(program), str(making), str(sent)),
+        *(sys.executable, str(program)),
+        env={**os.environ, "MAKING": str(making), "SENT": str(sent)},
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
     )
@@ -176,3 +179,19 @@ async def test_a_signal_while_services_are_made_ends_the_start(
 
     assert process.returncode == Exit.INTERRUPTED
     assert told == b""
+
+
+@pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("--port", 2), ("now", 2)])
+async def test_arguments_start_nothing(tmp_path: Path, argument: str, status: int) -> None:
+    program, making = tmp_path / "demo.py", tmp_path / "making"
+    program.write_text(_PROGRAM)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(program), argument),
+        env={**os.environ, "MAKING": str(making), "SENT": str(making)},
+        stderr=asyncio.subprocess.STDOUT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told, _ = await asyncio.wait_for(process.communicate(), _WAIT_S)
+    assert process.returncode == status
+    assert (b"PARLEY_DEMO_HEALTH_PORT" in told) == (status == 0)
+    assert not making.exists()

@@ -8,8 +8,9 @@ A stop takes `drain_timeout_s` of the process, one second, and `CLOSE_TIMEOUT_S`
 into Kubernetes' `terminationGracePeriodSeconds`.
 """
 
+import argparse
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import ClassVar, Protocol, Self, TextIO, TypeVar
 
@@ -35,6 +36,11 @@ class ProcessSettings(Protocol):
     @classmethod
     def load_or_exit(cls) -> Self:
         """Reads the environment, or ends the process with one sentence."""
+        ...
+
+    @classmethod
+    def keys(cls) -> Iterable[str]:
+        """Names the variables that are read, of the classes within as well."""
         ...
 
     @property
@@ -158,6 +164,7 @@ def serve(
         on_ready: called when everything has started.
         on_drain: called when the drain begins, with the seconds that it takes at most.
     """
+    _take_no_arguments(settings_class)
     settings = settings_class.load_or_exit()
     configure_logging(settings.log_level, open_log(settings))
 
@@ -182,6 +189,19 @@ def serve(
         )
 
     return main(run_all)
+
+
+def _take_no_arguments(settings_class: type[ProcessSettings]) -> None:
+    """Ends the process when there are any: with its settings for `--help`, else with status 2."""
+    keys = sorted(settings_class.keys())
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {settings_class.__module__.rpartition('.')[0]}",
+        description="Takes no arguments. Settings are variables of the environment, told in\n"
+        "docs/operations/settings.md. Its own:",
+        epilog="\n".join(keys),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
 
 
 def _explained(settings: ProcessSettings, error: StartError) -> str:

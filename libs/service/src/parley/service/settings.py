@@ -139,6 +139,17 @@ class Settings(BaseSettings):
                 yield name
 
     @classmethod
+    def keys(cls) -> Iterable[str]:
+        """Names the variables that are read, of the classes within as well."""
+        own = set(cls.own_fields())
+        for name, field in cls.model_fields.items():
+            kind = field.annotation
+            if name in own:
+                yield cls._key(name)
+            elif isinstance(kind, type) and issubclass(kind, Settings):
+                yield from kind.keys()
+
+    @classmethod
     def _key(cls, field: str) -> str:
         return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
 
