@@ -47,7 +47,8 @@ class Phones:
 
     Args:
         folder: for scenarios, statistics and logs.
-        lines: extensions; the first half calls the second.
+        lines: extensions; the first half calls the first of the second: sipp names one digest URI
+            in all calls of a run, and ours has to name who is called.
         target: `host:port` of the edge.
         domain: of the extensions.
         has_rtp: callers send G.711 and callees echo it.
@@ -63,7 +64,8 @@ class Phones:
         self._callee_port = reserve_ports()
         half = len(lines) // 2
         self.callees = half
-        self._callers_file = self._write_users("callers", lines[:half], lines[half:])
+        self._called = f"{lines[half].number}@{domain}"
+        self._callers_file = self._write_users("callers", lines[:half], [lines[half]] * half)
         self._callees_file = self._write_users("callees", lines[half:], lines[half:])
 
     def register(self, count: int = 0, rate: int = 50) -> Outcome:
@@ -76,6 +78,7 @@ class Phones:
         """Makes calls, one after another, at a steady rate."""
         options = ["-inf", str(self._callers_file), "-m", str(number), "-r", str(rate)]
         options += ["-d", str(round(hold_s * 1000)), "-mp", str(reserve_ports(4, align=4))]
+        options += ["-auth_uri", self._called]
         return self._run("caller", options, number, number / rate + hold_s + _GRACE_S)
 
     def warm_up(self, rate: int) -> None:
