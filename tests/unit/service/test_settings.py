@@ -54,9 +54,14 @@ def test_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _DemoSettings.load().port == 5060
 
 
-def test_values_given_by_code_win(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARLEY_DEMO_PORT", "5070")
+def test_what_the_process_decides_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _DemoSettings.load(port=0).port == 0
 
+    monkeypatch.setenv("PARLEY_DEMO_PORT", "5070")
+    with pytest.raises(SettingsError, match="PARLEY_DEMO_PORT has no effect here"):
+        _DemoSettings.load(port=0)
+
+    monkeypatch.setenv("PARLEY_DEMO_PORT", "tcp://10.0.0.7:8080")  # a service link of Kubernetes
     assert _DemoSettings.load(port=0).port == 0
 
 

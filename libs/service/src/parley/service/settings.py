@@ -110,13 +110,15 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Reads the environment; `values` given by code win over it.
+        """Reads the environment, but for the `values` that the process decides itself.
 
         Raises:
-            SettingsError: in one sentence, what is unknown, malformed or contradictory.
+            SettingsError: in one sentence, what is unknown, malformed, contradictory, or set
+                although it is decided otherwise.
         """
-        given: dict[str, Any] = {**dict(cls._read_secret_files()), **values}
         cls._refuse_unknown_keys()
+        cls._refuse_decided_keys(values)
+        given: dict[str, Any] = {**dict(cls._read_secret_files()), **values}
         try:
             return cls(**given)
         except ValidationError as error:
@@ -176,6 +178,14 @@ class Settings(BaseSettings):
         if unknown:
             noun = "is not a setting" if len(unknown) == 1 else "are not settings"
             raise SettingsError(f"{', '.join(unknown)} {noun} of this service.")
+
+    @classmethod
+    def _refuse_decided_keys(cls, names: Iterable[str]) -> None:
+        for key in map(cls._key, names):
+            if (value := os.environ.get(key)) and not _is_service_link(key, value):
+                raise SettingsError(
+                    f"{key} has no effect here: settings of the whole process decide it."
+                )
 
     @classmethod
     def _read_secret_files(cls) -> Iterable[tuple[str, str]]:
