@@ -44,7 +44,7 @@ def welcome(settings: AllInOneSettings) -> None:
 def farewell(timeout_s: float) -> None:
     """Says that the stop takes a while, and how it takes none."""
     sys.stdout.write(
-        f"\nDraining: in {timeout_s:g} s what is left of calls is hung up and all is closed."
+        f"\nDraining: within {timeout_s:g} s calls that are left are hung up and all is closed."
         " Ctrl-C again stops at once.\n"
     )
     sys.stdout.flush()
