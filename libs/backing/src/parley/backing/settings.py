@@ -70,7 +70,8 @@ class BackingSettings(Settings):
         bus_prefix: stands before every topic and group on Kafka.
         bus_replication: copies of each partition of a new topic on Kafka; 3, or as many as there
             are brokers at that moment, unless given.
-        bus_linger_s: shortest time between two produce requests to Kafka, in seconds.
+        bus_linger_s: shortest time between two produce requests to Kafka, and between two fetches
+            that bring little, in seconds.
         bus_queue_mb: how much may wait for Kafka, in megabytes of memory and disk.
         discovery_url: zookeeper://host:port,host:port/folder, with TLS zookeeper+tls;
             name:password@ before the hosts closes the folder to others;
