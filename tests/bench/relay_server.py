@@ -15,7 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from parley.mediaengine import EndpointSpec, Engine
+from parley.mediaengine import Engine
+from parley.model.media import Address
+from parley.model.scene import Endpoint, Scene, Source, Stream, Transport
 
 PORTS_FILE = Path(tempfile.gettempdir()) / "parley-relay-ports"
 PARTY_PORTS = (40000, 41000)
@@ -23,12 +25,17 @@ PORTS_PER_CALL = 4
 WAIT_S = 10.0
 
 
-def open_call(engine: Engine, specs: tuple[EndpointSpec, EndpointSpec]) -> tuple[int, int, str]:
-    """Opens and bridges the two endpoints of a call."""
-    a, a_port = engine.open(specs[0])
-    b, b_port = engine.open(specs[1], a)
-    engine.bridge(a, b)
-    return a, b, f"{a_port} {b_port}"
+def call_between(ip: str, ports: tuple[int, int]) -> bytes:
+    """The scene of a call whose phones are at these ports of `ip`."""
+    streams = [Stream(0, Transport(Address(ip, port))) for port in ports]
+    legs = {leg: Endpoint([stream]) for leg, stream in zip("ab", streams, strict=True)}
+    return Scene(legs, {"a": [Source("b")], "b": [Source("a")]}).encode()
+
+
+def open_call(engine: Engine, session: str, scene: bytes) -> str:
+    """Opens a call; where its phones are to send."""
+    opened = engine.apply(session, 1, 1, scene)
+    return " ".join(str(port) for _, _, port in opened)
 
 
 def serve(ip: str, first_port: int, calls: int, party: str) -> None:
@@ -38,9 +45,8 @@ def serve(ip: str, first_port: int, calls: int, party: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     engine = Engine(ip, first_port, first_port + PORTS_PER_CALL * calls + 100)
-    a_port, b_port = PARTY_PORTS
-    specs = (EndpointSpec((party, a_port)), EndpointSpec((party, b_port)))
-    lines = [open_call(engine, specs)[2] for _ in range(calls)]
+    scene = call_between(party, PARTY_PORTS)
+    lines = [open_call(engine, str(call), scene) for call in range(calls)]
     engine.flush()
     unfinished = PORTS_FILE.with_suffix(".new")
     unfinished.write_text("\n".join(lines) + "\n")
@@ -63,13 +69,12 @@ def print_ports() -> None:
 def measure_open_close(rounds: int = 2000) -> None:
     """Prints the CPU time, of all threads, that opening and closing a bridged call takes."""
     engine = Engine("127.0.0.1", 20000, 29999, quarantine_s=0)
-    specs = (EndpointSpec(("127.0.0.1", 40000)), EndpointSpec(("127.0.0.1", 41000)))
+    scene = call_between("127.0.0.1", PARTY_PORTS)
     started = time.process_time()
     for _ in range(rounds):
-        a, b, _ = open_call(engine, specs)
+        open_call(engine, "s", scene)
         engine.flush()
-        engine.close(a)
-        engine.close(b)
+        engine.close("s")
         engine.flush()
     engine.shut_down()
     print(f"{(time.process_time() - started) / rounds * 1e6:.1f} us CPU per call")

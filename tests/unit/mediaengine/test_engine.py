@@ -2,9 +2,20 @@ import asyncio
 import socket
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
-from parley.mediaengine import EndpointSpec, Engine, EngineError, PortsExhausted
+from parley.mediaengine import (
+    Engine,
+    EngineError,
+    InvalidScene,
+    OwnPort,
+    PortsExhausted,
+    StaleScene,
+    UnknownSession,
+)
+from parley.model.media import Address
+from parley.model.scene import Endpoint, Scene, Source, Stream, Transport
 
 RTP = bytes([0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]) + b"\xd5" * 160
 
@@ -20,28 +31,38 @@ def phones() -> Iterator[list[socket.socket]]:
         phone.close()
 
 
-def spec(phone: socket.socket, timeout_s: float = 0.0) -> EndpointSpec:
-    return EndpointSpec(phone.getsockname(), timeout_s=timeout_s)
+def at(phone: socket.socket) -> Endpoint:
+    return endpoint(Transport(Address(*phone.getsockname())))
 
 
-def test_media_is_relayed_between_bridged_endpoints(
-    engine: Engine, phones: list[socket.socket]
-) -> None:
-    first, first_port = engine.open(spec(phones[0]))
-    second, second_port = engine.open(spec(phones[1]), near=first)
-    engine.bridge(first, second)
+def endpoint(transport: Transport) -> Endpoint:
+    return Endpoint([Stream(0, transport)])
+
+
+def echo(phone: socket.socket, timeout_s: float = 0.0) -> bytes:
+    return Scene({"a": at(phone)}, {"a": [Source("a")]}, timeout_s).encode()
+
+
+NOBODY = Scene({"a": endpoint(Transport())}).encode()
+
+
+def test_media_is_relayed_as_the_scene_says(engine: Engine, phones: list[socket.socket]) -> None:
+    legs = {"a": at(phones[0]), "b": at(phones[1])}
+    scene = Scene(legs, {"a": [Source("b")], "b": [Source("a")]})
+    (leg, index, to_a), (_, _, to_b) = engine.apply("s", 1, 1, scene.encode())
+    assert (leg, index) == ("a", 0)
     engine.flush()
-    phones[0].sendto(RTP, ("127.0.0.1", first_port))
-    assert phones[1].recvfrom(2000) == (RTP, ("127.0.0.1", second_port))
-    stats = engine.close(first)
+    phones[0].sendto(RTP, ("127.0.0.1", to_a))
+    assert phones[1].recvfrom(2000) == (RTP, ("127.0.0.1", to_b))
+    assert [report.leg for report in engine.report("s")] == ["a", "b"]
+    stats, _ = engine.close("s")
     assert (stats.packets_received, stats.bytes_received, stats.rejected) == (1, len(RTP), 0)
     assert stats.last_packet_age_s is not None
-    assert engine.endpoints == 1
+    assert (engine.sessions, engine.streams) == (0, 0)
 
 
 def test_an_echo_comes_back(engine: Engine, phones: list[socket.socket]) -> None:
-    endpoint, port = engine.open(spec(phones[0]))
-    engine.echo(endpoint)
+    ((_, _, port),) = engine.apply("s", 1, 1, echo(phones[0]))
     engine.flush()
     phones[0].sendto(RTP, ("127.0.0.1", port))
     assert phones[0].recv(2000)[12:] == RTP[12:]
@@ -53,23 +74,18 @@ async def test_silence_wakes_the_event_loop_that_watches(
     loop = asyncio.get_running_loop()
     told = loop.create_future()
     loop.add_reader(engine.event_fd(), lambda: told.set_result(engine.drain_events()))
-    endpoint, _ = engine.open(spec(phones[0], timeout_s=0.02))
+    engine.apply("s", 1, 1, echo(phones[0], timeout_s=0.02))
     engine.flush()
-    assert await asyncio.wait_for(told, 3) == [("timed_out", endpoint)]
+    assert await asyncio.wait_for(told, 3) == [("timed_out", "s", "a", False)]
     loop.remove_reader(engine.event_fd())
-    assert engine.drain_events() == []
 
 
 def test_an_exhausted_range_is_an_error_of_its_own(engine: Engine) -> None:
     free = engine.free_pairs
-    opened = []
     with pytest.raises(PortsExhausted, match="32400-32439"):
         while True:
-            opened.append(engine.open(EndpointSpec())[0])
-    assert 0 < len(opened) <= free
-    for endpoint in opened:
-        engine.close(endpoint)
-    engine.flush()
+            engine.apply(str(engine.sessions), 1, 1, NOBODY)
+    assert 0 < engine.sessions <= free
 
 
 @pytest.mark.parametrize(
@@ -78,26 +94,56 @@ def test_an_exhausted_range_is_an_error_of_its_own(engine: Engine) -> None:
 def test_an_address_that_no_phone_can_have_is_refused(
     engine: Engine, address: tuple[str, int]
 ) -> None:
-    with pytest.raises(EngineError):
-        engine.open(EndpointSpec(address))
-    assert engine.endpoints == 0
+    scene = Scene({"a": endpoint(Transport(Address(*address)))})
+    with pytest.raises(InvalidScene):
+        engine.apply("s", 1, 1, scene.encode())
+    assert engine.streams == 0
 
 
-def test_values_beyond_their_type_are_refused() -> None:
-    with pytest.raises(OverflowError):
-        EndpointSpec(("192.0.2.1", 65536))
-    with pytest.raises(EngineError):
-        EndpointSpec(timeout_s=-1)
-    with pytest.raises(EngineError):
-        EndpointSpec(timeout_s=float("nan"))
+@pytest.mark.parametrize(
+    "scene",
+    [
+        b"",
+        b"\xc1",
+        msgspec.msgpack.encode({"endpoints": {"a": {"streams": [{"index": 256}]}}}),
+        msgspec.msgpack.encode({"endpoints": {"a": {"streams": [{"colour": "red"}]}}}),
+        msgspec.msgpack.encode({"media_timeout_s": float("nan")}),
+        msgspec.msgpack.encode({"media_timeout_s": -1}),
+    ],
+)
+def test_what_is_no_scene_is_refused(engine: Engine, scene: bytes) -> None:
+    with pytest.raises(InvalidScene):
+        engine.apply("s", 1, 1, scene)
+
+
+def test_each_refusal_is_an_error_of_its_own(engine: Engine) -> None:
+    with pytest.raises(UnknownSession):
+        engine.apply("s", 1, 1, NOBODY, may_open=False)
+    ((_, _, port),) = engine.apply("s", 2, 1, NOBODY)
+    with pytest.raises(StaleScene, match="epoch 1 and revision 9 are older"):
+        engine.apply("s", 1, 9, NOBODY)
+    circle = Scene({"a": endpoint(Transport(Address("127.0.0.1", port)))})
+    with pytest.raises(OwnPort):
+        engine.apply("s", 2, 2, circle.encode())
+
+
+def test_an_address_that_others_know_it_by_is_its_own() -> None:
+    engine = Engine("127.0.0.1", 32440, 32449, own=["192.0.2.7"])
+    ((_, _, port),) = engine.apply("s", 1, 1, NOBODY)
+    circle = Scene({"a": endpoint(Transport(Address("192.0.2.7", port + 1)))})
+    with pytest.raises(OwnPort):
+        engine.apply("t", 1, 1, circle.encode())
+    engine.shut_down()
 
 
 def test_a_closed_engine_refuses_everything_and_may_be_closed_again(engine: Engine) -> None:
-    endpoint, _ = engine.open(EndpointSpec())
+    engine.apply("s", 1, 1, NOBODY)
     engine.shut_down()
-    for call in (engine.close, engine.echo, engine.stats, engine.isolate):
+    for call in (engine.close, engine.report):
         with pytest.raises(EngineError, match="closed"):
-            call(endpoint)
+            call("s")
+    with pytest.raises(EngineError, match="closed"):
+        engine.apply("s", 1, 2, NOBODY)
     engine.shut_down()
     engine.flush()
 
@@ -107,3 +153,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
         Engine("127.0.0.1", 32500, 32400)
     with pytest.raises(EngineError):
         Engine("somewhere", 32400, 32500)
+    with pytest.raises(EngineError):
+        Engine("127.0.0.1", 32400, 32500, quarantine_s=-1)
+    with pytest.raises(EngineError):
+        Engine("127.0.0.1", 32400, 32500, tick_s=float("nan"))

@@ -66,7 +66,7 @@ def test_descriptors_are_capacity_and_their_end_is_told_as_that_of_the_ports(
     refused = one(relay, opening("u"))
     assert refused.error is ReplyError.PORTS_EXHAUSTED
     assert "socket" in refused.detail
-    assert (relay.sessions, engine.endpoints) == (2, 4)
+    assert (relay.sessions, engine.streams) == (2, 4)
 
 
 def epoll_sets() -> set[int]:

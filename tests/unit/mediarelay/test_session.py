@@ -1,4 +1,4 @@
-"""What the engine is told of a session's streams, also when it fails in between."""
+"""What the engine is told of a session's streams, also when it fails."""
 
 import asyncio
 import socket
@@ -35,33 +35,20 @@ class Frail:
     """An engine that can be made to fail.
 
     Attributes:
-        failing: methods, and how many of their calls succeed before one fails.
-        updated: endpoints that were told something, in order.
+        is_failing: nothing is applied.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.failing: dict[str, int] = {}
-        self.updated: list[int] = []
+        self.is_failing = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def update(self, endpoint: int, spec: Any) -> None:
-        self._fail_if_due("update")
-        self._engine.update(endpoint, spec)
-        self.updated.append(endpoint)
-
-    def bridge(self, a: int, b: int) -> None:
-        self._fail_if_due("bridge")
-        self._engine.bridge(a, b)
-
-    def _fail_if_due(self, method: str) -> None:
-        left = self.failing.pop(method, None)
-        if left == 0:
+    def apply(self, *arguments: Any) -> list[tuple[str, int, int]]:
+        if self.is_failing:
             raise EngineError("out of order")
-        if left is not None:
-            self.failing[method] = left - 1
+        return self._engine.apply(*arguments)
 
 
 @pytest.fixture
@@ -108,64 +95,66 @@ def is_bridged(opened: Reply, a: socket.socket, b: socket.socket) -> bool:
     return True
 
 
-def test_a_stream_that_the_engine_did_not_take_is_told_again_by_a_repeat(
+def test_what_the_engine_did_not_take_is_done_by_a_repeat_and_by_nothing_else(
     relay: Relay, frail: Frail, phone: MakePhone
 ) -> None:
     a, b, new_a, new_b = (phone() for _ in range(4))
     opened = one(relay, opening(at(a), at(b)))
     command = moving(at(new_a), at(new_b), 5.0)
-    frail.failing["update"] = 1
+    frail.is_failing = True
     assert one(relay, command).error is ReplyError.INTERNAL
-    frail.updated.clear()
+    frail.is_failing = False
+    assert one(relay, UpdateSession("s", 1)).legs == opened.legs
+    assert is_bridged(opened, a, b)
     assert one(relay, command).ok
-    assert len(frail.updated) == 2
     assert is_bridged(opened, new_a, new_b)
 
 
-def test_a_time_out_that_the_engine_did_not_take_is_told_again_by_a_repeat(
+def test_a_session_that_the_engine_did_not_take_is_not_there(
     relay: Relay, frail: Frail, phone: MakePhone
 ) -> None:
-    one(relay, opening(at(phone()), at(phone())))
-    command = UpdateSession("s", 1, [], 5.0)
-    frail.failing["update"] = 1
+    command = opening(at(phone()), at(phone()))
+    frail.is_failing = True
     assert one(relay, command).error is ReplyError.INTERNAL
-    [told] = frail.updated
+    frail.is_failing = False
+    assert relay.sessions == 0
+    assert one(relay, UpdateSession("s", 1)).error is ReplyError.UNKNOWN_SESSION
     assert one(relay, command).ok
-    assert len(frail.updated) == 2 and told != frail.updated[1]
-    assert one(relay, command).ok
-    assert len(frail.updated) == 2
 
 
-def test_a_change_that_the_engine_did_not_take_is_not_told_with_another_one(
-    relay: Relay, frail: Frail, phone: MakePhone
+def test_a_refused_command_of_a_new_owner_leaves_the_session_to_the_old_one(
+    relay: Relay, phone: MakePhone
 ) -> None:
-    a, b, elsewhere = phone(), phone(), phone()
-    opened = one(relay, opening(at(a), at(b)))
-    frail.failing["update"] = 0
-    command = UpdateSession("s", 1, [LegSpec("b", [at(elsewhere)])], 5.0)
-    assert one(relay, command).error is ReplyError.INTERNAL
-    assert one(relay, UpdateSession("s", 1)).ok
-    assert frail.updated == []
-    assert one(relay, UpdateSession("s", 1, [], 6.0)).ok
-    assert len(frail.updated) == 2
-    assert is_bridged(opened, a, b)
-
-
-def test_a_stream_that_cannot_be_joined_to_its_peer_is_closed_again(
-    relay: Relay, frail: Frail, phone: MakePhone, engine: Engine
-) -> None:
-    a, b = phone(), phone()
-    command = opening(at(a), at(b))
-    frail.failing["bridge"] = 0
-    assert one(relay, command).error is ReplyError.INTERNAL
-    assert (relay.sessions, engine.endpoints) == (0, 0)
-    opened = one(relay, command)
-    more = UpdateSession("s", 1, [LegSpec(leg, [StreamSpec(1)]) for leg in ("a", "b")])
-    frail.failing["bridge"] = 0
-    assert one(relay, more).error is ReplyError.INTERNAL
-    assert engine.endpoints == 2
+    opened = one(relay, opening(at(phone()), at(phone())))
+    nonsense = LegSpec("b", [StreamSpec(99)])
+    assert one(relay, UpdateSession("s", 7, [nonsense])).error is ReplyError.INVALID
     assert one(relay, UpdateSession("s", 1)).legs == opened.legs
-    assert is_bridged(opened, a, b)
+    assert one(relay, UpdateSession("s", 7)).ok
+    assert one(relay, UpdateSession("s", 1)).error is ReplyError.STALE_EPOCH
+
+
+def test_a_phone_that_describes_itself_again_may_speak_from_another_port(
+    relay: Relay, phone: MakePhone
+) -> None:
+    a, b, rebound = phone(), phone(), phone()
+    private = StreamSpec(0, Address("10.255.255.1", 4000), learn_from=["127.0.0.1"])
+    opened = one(relay, opening(private, at(b)))
+
+    def speak(from_: socket.socket, ssrc: int) -> None:
+        for sequence in range(4):
+            packet = bytes([0x80, 0, 0, sequence, 0, 0, 0, 0, 0, 0, 0, ssrc]) + b"\xd5" * 160
+            from_.sendto(packet, ("127.0.0.1", port(opened, "a")))
+
+    speak(a, 1)
+    assert b.recv(2000)[11] == 1
+    speak(rebound, 2)
+    b.settimeout(0.15)
+    with pytest.raises(TimeoutError):
+        b.recv(2000)
+    b.settimeout(3)
+    assert one(relay, UpdateSession("s", 1, [LegSpec("a", [private])])).ok
+    speak(rebound, 2)
+    assert b.recv(2000)[11] == 2
 
 
 def test_another_time_out_changes_nothing_else(relay: Relay, phone: MakePhone) -> None:

@@ -10,11 +10,13 @@ use crate::error::EngineError;
 pub struct Config {
     /// The address its ports are on.
     pub ip: IpAddr,
+    /// Addresses by which others reach its ports.
+    pub own: Vec<IpAddr>,
     /// First port of the range.
     pub first_port: u16,
     /// Last port of the range.
     pub last_port: u16,
-    /// Threads that forward; an endpoint belongs to one.
+    /// Threads that forward; a session belongs to one.
     pub threads: usize,
     /// How long a closed port pair is not used again.
     pub quarantine: Duration,
@@ -31,6 +33,7 @@ impl Config {
     pub fn new(ip: IpAddr, first_port: u16, last_port: u16) -> Self {
         Self {
             ip,
+            own: vec![ip],
             first_port,
             last_port,
             threads: 1,

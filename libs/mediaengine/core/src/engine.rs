@@ -1,6 +1,5 @@
 //! The engine as its caller sees it.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::RawFd;
@@ -11,43 +10,21 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::descriptors::{Descriptors, is_exhaustion};
 use crate::error::EngineError;
+use crate::held::{Opened, Order, Registry, StreamReport};
 use crate::mailbox::Mailbox;
-use crate::pair::Pair;
 use crate::ports::PortPool;
-use crate::spec::EndpointSpec;
-use crate::stats::EndpointStats;
-use crate::table::Out;
+use crate::session::SessionId;
+use crate::session::plan::{Plan, StreamKey, compile};
+use crate::session::scene::Scene;
+use crate::shard::{Change, Command, Event, Inbox, Shard};
+use crate::stats::Counters;
 use crate::threads::Threads;
-use crate::worker::{Command, Event, Inbox, Worker};
+use crate::transport::pair::Pair;
 
-/// Most port pairs that one [`Engine::open`] tries: its caller waits meanwhile.
+/// Most port pairs that one new stream tries: its caller waits meanwhile.
 const MOST_TRIED: usize = 100;
 
-/// Names an endpoint for as long as the engine lives; never given twice.
-pub type EndpointId = u64;
-
-struct Handle {
-    pair: Arc<Pair>,
-    thread: usize,
-    peer: Option<EndpointId>,
-}
-
-#[derive(Default)]
-struct Registry {
-    handles: HashMap<EndpointId, Handle>,
-    last_id: EndpointId,
-    per_thread: Vec<usize>,
-}
-
-impl Registry {
-    fn get(&mut self, id: EndpointId) -> Result<&mut Handle, EngineError> {
-        self.handles
-            .get_mut(&id)
-            .ok_or(EngineError::UnknownEndpoint(id))
-    }
-}
-
-/// Endpoints on threads of their own.
+/// Sessions on threads of their own.
 ///
 /// Ports are bound, and errors found, at once; what the threads have to do waits for
 /// [`Engine::flush`], so that a call's several commands cost one wake-up.
@@ -71,68 +48,100 @@ impl Engine {
             return Err(EngineError::Invalid(problem));
         }
         let (start, events) = (Instant::now(), Arc::new(Mailbox::new()?));
-        let mut workers = Vec::new();
+        let mut shards = Vec::new();
         for _ in 0..config.threads {
             let inbox = Arc::new(Inbox::new()?);
-            let worker = Worker::new(Arc::clone(&inbox), Arc::clone(&events), start, config.tick)?;
-            workers.push((inbox, worker));
+            let shard = Shard::new(Arc::clone(&inbox), Arc::clone(&events), start, config.tick)?;
+            shards.push((inbox, shard));
         }
         let pool = PortPool::new(config.first_port, config.last_port, config.quarantine);
         Ok(Self {
             start,
             pool: Arc::new(pool),
             descriptors: Descriptors::new(),
-            threads: Threads::start(workers, &events)?,
+            threads: Threads::start(shards, &events)?,
             events,
-            registry: Mutex::new(Registry {
-                per_thread: vec![0; config.threads],
-                ..Registry::default()
-            }),
+            registry: Mutex::new(Registry::new(config.threads)),
             is_closed: AtomicBool::new(false),
             config,
         })
     }
 
-    /// Opens an endpoint on a port pair of its own and returns its id and RTP port.
+    /// Brings a session into the state that its call wants, and says where phones are to send.
     ///
-    /// `near` names an endpoint whose thread it shall share, as bridged ones should.
-    pub fn open(
+    /// All or nothing: what is refused leaves the session as it was. The newest order again gets the
+    /// same answer. `may_open`: a session that is not there is opened.
+    pub fn apply(
         &self,
-        spec: EndpointSpec,
-        near: Option<EndpointId>,
-    ) -> Result<(EndpointId, u16), EngineError> {
-        let spec = spec.resolved(self.config.ip)?;
-        let wanted = match near {
-            Some(id) => Some(self.registry()?.get(id)?.thread),
-            None => None,
-        };
-        let pair = Arc::new(self.bind()?);
-        let port = pair.lease.port;
-        // Its own thread does so too, but the peer's may have something to send before.
-        pair.rtp.set_target(spec.remote);
-        pair.rtcp.set_target(spec.remote_rtcp);
+        session: &str,
+        order: Order,
+        scene: &Scene,
+        may_open: bool,
+    ) -> Result<Vec<Opened>, EngineError> {
         let mut registry = self.registry()?;
-        let thread = wanted
-            .filter(|&n| self.threads.lives(n))
-            .or_else(|| self.threads.lightest(&registry.per_thread))
-            .ok_or(EngineError::NoThread)?;
-        registry.last_id += 1;
-        registry.per_thread[thread] += 1;
-        let id = registry.last_id;
-        let handle = Handle {
-            pair: Arc::clone(&pair),
-            thread,
-            peer: None,
+        let held = registry.find(session);
+        match held {
+            None if !may_open => return Err(EngineError::UnknownSession(session.to_owned())),
+            Some(held) if held.is_repeat(order)? => return Ok(held.opened()),
+            _ => {}
+        }
+        let plan = compile(scene, self.config.ip)?;
+        let shard = match held {
+            Some(held) => held.shard,
+            None => {
+                let lightest = self.threads.lightest(registry.loads());
+                lightest.ok_or(EngineError::NoThread)?
+            }
         };
-        registry.handles.insert(id, handle);
-        self.threads.tell(thread, Command::Add(id, pair, spec));
-        Ok((id, port))
+        let is_new = |key: &&StreamKey| held.is_none_or(|held| !held.has(key));
+        let keys: Vec<StreamKey> = plan.streams.keys().filter(is_new).cloned().collect();
+        let opened = self.open(keys, registry.streams())?;
+        let ports: Vec<u16> = opened.iter().map(|(_, pair, _)| pair.lease.port).collect();
+        registry.refuse_own(&plan, &self.config.own, &ports)?;
+        let id: SessionId = session.into();
+        Ok(self.commit(&mut registry, id, shard, order, plan, opened))
+    }
+
+    fn open(
+        &self,
+        keys: Vec<StreamKey>,
+        streams: usize,
+    ) -> Result<Vec<(StreamKey, Pair, Arc<Counters>)>, EngineError> {
+        let mut opened = Vec::with_capacity(keys.len());
+        for key in keys {
+            let pair = self.bind(streams + opened.len())?;
+            opened.push((key, pair, Arc::new(Counters::default())));
+        }
+        Ok(opened)
+    }
+
+    fn commit(
+        &self,
+        registry: &mut Registry,
+        session: SessionId,
+        shard: usize,
+        order: Order,
+        plan: Plan,
+        opened: Vec<(StreamKey, Pair, Arc<Counters>)>,
+    ) -> Vec<Opened> {
+        let told = opened
+            .iter()
+            .map(|(key, pair, counters)| (key.clone(), pair.lease.port, Arc::clone(counters)));
+        let told = told.collect();
+        let answer = registry.apply(&session, shard, order, &plan, told, self.now_ns());
+        let change = Change {
+            session,
+            opened,
+            plan,
+        };
+        self.threads.tell(shard, Command::Apply(Box::new(change)));
+        answer
     }
 
     /// Pairs that another program holds are passed over; they rest like closed ones.
-    fn bind(&self) -> Result<Pair, EngineError> {
+    fn bind(&self, streams: usize) -> Result<Pair, EngineError> {
         let now = Instant::now();
-        if self.free_descriptors() < 2 {
+        if self.descriptors.free(2 * streams) < 2 {
             let error = io::Error::from_raw_os_error(libc::EMFILE);
             return Err(EngineError::OutOfDescriptors(error));
         }
@@ -154,100 +163,23 @@ impl Engine {
         })
     }
 
-    /// Changes what is known of an endpoint's phone.
-    pub fn update(&self, id: EndpointId, spec: EndpointSpec) -> Result<(), EngineError> {
-        let spec = spec.resolved(self.config.ip)?;
-        let thread = self.registry()?.get(id)?.thread;
-        self.threads.tell(thread, Command::Update(id, spec));
-        Ok(())
-    }
-
-    /// Joins two endpoints; each leaves the peer it had.
-    pub fn bridge(&self, a: EndpointId, b: EndpointId) -> Result<(), EngineError> {
-        if a == b {
-            return Err(EngineError::Invalid(
-                "an endpoint cannot be its own peer".to_owned(),
-            ));
-        }
+    /// Ends a session, and tells what its streams have carried. Its ports rest from the next flush on.
+    pub fn close(&self, session: &str) -> Result<Vec<StreamReport>, EngineError> {
         let mut registry = self.registry()?;
-        registry.get(a)?;
-        registry.get(b)?;
-        self.part(&mut registry, a);
-        self.part(&mut registry, b);
-        self.join(&mut registry, a, b);
-        self.join(&mut registry, b, a);
-        Ok(())
+        let held = registry
+            .remove(session)
+            .ok_or_else(|| EngineError::UnknownSession(session.to_owned()))?;
+        self.threads
+            .tell(held.shard, Command::Close(session.into()));
+        Ok(held.report(self.now_ns()))
     }
 
-    fn join(&self, registry: &mut Registry, from: EndpointId, to: EndpointId) {
-        let Some(pair) = registry
-            .handles
-            .get(&to)
-            .map(|handle| Arc::clone(&handle.pair))
-        else {
-            return;
-        };
-        if let Some(handle) = registry.handles.get_mut(&from) {
-            handle.peer = Some(to);
-            self.threads
-                .tell(handle.thread, Command::Route(from, Out::Peer(pair)));
-        }
-    }
-
-    /// Sends an endpoint's RTP back to it; it leaves the peer it had.
-    pub fn echo(&self, id: EndpointId) -> Result<(), EngineError> {
-        let mut registry = self.registry()?;
-        let thread = registry.get(id)?.thread;
-        self.part(&mut registry, id);
-        self.threads.tell(thread, Command::Route(id, Out::Echo));
-        Ok(())
-    }
-
-    /// Lets an endpoint's media go nowhere; it leaves the peer it had.
-    pub fn isolate(&self, id: EndpointId) -> Result<(), EngineError> {
-        let mut registry = self.registry()?;
-        let thread = registry.get(id)?.thread;
-        self.part(&mut registry, id);
-        self.threads.tell(thread, Command::Route(id, Out::Nowhere));
-        Ok(())
-    }
-
-    /// Neither side of a bridge may go on holding the other's sockets.
-    fn part(&self, registry: &mut Registry, id: EndpointId) {
-        let Some(peer) = registry
-            .handles
-            .get_mut(&id)
-            .and_then(|handle| handle.peer.take())
-        else {
-            return;
-        };
-        for end in [id, peer] {
-            if let Some(handle) = registry.handles.get_mut(&end) {
-                handle.peer = None;
-                self.threads
-                    .tell(handle.thread, Command::Route(end, Out::Nowhere));
-            }
-        }
-    }
-
-    /// Closes an endpoint and returns its last statistics. Its ports rest from the next flush on.
-    pub fn close(&self, id: EndpointId) -> Result<EndpointStats, EngineError> {
-        let mut registry = self.registry()?;
-        registry.get(id)?;
-        self.part(&mut registry, id);
-        let handle = registry
-            .handles
-            .remove(&id)
-            .ok_or(EngineError::UnknownEndpoint(id))?;
-        registry.per_thread[handle.thread] -= 1;
-        self.threads.tell(handle.thread, Command::Remove(id));
-        Ok(handle.pair.counters.read(self.now_ns()))
-    }
-
-    /// The statistics of an endpoint so far.
-    pub fn stats(&self, id: EndpointId) -> Result<EndpointStats, EngineError> {
-        let mut registry = self.registry()?;
-        Ok(registry.get(id)?.pair.counters.read(self.now_ns()))
+    /// What the streams of a session have carried so far.
+    pub fn report(&self, session: &str) -> Result<Vec<StreamReport>, EngineError> {
+        let registry = self.registry()?;
+        let held = registry.find(session);
+        let held = held.ok_or_else(|| EngineError::UnknownSession(session.to_owned()))?;
+        Ok(held.report(self.now_ns()))
     }
 
     /// Wakes the threads that have something to do.
@@ -265,27 +197,18 @@ impl Engine {
         let mut events = self.events.take();
         for n in 0..events.len() {
             if let Event::ThreadLost(thread) = events[n] {
-                events.extend(self.lost_with(thread).into_iter().map(Event::Failed));
+                self.threads.forget(thread);
+                let lost = lock(&self.registry).on_shard(thread);
+                events.extend(lost.into_iter().map(Event::Failed));
             }
         }
         events
     }
 
-    /// The endpoints of a lost thread.
-    fn lost_with(&self, thread: usize) -> Vec<EndpointId> {
-        self.threads.forget(thread);
-        let registry = lock(&self.registry);
-        let handles = registry.handles.iter();
-        handles
-            .filter(|(_, handle)| handle.thread == thread)
-            .map(|(id, _)| *id)
-            .collect()
-    }
-
     /// Gives up threads that stand still, which is told as events, and counts the process's
     /// descriptors; to be called at least twice within [`Config::patience`] (watchdog).
     pub fn check(&self) {
-        self.descriptors.recount(2 * self.endpoints());
+        self.descriptors.recount(2 * self.streams());
         for thread in self.threads.check(Instant::now(), self.config.patience) {
             self.events.push(Event::ThreadLost(thread));
         }
@@ -297,31 +220,27 @@ impl Engine {
         self.threads.living()
     }
 
-    /// Open endpoints.
-    pub fn endpoints(&self) -> usize {
-        lock(&self.registry).handles.len()
+    /// Open sessions.
+    pub fn sessions(&self) -> usize {
+        lock(&self.registry).sessions()
+    }
+
+    /// Their streams: each has a port pair.
+    pub fn streams(&self) -> usize {
+        lock(&self.registry).streams()
     }
 
     /// Port pairs that could be taken now: as many as ports and descriptors allow.
     pub fn free_pairs(&self) -> usize {
         let free = self.pool.free(Instant::now());
-        free.min(self.free_descriptors() / 2)
+        free.min(self.descriptors.free(2 * self.streams()) / 2)
     }
 
-    fn free_descriptors(&self) -> usize {
-        self.descriptors.free(2 * self.endpoints())
-    }
-
-    /// Closes every endpoint and ends the threads; every later call fails.
+    /// Closes every session and ends the threads; every later call fails.
     pub fn shut_down(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.threads.stop();
-        lock(&self.registry).handles.clear();
-    }
-
-    #[cfg(test)]
-    pub(crate) fn pair(&self, id: EndpointId) -> Arc<Pair> {
-        Arc::clone(&lock(&self.registry).handles[&id].pair)
+        lock(&self.registry).clear();
     }
 
     fn now_ns(&self) -> u64 {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
+
+use crate::held::Order;
 
 /// Why a call to the engine failed; nothing was changed.
 #[derive(Debug)]
@@ -17,8 +20,17 @@ pub enum EngineError {
     OutOfDescriptors(io::Error),
     /// Every thread was lost.
     NoThread,
-    /// No endpoint has this id (any more).
-    UnknownEndpoint(u64),
+    /// There is no session of this name (any more).
+    UnknownSession(String),
+    /// A newer wish was heard before.
+    Stale {
+        /// What came.
+        told: Order,
+        /// What was heard.
+        known: Order,
+    },
+    /// Media shall go to a port of our own.
+    OwnPort(SocketAddr),
     /// An address or a setting makes no sense.
     Invalid(String),
     /// The engine was closed.
@@ -37,7 +49,13 @@ impl fmt::Display for EngineError {
                 write!(f, "no socket is left for media: {error}")
             }
             Self::NoThread => f.write_str("every thread of the media engine was lost"),
-            Self::UnknownEndpoint(id) => write!(f, "there is no endpoint {id}"),
+            Self::UnknownSession(id) => write!(f, "there is no session {id}"),
+            Self::Stale { told, known } => write!(
+                f,
+                "epoch {} and revision {} are older than the session's, {} and {}",
+                told.epoch, told.revision, known.epoch, known.revision
+            ),
+            Self::OwnPort(address) => write!(f, "{address} is the relay's own"),
             Self::Invalid(text) => f.write_str(text),
             Self::Closed => f.write_str("the media engine is closed"),
             Self::Io(error) => write!(f, "media socket: {error}"),

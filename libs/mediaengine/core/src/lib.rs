@@ -1,30 +1,33 @@
-//! The RTP plane: endpoints, bridges, echo and statistics, on threads of its own.
+//! The RTP plane: sessions, who hears whom in them, and statistics, on threads of its own.
 //!
-//! An *endpoint* is one leg's side of one stream: a pair of ports (RTP even, RTCP next to it).
-//! What an endpoint receives from the source it trusts leaves from its peer's port to where the
-//! peer's phone is. A caller holds an [`Engine`]; its methods bind sockets at once and queue
-//! everything else for the thread that owns the endpoint, until [`Engine::flush`].
+//! A caller holds an [`Engine`] and tells it of each session the [`Scene`] that its call wants: where the
+//! phones are and who hears whom. Sockets are bound at once; everything else waits for the thread
+//! that carries the session, until [`Engine::flush`]. A session is one thread's alone, so that a packet
+//! is passed on without a lock.
 
 mod config;
 mod descriptors;
 mod engine;
 mod error;
-mod gate;
+mod held;
 mod mailbox;
-mod pair;
 mod ports;
 mod rtp;
-mod spec;
+mod session;
+mod shard;
+mod slots;
 mod stats;
+mod stream;
 #[allow(unsafe_code)]
 mod sys;
-mod table;
 mod threads;
-mod worker;
+mod transport;
 
 pub use config::Config;
-pub use engine::{EndpointId, Engine};
+pub use engine::Engine;
 pub use error::EngineError;
-pub use spec::EndpointSpec;
-pub use stats::EndpointStats;
-pub use worker::Event;
+pub use held::{Opened, Order, StreamReport};
+pub use session::scene::{Address, Endpoint, Scene, Source, StreamSpec, TransportSpec};
+pub use session::{SessionId, Silence};
+pub use shard::Event;
+pub use stats::StreamStats;

@@ -4,14 +4,20 @@
 //! again, so that late packets of an ended call do not reach the next one. At most half of the range
 //! rests: under pressure the longest-resting pair is free early, rather than a call refused.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::transport::gate::Speaker;
+
+/// How long it is known who spoke to a port: a phone that missed its BYE goes on for a while.
+const MEMORY: Duration = Duration::from_secs(60);
+
 struct Pairs {
     free: VecDeque<u16>,
     resting: VecDeque<(Instant, u16)>,
+    speakers: HashMap<u16, (Instant, Speaker)>,
 }
 
 /// The even ports of a range, each standing for itself and the odd one above it.
@@ -32,6 +38,7 @@ impl PortPool {
             pairs: Mutex::new(Pairs {
                 free,
                 resting: VecDeque::new(),
+                speakers: HashMap::new(),
             }),
         }
     }
@@ -43,15 +50,23 @@ impl PortPool {
 
     /// Takes a pair, until its lease is dropped.
     pub fn take(self: &Arc<Self>, now: Instant) -> Option<Lease> {
-        let port = self.woken(now).free.pop_front()?;
+        let mut pairs = self.woken(now);
+        let port = pairs.free.pop_front()?;
+        let known = pairs.speakers.remove(&port);
+        let is_fresh = |since| now.saturating_duration_since(since) < MEMORY;
         Some(Lease {
             port,
+            former: known.filter(|&(since, _)| is_fresh(since)).map(|it| it.1),
+            speaker: None,
             pool: Arc::clone(self),
         })
     }
 
-    fn give_back(&self, port: u16, now: Instant) {
+    fn give_back(&self, port: u16, speaker: Option<Speaker>, now: Instant) {
         let mut pairs = self.woken(now);
+        if let Some(speaker) = speaker {
+            pairs.speakers.insert(port, (now, speaker));
+        }
         pairs.resting.push_back((now, port));
         if pairs.resting.len() > self.max_resting
             && let Some((_, oldest)) = pairs.resting.pop_front()
@@ -76,12 +91,16 @@ impl PortPool {
 pub struct Lease {
     /// The RTP port; RTCP is the next.
     pub port: u16,
+    /// Who spoke to it less than a minute ago, in the session before.
+    pub former: Option<Speaker>,
+    /// Who speaks to it in this one.
+    pub speaker: Option<Speaker>,
     pool: Arc<PortPool>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.give_back(self.port, Instant::now());
+        self.pool.give_back(self.port, self.speaker, Instant::now());
     }
 }
 
@@ -135,6 +154,22 @@ mod tests {
         assert!(others.iter().all(|lease| lease.port != port));
         let later = Instant::now() + REST;
         assert_eq!(pool.take(later).unwrap().port, port);
+    }
+
+    #[test]
+    fn who_spoke_to_a_pair_is_known_to_its_next_holder_for_a_minute() {
+        let (pool, now) = (pool(10000, 10003), Instant::now());
+        let speaker = ("192.0.2.1:4000".parse().unwrap(), 7);
+        let mut taken = [pool.take(now).unwrap(), pool.take(now).unwrap()];
+        taken[0].speaker = Some(speaker);
+        taken[1].speaker = Some(speaker);
+        let first = taken[0].port;
+        drop(taken);
+        let again = pool.take(Instant::now()).unwrap();
+        assert_eq!((again.port, again.former), (first, Some(speaker)));
+        assert_eq!(again.speaker, None);
+        let late = pool.take(Instant::now() + MEMORY + REST).unwrap();
+        assert_eq!(late.former, None);
     }
 
     #[test]

@@ -54,10 +54,32 @@ fn classify_rtp(packet: &[u8]) -> Kind {
     }
 }
 
-/// Flips the SSRC of an RTP packet: a phone that hears its own SSRC takes it for a loop (8.2).
-pub fn flip_ssrc(packet: &mut [u8]) {
-    if let Some(ssrc) = packet.get_mut(8..12) {
-        ssrc.iter_mut().for_each(|byte| *byte = !*byte);
+/// What places a packet in a stream (RFC 3550 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub ssrc: u32,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub has_marker: bool,
+}
+
+impl Header {
+    /// Of a packet that [`classify`] found to be RTP.
+    pub fn read(packet: &[u8]) -> Self {
+        Self {
+            ssrc: u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]),
+            sequence: u16::from_be_bytes([packet[2], packet[3]]),
+            timestamp: u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]),
+            has_marker: packet[1] & 0x80 != 0,
+        }
+    }
+
+    /// Puts the packet there.
+    pub fn write(self, packet: &mut [u8]) {
+        packet[1] = packet[1] & 0x7f | u8::from(self.has_marker) << 7;
+        packet[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        packet[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
+        packet[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
     }
 }
 
@@ -112,16 +134,19 @@ impl Receiver {
 
     /// Counts a packet that [`classify`] found to be RTP; `now_ns` on any monotonic clock.
     pub fn receive(&mut self, packet: &[u8], now_ns: u64) {
-        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
-        let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
-        let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
-        if self.ssrc == Some(ssrc) {
-            self.count(sequence);
+        let header = Header::read(packet);
+        if self.ssrc == Some(header.ssrc) {
+            self.count(header.sequence);
         } else {
-            self.ssrc = Some(ssrc);
-            self.start(sequence);
+            self.ssrc = Some(header.ssrc);
+            self.start(header.sequence);
         }
-        self.measure(packet[1] & 0x7f, timestamp, now_ns);
+        self.measure(packet[1] & 0x7f, header.timestamp, now_ns);
+    }
+
+    /// SSRC and highest sequence number so far.
+    pub fn last(&self) -> Option<(u32, u16)> {
+        self.ssrc.map(|ssrc| (ssrc, self.highest as u16))
     }
 
     /// Packets that never came (RFC 3550 A.3), but a packet that came twice makes up for none.
@@ -335,12 +360,13 @@ mod tests {
     }
 
     #[test]
-    fn flipping_twice_gives_the_ssrc_back() {
-        let (original, mut flipped) = (packet(1, 2, 0x0102_0304), packet(1, 2, 0x0102_0304));
-        flip_ssrc(&mut flipped);
-        assert_eq!(flipped[8..12], [0xfe, 0xfd, 0xfc, 0xfb]);
-        flip_ssrc(&mut flipped);
-        assert_eq!(original, flipped);
-        flip_ssrc(&mut [0; 9]);
+    fn a_header_is_written_as_it_was_read() {
+        let mut original = packet(1, 2, 0x0102_0304);
+        original[1] = 0x80 | 111;
+        let mut written = vec![0x80, 111];
+        written.extend([0xff; 170]);
+        written[12..].copy_from_slice(&original[12..]);
+        Header::read(&original).write(&mut written);
+        assert_eq!(original, written);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What an endpoint has received and sent; *received* is what its phone sent to it.
+/// What a stream has received and sent; *received* is what its phone sent to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct EndpointStats {
-    /// RTP packets accepted.
+pub struct StreamStats {
+    /// RTP packets accepted, those included that a source was proven by.
     pub packets_received: u64,
     /// Their bytes, headers included (UDP payload).
     pub bytes_received: u64,
@@ -45,8 +45,7 @@ impl Counter {
     }
 }
 
-/// The live counters of an endpoint. Those of what is received are written by the thread that owns
-/// the endpoint, those of what is sent by the thread that owns its peer.
+/// The live counters of a stream, written by the shard that has it.
 #[derive(Default)]
 pub struct Counters {
     pub packets_received: Counter,
@@ -64,9 +63,21 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub fn read(&self, now_ns: u64) -> EndpointStats {
+    /// An RTP packet of so many bytes came.
+    pub fn received(&self, bytes: usize) {
+        self.packets_received.add(1);
+        self.bytes_received.add(bytes as u64);
+    }
+
+    /// An RTP packet of so many bytes left.
+    pub fn sent(&self, bytes: usize) {
+        self.packets_sent.add(1);
+        self.bytes_sent.add(bytes as u64);
+    }
+
+    pub fn read(&self, now_ns: u64) -> StreamStats {
         let last = self.last_rtp_ns.get();
-        EndpointStats {
+        StreamStats {
             packets_received: self.packets_received.get(),
             bytes_received: self.bytes_received.get(),
             packets_sent: self.packets_sent.get(),

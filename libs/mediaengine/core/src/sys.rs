@@ -40,19 +40,6 @@ impl Epoll {
         Ok(())
     }
 
-    /// Forgets a descriptor; one that is not in the set is no harm.
-    pub fn delete(&self, fd: RawFd) {
-        // SAFETY: EPOLL_CTL_DEL ignores the event pointer.
-        unsafe {
-            libc::epoll_ctl(
-                self.0.as_raw_fd(),
-                libc::EPOLL_CTL_DEL,
-                fd,
-                std::ptr::null_mut(),
-            );
-        }
-    }
-
     /// Waits for readiness; a negative time waits for ever. An interrupted wait found nothing.
     pub fn wait(&self, ready: &mut [Ready], timeout_ms: i32) -> io::Result<usize> {
         // SAFETY: `ready` is writable for the length that is passed.

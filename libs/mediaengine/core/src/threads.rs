@@ -2,7 +2,7 @@
 //!
 //! A thread ends by itself only through a bug, or a broken epoll set, and then says so. One that
 //! stands still is found by the watchdog, [`Threads::check`]. Either is lost for good: nothing new
-//! goes there, nothing is queued for it, and its endpoints are told to have failed.
+//! goes there, nothing is queued for it, and its sessions are told to have failed.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::mailbox::Mailbox;
-use crate::worker::{Command, Event, Inbox, Worker};
+use crate::shard::{Command, Event, Inbox, Shard};
 
 /// How long the end of the engine waits for threads that are not known to stand still.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -36,9 +36,9 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Starts one thread for each worker.
+    /// Starts one thread for each shard.
     pub fn start(
-        workers: Vec<(Arc<Inbox>, Worker)>,
+        shards: Vec<(Arc<Inbox>, Shard)>,
         events: &Arc<Mailbox<Event>>,
     ) -> io::Result<Self> {
         let now = Instant::now();
@@ -46,11 +46,11 @@ impl Threads {
             threads: Vec::new(),
             watch: Mutex::new(Watch {
                 checked_at: now,
-                seen: vec![(0, now); workers.len()],
+                seen: vec![(0, now); shards.len()],
             }),
         };
-        for (n, (inbox, worker)) in workers.into_iter().enumerate() {
-            let handle = spawn(n, Arc::clone(&inbox), worker, Arc::clone(events));
+        for (n, (inbox, shard)) in shards.into_iter().enumerate() {
+            let handle = spawn(n, Arc::clone(&inbox), shard, Arc::clone(events));
             match handle {
                 Ok(handle) => threads.threads.push(Thread {
                     inbox,
@@ -75,7 +75,7 @@ impl Threads {
         (0..self.threads.len()).filter(|&n| self.lives(n)).count()
     }
 
-    /// The living one with the fewest endpoints, of which `loads` says how many each has.
+    /// The living one with the fewest streams, of which `loads` says how many each has.
     pub fn lightest(&self, loads: &[usize]) -> Option<usize> {
         (0..self.threads.len())
             .filter(|&n| self.lives(n))
@@ -128,8 +128,7 @@ impl Threads {
     pub fn stop(&self) {
         for thread in &self.threads {
             thread.inbox.stop.store(true, Ordering::Release);
-            // Something to read, whatever it is, ends the wait.
-            thread.inbox.commands.push(Command::Remove(0));
+            thread.inbox.commands.push(Command::Wake);
             thread.inbox.commands.notify();
         }
         let until = Instant::now() + STOP_PATIENCE;
@@ -156,14 +155,14 @@ impl Threads {
 fn spawn(
     n: usize,
     inbox: Arc<Inbox>,
-    worker: Worker,
+    shard: Shard,
     events: Arc<Mailbox<Event>>,
 ) -> io::Result<JoinHandle<()>> {
     let name = format!("media-{n}");
     thread::Builder::new().name(name).spawn(move || {
-        let mut worker = worker;
+        let mut shard = shard;
         // The sockets that it holds are closed, by its drop, before it is told.
-        let _ = catch_unwind(AssertUnwindSafe(move || worker.run()));
+        let _ = catch_unwind(AssertUnwindSafe(move || shard.run()));
         let was_told = inbox.is_lost.swap(true, Ordering::AcqRel);
         if !was_told && !inbox.stop.load(Ordering::Acquire) {
             events.push(Event::ThreadLost(n));
@@ -178,7 +177,8 @@ mod tests {
     use crate::config::Config;
     use crate::engine::Engine;
     use crate::error::EngineError;
-    use crate::spec::EndpointSpec;
+    use crate::held::Order;
+    use crate::session::scene::{Endpoint, Scene, StreamSpec};
 
     const SOON: Duration = Duration::from_millis(40);
 
@@ -193,8 +193,24 @@ mod tests {
         .unwrap()
     }
 
-    fn open(engine: &Engine) -> u64 {
-        engine.open(EndpointSpec::default(), None).unwrap().0
+    fn open(engine: &Engine, session: &str) -> Result<(), EngineError> {
+        let streams = vec![StreamSpec::default()];
+        let scene = Scene {
+            endpoints: [("a".to_owned(), Endpoint { streams })].into(),
+            ..Scene::default()
+        };
+        engine.apply(session, Order::default(), &scene, true)?;
+        engine.flush();
+        Ok(())
+    }
+
+    fn run(engine: &Engine, thread: usize, act: impl FnOnce(&mut Shard) + Send + 'static) {
+        engine.threads.tell(thread, Command::Run(Box::new(act)));
+        engine.flush();
+    }
+
+    fn failed(session: &str) -> Event {
+        Event::Failed(session.into())
     }
 
     fn events_when(engine: &Engine, act: impl Fn()) -> Vec<Event> {
@@ -210,45 +226,42 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_dies_is_told_with_its_endpoints_and_gets_no_more() {
+    fn a_thread_that_dies_is_told_with_its_sessions_and_gets_no_more() {
         let engine = engine(32720, 2);
-        let (first, second) = (open(&engine), open(&engine));
-        engine.threads.tell(0, Command::Die);
-        engine.flush();
+        open(&engine, "first").unwrap();
+        open(&engine, "second").unwrap();
+        run(&engine, 0, |_| panic!("a bug outside of any session"));
         let events = events_when(&engine, || {});
-        assert_eq!(events, [Event::ThreadLost(0), Event::Failed(first)]);
+        assert_eq!(events, [Event::ThreadLost(0), failed("first")]);
         assert_eq!(engine.living_threads(), 1);
-        let others: Vec<u64> = (0..3).map(|_| open(&engine)).collect();
-        engine.flush();
-        engine.threads.tell(1, Command::Die);
-        engine.flush();
+        open(&engine, "third").unwrap();
+        open(&engine, "fourth").unwrap();
+        run(&engine, 1, |_| panic!("a bug outside of any session"));
         let mut events = events_when(&engine, || {});
         events[1..].sort_by_key(|event| format!("{event:?}"));
-        let failed = [second, others[0], others[1], others[2]].map(Event::Failed);
         assert_eq!(events[0], Event::ThreadLost(1));
-        assert_eq!(events[1..], failed);
-        let refused = engine.open(EndpointSpec::default(), None).unwrap_err();
+        assert_eq!(events[1..], ["fourth", "second", "third"].map(failed));
+        let refused = open(&engine, "fifth").unwrap_err();
         assert!(matches!(refused, EngineError::NoThread));
-        engine.update(first, EndpointSpec::default()).unwrap();
+        assert!(engine.close("first").is_ok());
         assert!(engine.threads.threads[0].inbox.commands.take().is_empty());
-        assert!(engine.close(second).is_ok());
+    }
+
+    /// Makes a thread stand still until the guard is dropped.
+    fn stop<'a>(engine: &Engine, gate: &'a Arc<Mutex<()>>) -> std::sync::MutexGuard<'a, ()> {
+        let (held, theirs) = (gate.lock().unwrap(), Arc::clone(gate));
+        run(engine, 0, move |_| drop(theirs.lock()));
+        held
     }
 
     #[test]
     fn a_thread_that_stands_still_is_given_up_and_not_waited_for() {
         let engine = engine(32740, 1);
-        let remote = "127.0.0.1:9".parse().ok();
-        let spec = EndpointSpec {
-            remote,
-            ..EndpointSpec::default()
-        };
-        let id = open(&engine);
-        let pair = engine.pair(id);
-        let held = pair.rtp.hold();
-        engine.update(id, spec).unwrap();
-        engine.flush();
+        open(&engine, "s").unwrap();
+        let gate = Arc::default();
+        let held = stop(&engine, &gate);
         let events = events_when(&engine, || engine.check());
-        assert_eq!(events, [Event::ThreadLost(0), Event::Failed(id)]);
+        assert_eq!(events, [Event::ThreadLost(0), failed("s")]);
         engine.shut_down();
         drop(held);
     }
@@ -256,16 +269,8 @@ mod tests {
     #[test]
     fn an_end_does_not_wait_for_a_thread_that_has_just_stopped_moving() {
         let engine = engine(32780, 1);
-        let id = open(&engine);
-        let pair = engine.pair(id);
-        let held = pair.rtp.hold();
-        let remote = "127.0.0.1:9".parse().ok();
-        let spec = EndpointSpec {
-            remote,
-            ..EndpointSpec::default()
-        };
-        engine.update(id, spec).unwrap();
-        engine.flush();
+        let gate = Arc::default();
+        let held = stop(&engine, &gate);
         engine.shut_down();
         drop(held);
     }

@@ -2,23 +2,26 @@
 
 mod support;
 
-use mediaengine::{Config, EndpointSpec, Engine};
-use support::{HOST, Phone, RTCP, bridged, config, rtp, stats_when};
+use mediaengine::{Config, Engine, StreamSpec, TransportSpec};
+use support::{Call, Phone, RTCP, config, rtp, rtp_of};
 
-fn relays_both_ways(config: Config) {
-    let engine = Engine::new(config).unwrap();
+#[test]
+fn media_is_relayed_both_ways_from_the_ports_each_phone_was_told() {
+    let engine = Engine::new(Config {
+        threads: 2,
+        ..config()
+    })
+    .unwrap();
     let (a, b) = (Phone::new(), Phone::new());
-    let first = engine.open(a.spec(), None).unwrap();
-    let second = engine.open(b.spec(), None).unwrap();
-    engine.bridge(first.0, second.0).unwrap();
-    engine.flush();
+    let call = Call::bridged(&engine, &a, &b);
+    let (to_a, to_b) = (call.port("a"), call.port("b"));
     for sequence in 0..20 {
-        a.send(&rtp(sequence), first.1);
-        assert_eq!(b.receive(), (rtp(sequence), second.1));
-        b.send(&rtp(sequence + 100), second.1);
-        assert_eq!(a.receive(), (rtp(sequence + 100), first.1));
+        a.send(&rtp(sequence), to_a);
+        assert_eq!(b.receive(), (rtp(sequence), to_b));
+        b.send(&rtp(sequence + 100), to_b);
+        assert_eq!(a.receive(), (rtp(sequence + 100), to_a));
     }
-    let stats = stats_when(&engine, first.0, |stats| stats.packets_sent == 20);
+    let stats = call.stats_when("a", |stats| stats.packets_sent == 20);
     assert_eq!(
         (stats.packets_received, stats.bytes_received),
         (20, 20 * 172)
@@ -31,37 +34,27 @@ fn relays_both_ways(config: Config) {
 }
 
 #[test]
-fn media_is_relayed_both_ways_from_the_ports_each_phone_was_told() {
-    relays_both_ways(config());
-}
-
-#[test]
-fn endpoints_of_different_threads_are_bridged_alike() {
-    relays_both_ways(Config {
-        threads: 2,
-        ..config()
-    });
-}
-
-#[test]
 fn rtcp_travels_between_the_odd_ports() {
     let engine = Engine::new(config()).unwrap();
     let phones = [Phone::new(), Phone::new()];
     let reports = [Phone::new(), Phone::new()];
-    let open = |n: usize| {
-        let spec = EndpointSpec {
-            remote_rtcp: Some(reports[n].address()),
-            ..phones[n].spec()
-        };
-        engine.open(spec, None).unwrap()
+    let stream = |n: usize| {
+        let known = phones[n].stream();
+        StreamSpec {
+            transport: TransportSpec {
+                remote_rtcp: Some(reports[n].address().into()),
+                ..known.transport
+            },
+            ..known
+        }
     };
-    let (a, b) = (open(0), open(1));
-    engine.bridge(a.0, b.0).unwrap();
-    engine.flush();
-    reports[0].send(&RTCP, a.1 + 1);
-    assert_eq!(reports[1].receive(), (RTCP.to_vec(), b.1 + 1));
-    reports[0].send(&rtp(1), a.1 + 1);
-    let stats = stats_when(&engine, a.0, |stats| stats.rejected == 1);
+    let mut call = Call::bridged(&engine, &phones[0], &phones[1]);
+    call.set("a", stream(0)).set("b", stream(1)).apply();
+    let (to_a, to_b) = (call.port("a"), call.port("b"));
+    reports[0].send(&RTCP, to_a + 1);
+    assert_eq!(reports[1].receive(), (RTCP.to_vec(), to_b + 1));
+    reports[0].send(&rtp(1), to_a + 1);
+    let stats = call.stats_when("a", |stats| stats.rejected == 1);
     assert_eq!((stats.rtcp_received, stats.packets_received), (1, 0));
     assert!(stats.last_packet_age_s.is_none());
 }
@@ -70,61 +63,17 @@ fn rtcp_travels_between_the_odd_ports() {
 fn reports_on_the_rtp_port_stay_on_it() {
     let engine = Engine::new(config()).unwrap();
     let (a, b) = (Phone::new(), Phone::new());
-    let [first, second] = bridged(&engine, &a, &b);
-    a.send(&RTCP, first.1);
-    assert_eq!(b.receive(), (RTCP.to_vec(), second.1));
-}
-
-#[test]
-fn the_real_source_is_learnt_once_and_the_answers_go_there() {
-    let engine = Engine::new(config()).unwrap();
-    let (a, b) = (Phone::new(), Phone::new());
-    let [first, second] = bridged(&engine, &a, &b);
-    let behind_nat = EndpointSpec {
-        remote: Some("10.255.255.1:4000".parse().unwrap()),
-        learn_from: vec!["10.255.255.1".parse().unwrap(), HOST],
-        ..EndpointSpec::default()
-    };
-    engine.update(first.0, behind_nat.clone()).unwrap();
-    engine.flush();
-    a.send(&rtp(1), first.1);
-    assert_eq!(b.receive().0, rtp(1));
-    let thief = Phone::new();
-    thief.send(&rtp(2), first.1);
-    stats_when(&engine, first.0, |stats| stats.rejected == 1);
-    // The same remote again changes nothing.
-    engine.update(first.0, behind_nat).unwrap();
-    engine.flush();
-    thief.send(&rtp(3), first.1);
-    stats_when(&engine, first.0, |stats| stats.rejected == 2);
-    b.send(&rtp(4), second.1);
-    assert_eq!(a.receive().0, rtp(4));
-    assert!(thief.hears_nothing());
-}
-
-#[test]
-fn a_new_remote_is_learnt_anew() {
-    let engine = Engine::new(config()).unwrap();
-    let (a, b, moved) = (Phone::new(), Phone::new(), Phone::new());
-    let [first, second] = bridged(&engine, &a, &b);
-    a.send(&rtp(1), first.1);
-    b.receive();
-    engine.update(first.0, moved.spec()).unwrap();
-    engine.flush();
-    moved.send(&rtp(2), first.1);
-    assert_eq!(b.receive().0, rtp(2));
-    b.send(&rtp(3), second.1);
-    assert_eq!(moved.receive().0, rtp(3));
-    a.send(&rtp(4), first.1);
-    stats_when(&engine, first.0, |stats| stats.rejected == 1);
+    let call = Call::bridged(&engine, &a, &b);
+    a.send(&RTCP, call.port("a"));
+    assert_eq!(b.receive(), (RTCP.to_vec(), call.port("b")));
 }
 
 #[test]
 fn strangers_and_garbage_are_dropped_and_counted() {
     let engine = Engine::new(config()).unwrap();
     let (a, b, stranger) = (Phone::new(), Phone::new(), Phone::on("127.0.0.2"));
-    let [first, _] = bridged(&engine, &a, &b);
-    stranger.send(&rtp(1), first.1);
+    let call = Call::bridged(&engine, &a, &b);
+    stranger.send(&rtp(1), call.port("a"));
     for garbage in [
         &b""[..],
         b"\0",
@@ -132,11 +81,11 @@ fn strangers_and_garbage_are_dropped_and_counted() {
         &[0x80; 11],
         &[0xff; 1200],
     ] {
-        a.send(garbage, first.1);
+        a.send(garbage, call.port("a"));
     }
-    stats_when(&engine, first.0, |stats| stats.rejected == 6);
+    call.stats_when("a", |stats| stats.rejected == 6);
     assert!(b.hears_nothing());
-    a.send(&rtp(2), first.1);
+    a.send(&rtp(2), call.port("a"));
     assert_eq!(b.receive().0, rtp(2));
 }
 
@@ -144,28 +93,25 @@ fn strangers_and_garbage_are_dropped_and_counted() {
 fn nothing_is_sent_or_taken_before_the_phone_is_known() {
     let engine = Engine::new(config()).unwrap();
     let (a, b) = (Phone::new(), Phone::new());
-    let first = engine.open(a.spec(), None).unwrap();
-    let second = engine.open(EndpointSpec::default(), None).unwrap();
-    engine.bridge(first.0, second.0).unwrap();
-    engine.flush();
-    a.send(&rtp(1), first.1);
-    stats_when(&engine, first.0, |stats| stats.packets_received == 1);
-    b.send(&rtp(2), second.1);
-    stats_when(&engine, second.0, |stats| stats.rejected == 1);
-    engine.update(second.0, b.spec()).unwrap();
-    engine.flush();
-    b.send(&rtp(3), second.1);
+    let mut call = Call::bridged(&engine, &a, &Phone::new());
+    call.set("b", StreamSpec::default()).apply();
+    a.send(&rtp(1), call.port("a"));
+    call.stats_when("a", |stats| stats.packets_received == 1);
+    b.send(&rtp(2), call.port("b"));
+    call.stats_when("b", |stats| stats.rejected == 1);
+    call.set("b", b.stream()).apply();
+    b.send(&rtp(3), call.port("b"));
     assert_eq!(a.receive().0, rtp(3));
-    assert_eq!(engine.stats(second.0).unwrap().packets_sent, 0);
+    assert_eq!(call.stats("b").packets_sent, 0);
 }
 
 #[test]
 fn an_echo_comes_back_with_another_ssrc() {
     let engine = Engine::new(config()).unwrap();
     let phone = Phone::new();
-    let (id, port) = engine.open(phone.spec(), None).unwrap();
-    engine.echo(id).unwrap();
-    engine.flush();
+    let mut call = Call::new(&engine, "s");
+    call.set("a", phone.stream()).hear("a", &["a"]).apply();
+    let port = call.port("a");
     phone.send(&RTCP, port);
     phone.send(&rtp(9), port);
     let (packet, source) = phone.receive();
@@ -180,35 +126,66 @@ fn an_echo_comes_back_with_another_ssrc() {
 fn loss_is_told_for_what_a_phone_sent() {
     let engine = Engine::new(config()).unwrap();
     let (a, b) = (Phone::new(), Phone::new());
-    let [first, second] = bridged(&engine, &a, &b);
+    let call = Call::bridged(&engine, &a, &b);
     for sequence in [1, 2, 5] {
-        a.send(&rtp(sequence), first.1);
+        a.send(&rtp(sequence), call.port("a"));
         b.receive();
     }
-    assert_eq!(
-        stats_when(&engine, first.0, |stats| stats.lost == 2).packets_received,
-        3
-    );
-    stats_when(&engine, second.0, |stats| stats.packets_sent == 3);
-    assert_eq!(engine.close(second.0).unwrap().packets_sent, 3);
+    let stats = call.stats_when("a", |stats| stats.lost == 2);
+    assert_eq!(stats.packets_received, 3);
+    call.stats_when("b", |stats| stats.packets_sent == 3);
+    let report = engine.close(call.session).unwrap();
+    assert_eq!(report[1].stats.packets_sent, 3);
 }
 
 #[test]
-fn a_bridge_is_left_when_an_end_is_bridged_elsewhere_or_closed() {
+fn everybody_hears_whom_the_matrix_says_and_nobody_else() {
     let engine = Engine::new(config()).unwrap();
     let (a, b, c) = (Phone::new(), Phone::new(), Phone::new());
-    let [first, second] = bridged(&engine, &a, &b);
-    let third = engine.open(c.spec(), None).unwrap();
-    engine.bridge(first.0, third.0).unwrap();
-    engine.flush();
-    a.send(&rtp(1), first.1);
-    assert_eq!(c.receive().0, rtp(1));
-    b.send(&rtp(2), second.1);
-    stats_when(&engine, second.0, |stats| stats.packets_received == 1);
-    engine.close(third.0).unwrap();
-    engine.isolate(first.0).unwrap();
-    engine.flush();
-    a.send(&rtp(3), first.1);
-    stats_when(&engine, first.0, |stats| stats.packets_received == 2);
+    let mut call = Call::bridged(&engine, &a, &b);
+    call.set("c", c.stream()).hear("c", &["a"]).apply();
+    a.send(&rtp(1), call.port("a"));
+    assert_eq!((b.receive().0, c.receive().0), (rtp(1), rtp(1)));
+    c.send(&rtp_of(9, 1), call.port("c"));
+    call.stats_when("c", |stats| stats.packets_received == 1);
+    call.hear("a", &[]).hear("b", &[]).hear("c", &[]).apply();
+    a.send(&rtp(2), call.port("a"));
+    call.stats_when("a", |stats| stats.packets_received == 2);
     assert!(a.hears_nothing() && b.hears_nothing() && c.hears_nothing());
+}
+
+#[test]
+fn a_phone_hears_one_line_whoever_speaks() {
+    let engine = Engine::new(config()).unwrap();
+    let (a, b, c) = (Phone::new(), Phone::new(), Phone::new());
+    let mut call = Call::bridged(&engine, &a, &b);
+    call.set("c", c.stream()).apply();
+    b.send(&rtp_of(7, 500), call.port("b"));
+    assert_eq!(a.receive().0, rtp_of(7, 500));
+    call.hear("a", &["c"]).apply();
+    c.send(&rtp_of(9, 20), call.port("c"));
+    let (packet, source) = a.receive();
+    assert_eq!(source, call.port("a"));
+    assert_eq!(packet[2..4], 501u16.to_be_bytes());
+    assert_eq!(packet[8..], rtp_of(7, 0)[8..], "SSRC and payload");
+    assert!(packet[4..8] > rtp_of(7, 500)[4..8], "the timestamp goes on");
+    c.send(&RTCP, call.port("c"));
+    call.stats_when("c", |stats| stats.rtcp_received == 1);
+    assert!(a.hears_nothing(), "what the source reports fits no more");
+}
+
+#[test]
+fn a_leg_that_leaves_the_scene_is_gone_and_its_counters_are_kept() {
+    let engine = Engine::new(config()).unwrap();
+    let (a, b) = (Phone::new(), Phone::new());
+    let mut call = Call::bridged(&engine, &a, &b);
+    b.send(&rtp(1), call.port("b"));
+    a.receive();
+    let port = call.port("b");
+    call.scene.endpoints.remove("b");
+    call.hear("a", &[]).scene.hears.remove("b");
+    call.apply();
+    assert_eq!(engine.streams(), 1);
+    support::until(|| std::net::UdpSocket::bind((support::HOST, port)).ok());
+    assert_eq!(call.stats("b").packets_received, 1);
 }

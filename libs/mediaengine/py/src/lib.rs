@@ -3,11 +3,13 @@
 //! No callback: events wait behind a descriptor that an event loop watches. No panic crosses: it
 //! becomes an `EngineError`. The threads of the engine never need the interpreter.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use mediaengine::{Config, EndpointSpec, EndpointStats, Engine, EngineError as Failure, Event};
+use mediaengine::{
+    Config, Engine, EngineError as Failure, Event, Order, Scene, Silence, StreamReport,
+};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -24,15 +26,42 @@ create_exception!(
     EngineError,
     "No RTP port pair of the range is free, or no descriptor for its sockets."
 );
-
-type Address = (String, u16);
+create_exception!(
+    parley.mediaengine,
+    InvalidScene,
+    EngineError,
+    "A scene, or a setting, makes no sense or is more than the engine can."
+);
+create_exception!(
+    parley.mediaengine,
+    OwnPort,
+    EngineError,
+    "Media shall go to a port of the engine's own."
+);
+create_exception!(
+    parley.mediaengine,
+    StaleScene,
+    EngineError,
+    "A newer scene of the session was heard before."
+);
+create_exception!(
+    parley.mediaengine,
+    UnknownSession,
+    EngineError,
+    "There is no such session."
+);
 
 fn raised(failure: Failure) -> PyErr {
+    let text = failure.to_string();
     match failure {
         Failure::PortsExhausted { .. } | Failure::OutOfDescriptors(_) => {
-            PortsExhausted::new_err(failure.to_string())
+            PortsExhausted::new_err(text)
         }
-        _ => EngineError::new_err(failure.to_string()),
+        Failure::Invalid(_) => InvalidScene::new_err(text),
+        Failure::OwnPort(_) => OwnPort::new_err(text),
+        Failure::Stale { .. } => StaleScene::new_err(text),
+        Failure::UnknownSession(_) => UnknownSession::new_err(text),
+        Failure::NoThread | Failure::Closed | Failure::Io(_) => EngineError::new_err(text),
     }
 }
 
@@ -48,58 +77,20 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, Failure>) -> PyResult<T> {
 
 fn ip(text: &str) -> PyResult<IpAddr> {
     text.parse()
-        .map_err(|_| EngineError::new_err(format!("{text:?} is not an IP address")))
-}
-
-fn address(address: Option<Address>) -> PyResult<Option<SocketAddr>> {
-    address
-        .map(|(host, port)| Ok(SocketAddr::new(ip(&host)?, port)))
-        .transpose()
+        .map_err(|_| InvalidScene::new_err(format!("{text:?} is not an IP address")))
 }
 
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(value)
-        .map_err(|_| EngineError::new_err(format!("{name} must be 0 or more seconds, not {value}")))
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        InvalidScene::new_err(format!("{name} must be 0 or more seconds, not {value}"))
+    })
 }
 
-/// Where a phone is and what is expected from it.
-#[pyclass(frozen, name = "EndpointSpec", module = "parley.mediaengine")]
-struct PySpec(EndpointSpec);
-
-#[pymethods]
-impl PySpec {
-    #[new]
-    #[pyo3(signature = (remote=None, remote_rtcp=None, learn_from=Vec::new(), *, timeout_s=0.0, clock_rate=8000))]
-    fn new(
-        remote: Option<Address>,
-        remote_rtcp: Option<Address>,
-        learn_from: Vec<String>,
-        timeout_s: f64,
-        clock_rate: u32,
-    ) -> PyResult<Self> {
-        Ok(Self(EndpointSpec {
-            remote: address(remote)?,
-            remote_rtcp: address(remote_rtcp)?,
-            learn_from: learn_from
-                .iter()
-                .map(|text| ip(text))
-                .collect::<PyResult<_>>()?,
-            timeout: seconds("timeout_s", timeout_s)?,
-            clock_rate,
-        }))
-    }
-
-    fn with_timeout(&self, timeout_s: f64) -> PyResult<Self> {
-        Ok(Self(EndpointSpec {
-            timeout: seconds("timeout_s", timeout_s)?,
-            ..self.0.clone()
-        }))
-    }
-}
-
-/// The counters of an endpoint.
-#[pyclass(frozen, name = "EndpointStats", module = "parley.mediaengine", get_all)]
-struct PyStats {
+/// The counters of a stream.
+#[pyclass(frozen, name = "StreamReport", module = "parley.mediaengine", get_all)]
+struct PyReport {
+    leg: String,
+    index: u8,
     packets_received: u64,
     bytes_received: u64,
     packets_sent: u64,
@@ -112,9 +103,12 @@ struct PyStats {
     last_packet_age_s: Option<f64>,
 }
 
-impl From<EndpointStats> for PyStats {
-    fn from(stats: EndpointStats) -> Self {
+impl From<StreamReport> for PyReport {
+    fn from(report: StreamReport) -> Self {
+        let stats = report.stats;
         Self {
+            leg: report.leg.to_string(),
+            index: report.index,
             packets_received: stats.packets_received,
             bytes_received: stats.bytes_received,
             packets_sent: stats.packets_sent,
@@ -129,60 +123,90 @@ impl From<EndpointStats> for PyStats {
     }
 }
 
-/// Endpoints on threads of their own.
+fn reports(found: Vec<StreamReport>) -> Vec<PyReport> {
+    found.into_iter().map(PyReport::from).collect()
+}
+
+/// What happened, to which session and leg, and whether another leg is heard.
+type Told = (&'static str, String, String, bool);
+
+fn told(event: Event) -> Told {
+    match event {
+        Event::TimedOut(
+            session,
+            Silence {
+                leg,
+                is_other_heard,
+            },
+        ) => (
+            "timed_out",
+            session.to_string(),
+            leg.to_string(),
+            is_other_heard,
+        ),
+        Event::Failed(session) => ("failed", session.to_string(), String::new(), false),
+        Event::ThreadLost(_) => ("thread_lost", String::new(), String::new(), false),
+    }
+}
+
+/// Sessions on threads of their own.
 #[pyclass(frozen, name = "Engine", module = "parley.mediaengine")]
 struct PyEngine(Engine);
 
 #[pymethods]
 impl PyEngine {
     #[new]
-    #[pyo3(signature = (ip, first_port, last_port, *, threads=1, quarantine_s=5.0, dscp=46, tick_s=0.2))]
+    #[pyo3(signature = (ip, first_port, last_port, *, own=Vec::new(), threads=1, quarantine_s=5.0, dscp=46, tick_s=0.2))]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         ip: &str,
         first_port: u16,
         last_port: u16,
+        own: Vec<String>,
         threads: usize,
         quarantine_s: f64,
         dscp: u8,
         tick_s: f64,
     ) -> PyResult<Self> {
-        let config = Config {
+        let mut config = Config {
             threads,
             quarantine: seconds("quarantine_s", quarantine_s)?,
             dscp,
             tick: seconds("tick_s", tick_s)?,
             ..Config::new(crate::ip(ip)?, first_port, last_port)
         };
+        for address in own {
+            config.own.push(crate::ip(&address)?);
+        }
         guarded(|| Engine::new(config)).map(Self)
     }
 
-    #[pyo3(signature = (spec, near=None))]
-    fn open(&self, spec: &PySpec, near: Option<u64>) -> PyResult<(u64, u16)> {
-        guarded(|| self.0.open(spec.0.clone(), near))
+    #[pyo3(signature = (session, epoch, revision, scene, *, may_open=true))]
+    fn apply(
+        &self,
+        session: &str,
+        epoch: u64,
+        revision: u64,
+        scene: &[u8],
+        may_open: bool,
+    ) -> PyResult<Vec<(String, u8, u16)>> {
+        let order = Order { epoch, revision };
+        let opened = guarded(|| {
+            let scene = Scene::decode(scene)?;
+            self.0.apply(session, order, &scene, may_open)
+        })?;
+        let opened = opened.into_iter();
+        Ok(opened
+            .map(|stream| (stream.leg.to_string(), stream.index, stream.rtp_port))
+            .collect())
     }
 
-    fn update(&self, endpoint: u64, spec: &PySpec) -> PyResult<()> {
-        guarded(|| self.0.update(endpoint, spec.0.clone()))
+    fn close(&self, session: &str) -> PyResult<Vec<PyReport>> {
+        guarded(|| self.0.close(session)).map(reports)
     }
 
-    fn bridge(&self, a: u64, b: u64) -> PyResult<()> {
-        guarded(|| self.0.bridge(a, b))
-    }
-
-    fn echo(&self, endpoint: u64) -> PyResult<()> {
-        guarded(|| self.0.echo(endpoint))
-    }
-
-    fn isolate(&self, endpoint: u64) -> PyResult<()> {
-        guarded(|| self.0.isolate(endpoint))
-    }
-
-    fn close(&self, endpoint: u64) -> PyResult<PyStats> {
-        guarded(|| self.0.close(endpoint)).map(PyStats::from)
-    }
-
-    fn stats(&self, endpoint: u64) -> PyResult<PyStats> {
-        guarded(|| self.0.stats(endpoint)).map(PyStats::from)
+    fn report(&self, session: &str) -> PyResult<Vec<PyReport>> {
+        guarded(|| self.0.report(session)).map(reports)
     }
 
     fn flush(&self) -> PyResult<()> {
@@ -196,15 +220,8 @@ impl PyEngine {
         self.0.event_fd()
     }
 
-    fn drain_events(&self) -> PyResult<Vec<(&'static str, u64)>> {
-        guarded(|| {
-            let told = self.0.take_events().into_iter().map(|event| match event {
-                Event::TimedOut(id) => ("timed_out", id),
-                Event::Failed(id) => ("failed", id),
-                Event::ThreadLost(thread) => ("thread_lost", thread as u64),
-            });
-            Ok(told.collect())
-        })
+    fn drain_events(&self) -> PyResult<Vec<Told>> {
+        guarded(|| Ok(self.0.take_events().into_iter().map(told).collect()))
     }
 
     fn check(&self) -> PyResult<()> {
@@ -220,8 +237,13 @@ impl PyEngine {
     }
 
     #[getter]
-    fn endpoints(&self) -> usize {
-        self.0.endpoints()
+    fn sessions(&self) -> usize {
+        self.0.sessions()
+    }
+
+    #[getter]
+    fn streams(&self) -> usize {
+        self.0.streams()
     }
 
     #[getter]
@@ -242,10 +264,14 @@ impl PyEngine {
 
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
     module.add("SOURCES", env!("PARLEY_SOURCES"))?;
-    module.add("EngineError", module.py().get_type::<EngineError>())?;
-    module.add("PortsExhausted", module.py().get_type::<PortsExhausted>())?;
-    module.add_class::<PySpec>()?;
-    module.add_class::<PyStats>()?;
+    module.add("EngineError", py.get_type::<EngineError>())?;
+    module.add("PortsExhausted", py.get_type::<PortsExhausted>())?;
+    module.add("InvalidScene", py.get_type::<InvalidScene>())?;
+    module.add("OwnPort", py.get_type::<OwnPort>())?;
+    module.add("StaleScene", py.get_type::<StaleScene>())?;
+    module.add("UnknownSession", py.get_type::<UnknownSession>())?;
+    module.add_class::<PyReport>()?;
     module.add_class::<PyEngine>()
 }

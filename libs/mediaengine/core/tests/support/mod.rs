@@ -6,7 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use mediaengine::{Config, EndpointId, EndpointSpec, EndpointStats, Engine};
+use mediaengine::{
+    Config, Endpoint, Engine, EngineError, Opened, Order, Scene, Source, StreamSpec, StreamStats,
+    TransportSpec,
+};
 
 pub const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub const PATIENCE: Duration = Duration::from_secs(3);
@@ -39,10 +42,14 @@ impl Phone {
         self.0.local_addr().unwrap()
     }
 
-    pub fn spec(&self) -> EndpointSpec {
-        EndpointSpec {
-            remote: Some(self.address()),
-            ..EndpointSpec::default()
+    /// Its stream, as its SDP describes it.
+    pub fn stream(&self) -> StreamSpec {
+        StreamSpec {
+            transport: TransportSpec {
+                remote: Some(self.address().into()),
+                ..TransportSpec::default()
+            },
+            ..StreamSpec::default()
         }
     }
 
@@ -65,10 +72,14 @@ impl Phone {
 }
 
 pub fn rtp(sequence: u16) -> Vec<u8> {
+    rtp_of(7, sequence)
+}
+
+pub fn rtp_of(ssrc: u32, sequence: u16) -> Vec<u8> {
     let mut packet = vec![0x80, 0];
     packet.extend(sequence.to_be_bytes());
     packet.extend((u32::from(sequence) * 160).to_be_bytes());
-    packet.extend(7u32.to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
     packet.extend([0xd5; 160]);
     packet
 }
@@ -86,18 +97,81 @@ pub fn until<T>(mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-pub fn stats_when(
-    engine: &Engine,
-    id: EndpointId,
-    is_done: impl Fn(&EndpointStats) -> bool,
-) -> EndpointStats {
-    until(|| Some(engine.stats(id).unwrap()).filter(&is_done))
+/// A call of one stream for each leg, at an engine.
+pub struct Call<'a> {
+    engine: &'a Engine,
+    pub session: &'static str,
+    pub scene: Scene,
+    order: Order,
 }
 
-pub fn bridged(engine: &Engine, a: &Phone, b: &Phone) -> [(EndpointId, u16); 2] {
-    let first = engine.open(a.spec(), None).unwrap();
-    let second = engine.open(b.spec(), Some(first.0)).unwrap();
-    engine.bridge(first.0, second.0).unwrap();
-    engine.flush();
-    [first, second]
+impl<'a> Call<'a> {
+    pub fn new(engine: &'a Engine, session: &'static str) -> Self {
+        Self {
+            engine,
+            session,
+            scene: Scene::default(),
+            order: Order {
+                epoch: 1,
+                revision: 0,
+            },
+        }
+    }
+
+    /// A bridge of two phones, which are "a" and "b".
+    pub fn bridged(engine: &'a Engine, a: &Phone, b: &Phone) -> Self {
+        let mut call = Self::new(engine, "s");
+        call.set("a", a.stream()).set("b", b.stream());
+        call.hear("a", &["b"]).hear("b", &["a"]).apply();
+        call
+    }
+
+    pub fn set(&mut self, leg: &str, stream: StreamSpec) -> &mut Self {
+        let streams = vec![stream];
+        self.scene
+            .endpoints
+            .insert(leg.to_owned(), Endpoint { streams });
+        self
+    }
+
+    pub fn hear(&mut self, sink: &str, sources: &[&str]) -> &mut Self {
+        let sources = sources.iter().map(|id| Source::leg(id)).collect();
+        self.scene.hears.insert(sink.to_owned(), sources);
+        self
+    }
+
+    pub fn try_apply(&mut self) -> Result<Vec<Opened>, EngineError> {
+        self.order.revision += 1;
+        let answer = self
+            .engine
+            .apply(self.session, self.order, &self.scene, true)?;
+        self.engine.flush();
+        Ok(answer)
+    }
+
+    pub fn apply(&mut self) -> &mut Self {
+        self.try_apply().unwrap();
+        self
+    }
+
+    /// Where the phone of a leg is to send.
+    pub fn port(&self, leg: &str) -> u16 {
+        // The newest order again changes nothing.
+        let opened = self
+            .engine
+            .apply(self.session, self.order, &self.scene, false);
+        let opened = opened.unwrap();
+        let found = opened.iter().find(|stream| &*stream.leg == leg);
+        found.expect("the leg has a stream").rtp_port
+    }
+
+    pub fn stats(&self, leg: &str) -> StreamStats {
+        let report = self.engine.report(self.session).unwrap();
+        let found = report.iter().find(|stream| &*stream.leg == leg);
+        found.expect("the leg has a stream").stats
+    }
+
+    pub fn stats_when(&self, leg: &str, is_done: impl Fn(&StreamStats) -> bool) -> StreamStats {
+        until(|| Some(self.stats(leg)).filter(&is_done))
+    }
 }

@@ -12,34 +12,24 @@ class EngineError(Exception):
 class PortsExhausted(EngineError):
     """No RTP port pair of the range is free, or no descriptor for its sockets."""
 
-@final
-class EndpointSpec:
-    """Where a phone is and what is expected from it.
+class InvalidScene(EngineError):
+    """A scene, or a setting, makes no sense or is more than the engine can."""
 
-    Args:
-        remote: where RTP goes; None while unknown. `0.0.0.0` counts as unknown.
-        remote_rtcp: where RTCP goes; None for the port after `remote`'s.
-        learn_from: IPs that a differing source may be learnt from, once.
-        timeout_s: silence that is told as an event; 0 for never.
-        clock_rate: of the RTP timestamps, in Hz.
-    """
+class OwnPort(EngineError):
+    """Media shall go to a port of the engine's own, and would go round in a circle."""
 
-    def __new__(
-        cls,
-        remote: tuple[str, int] | None = None,
-        remote_rtcp: tuple[str, int] | None = None,
-        learn_from: Sequence[str] = (),
-        *,
-        timeout_s: float = 0.0,
-        clock_rate: int = 8000,
-    ) -> EndpointSpec: ...
-    def with_timeout(self, timeout_s: float) -> EndpointSpec:
-        """The same with another time-out."""
+class StaleScene(EngineError):
+    """A newer scene of the session was heard before."""
+
+class UnknownSession(EngineError):
+    """There is no such session."""
 
 @final
-class EndpointStats:
-    """Counters of an endpoint; *received* is what its phone sent."""
+class StreamReport:
+    """Counters of one leg's side of one m-line; *received* is what its phone sent."""
 
+    leg: str
+    index: int
     packets_received: int
     bytes_received: int
     packets_sent: int
@@ -53,13 +43,14 @@ class EndpointStats:
 
 @final
 class Engine:
-    """Endpoints on threads of their own. Every method but `drain_events` may raise `EngineError`.
+    """Sessions on threads of their own. Every method may raise `EngineError`.
 
     Args:
         ip: this machine's address that the ports are on.
         first_port: first port of the range.
         last_port: last port of the range.
-        threads: threads that forward; an endpoint belongs to one.
+        own: further addresses by which the ports are reached.
+        threads: threads that forward; a session belongs to one.
         quarantine_s: how long a closed port pair is not used again.
         dscp: DiffServ code point of what is sent, 0 for none.
         tick_s: how often silence is looked for.
@@ -71,34 +62,46 @@ class Engine:
         first_port: int,
         last_port: int,
         *,
+        own: Sequence[str] = (),
         threads: int = 1,
         quarantine_s: float = 5.0,
         dscp: int = 46,
         tick_s: float = 0.2,
     ) -> Engine: ...
-    def open(self, spec: EndpointSpec, near: int | None = None) -> tuple[int, int]:
-        """Binds a port pair; returns the endpoint and its RTP port (RTCP is the next).
+    def apply(
+        self, session: str, epoch: int, revision: int, scene: bytes, *, may_open: bool = True
+    ) -> list[tuple[str, int, int]]:
+        """Brings a session into the state of a scene; says where phones are to send.
 
-        `near` names an endpoint whose thread to share. Raises `PortsExhausted`.
+        All or nothing: what is refused leaves the session as it was. Epoch and revision, compared
+        in this order, tell which scene is newer; the newest again gets the same answer.
+
+        Args:
+            session: its name.
+            epoch: grows with each owner of the call.
+            revision: grows with each change of one owner.
+            scene: `parley.model.scene.Scene` in MessagePack.
+            may_open: a session that is not there is opened.
+
+        Returns:
+            Leg, index and RTP port (RTCP is the next) of every stream.
+
+        Raises:
+            InvalidScene: it makes no sense, or asks for what the engine does not do.
+            OwnPort: media would go round.
+            PortsExhausted: there is no room.
+            StaleScene: a newer one was heard.
+            UnknownSession: it is not there, and may not be opened.
         """
 
-    def update(self, endpoint: int, spec: EndpointSpec) -> None:
-        """Changes what is known of the phone. Only a new remote is learnt anew."""
+    def close(self, session: str) -> list[StreamReport]:
+        """Ends a session; its ports are free after the next flush and their quarantine.
 
-    def bridge(self, a: int, b: int) -> None:
-        """Joins two endpoints; each leaves the peer it had."""
+        Raises `UnknownSession`.
+        """
 
-    def echo(self, endpoint: int) -> None:
-        """Sends the endpoint's RTP back to it."""
-
-    def isolate(self, endpoint: int) -> None:
-        """Lets the endpoint's media go nowhere."""
-
-    def close(self, endpoint: int) -> EndpointStats:
-        """Ends the endpoint; its ports are free after the next flush and their quarantine."""
-
-    def stats(self, endpoint: int) -> EndpointStats:
-        """The counters so far."""
+    def report(self, session: str) -> list[StreamReport]:
+        """The counters so far, those of streams that are gone included. Raises `UnknownSession`."""
 
     def flush(self) -> None:
         """Has the threads carry out what was asked since the last flush."""
@@ -106,10 +109,12 @@ class Engine:
     def event_fd(self) -> int:
         """A descriptor that is readable while there are events."""
 
-    def drain_events(self) -> list[tuple[Literal["timed_out", "failed", "thread_lost"], int]]:
-        """Takes the events so far: what happened, and to which endpoint or, the last, thread.
+    def drain_events(
+        self,
+    ) -> list[tuple[Literal["timed_out", "failed", "thread_lost"], str, str, bool]]:
+        """Takes the events so far: what happened, to which session and leg, is another leg heard.
 
-        The endpoints of a lost thread follow it as failed.
+        The sessions of a lost thread follow it as failed.
         """
 
     def check(self) -> None:
@@ -120,15 +125,19 @@ class Engine:
 
     @property
     def living_threads(self) -> int:
-        """Threads that were not lost; without any, `open` is refused."""
+        """Threads that were not lost; without any, nothing is opened."""
 
     @property
-    def endpoints(self) -> int:
-        """Open endpoints."""
+    def sessions(self) -> int:
+        """Open sessions."""
+
+    @property
+    def streams(self) -> int:
+        """Their streams, each of which has a port pair."""
 
     @property
     def free_pairs(self) -> int:
         """Port pairs that could be taken now: as many as ports and descriptors allow."""
 
     def shut_down(self) -> None:
-        """Closes every endpoint and ends the threads; may be repeated."""
+        """Closes every session and ends the threads; may be repeated."""

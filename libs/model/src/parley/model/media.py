@@ -56,7 +56,7 @@ class StreamSpec(Struct, frozen=True):
         index: position of the m-line; streams of two legs with the same index are bridged.
         remote: where RTP goes, from the SDP; None while unknown or when the port is 0.
         remote_rtcp: where RTCP goes; None means `remote`'s port + 1 (RFC 3550 11).
-        learn_from: IPs a differing source may be learnt from, once. Empty: only the SDP's address.
+        learn_from: IPs a differing source may be learnt from. Empty: only the SDP's address.
         active: media is expected from this leg, so that its silence is a time-out. A held stream
             (`sendonly` by the other side, `inactive`) is not active; what comes is still relayed.
         clock_rate: RTP clock in Hz, for jitter.
@@ -93,7 +93,7 @@ class OpenSession(Struct, frozen=True, tag_field="command", tag="open"):
 
 
 class UpdateSession(Struct, frozen=True, tag_field="command", tag="update"):
-    """Changes the named streams; a changed remote address is learnt anew, silence counts from now.
+    """Changes the named streams, whose phones have described themselves; silence counts from now.
 
     Without legs and with a higher epoch it adopts the session: its events come to the sender from
     then on, and what the former owner still says is refused.

@@ -290,6 +290,7 @@ def _make_engine(settings: MediaRelaySettings) -> Engine:
             settings.host,
             settings.rtp_ports.first,
             settings.rtp_ports.last,
+            own=[settings.advertised_host] if settings.advertised_host else [],
             threads=settings.threads,
             quarantine_s=settings.quarantine_s,
             dscp=settings.dscp,

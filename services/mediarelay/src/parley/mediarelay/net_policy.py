@@ -13,7 +13,7 @@ A relay on loopback serves the phones of its own machine. They may name any addr
 and have ports between those of the relay.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
@@ -76,8 +76,8 @@ class NetPolicy:
 
         Args:
             host: the relay's own address.
-            ports: its range: nothing is sent to those at its own addresses. On loopback, where
-                phones share its address, to those that it holds.
+            ports: its range: nothing is sent to those at its own addresses. On loopback phones
+                share its address, and the engine refuses those that it holds.
             advertised: the address that phones are told, if that is another one.
             allowed: networks that are let through whatever else says no.
             forbidden: the operator's own networks, besides those that are always refused.
@@ -96,9 +96,7 @@ class NetPolicy:
         self._judge = lru_cache(_REMEMBERED)(self._judge_ip)
         self._sources = lru_cache(_REMEMBERED)(self._sources_of)
 
-    def target(
-        self, address: Address, learn_from: Sequence[str] = (), held: Collection[int] = ()
-    ) -> Address | None:
+    def target(self, address: Address, learn_from: Sequence[str] = ()) -> Address | None:
         """Says where to send what a phone wants at an address; None: nowhere until it is heard.
 
         The unspecified address passes: the engine sends nothing there (the hold of RFC 2543).
@@ -106,7 +104,6 @@ class NetPolicy:
         Args:
             address: from the SDP.
             learn_from: IPs that the phone may be heard from.
-            held: ports that the relay has open.
 
         Raises:
             AddressRefused: it cannot have it there.
@@ -118,7 +115,7 @@ class NetPolicy:
             return None
         if verdict.problem:
             raise AddressRefused(verdict.problem)
-        if verdict.is_own and self._is_ours(address.port, held):
+        if verdict.is_own and self._is_in_range(address.port):
             raise AddressRefused(f"{address.ip}:{address.port} is the relay's own")
         return address
 
@@ -138,10 +135,8 @@ class NetPolicy:
             return found
         return (*found, _SENT_FROM_HERE[self._host.version])
 
-    def _is_ours(self, port: int, held: Collection[int]) -> bool:
-        if self._is_on_loopback:
-            return port in held
-        return self._ports.first <= port <= self._ports.last
+    def _is_in_range(self, port: int) -> bool:
+        return not self._is_on_loopback and self._ports.first <= port <= self._ports.last
 
     def _judge_ip(self, text: str) -> "_Verdict":
         try:

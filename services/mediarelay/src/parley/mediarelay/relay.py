@@ -11,10 +11,17 @@ from typing import Any, Final
 
 import structlog
 
-from parley.mediaengine import Engine, EngineError, PortsExhausted
+from parley.mediaengine import (
+    Engine,
+    EngineError,
+    InvalidScene,
+    OwnPort,
+    PortsExhausted,
+    StaleScene,
+)
 from parley.mediarelay.metrics import RelayMetrics
 from parley.mediarelay.net_policy import AddressRefused, NetPolicy
-from parley.mediarelay.session import InvalidCommand, OpenEndpoints, Session
+from parley.mediarelay.session import Session
 from parley.model.media import (
     CloseSession,
     Command,
@@ -65,7 +72,6 @@ class Relay:
         self._ip = ip
         self._metrics = metrics
         self._sessions: dict[str, Session] = {}
-        self._endpoints = OpenEndpoints()
         self._callback: Callable[[MediaEvent], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._empty = asyncio.Event()
@@ -125,7 +131,6 @@ class Relay:
         self._engine.shut_down()
         self._sessions.clear()
         self._empty.set()
-        self._endpoints.clear()
 
     async def wait_empty(self) -> None:
         """Returns when no session is open."""
@@ -169,20 +174,17 @@ class Relay:
 
     def read_events(self) -> None:
         """Takes the engine's events and tells those that concern a call."""
-        for kind, endpoint in self._engine.drain_events():
+        for kind, session_id, leg, is_other_heard in self._engine.drain_events():
             if kind == "thread_lost":
                 self._metrics.set_threads(self._engine.living_threads)
                 _logger.error("media thread lost", left=self._engine.living_threads)
-                continue
-            session = self._endpoints.sessions.get(endpoint)
-            if session is None:
+            elif session_id not in self._sessions:
                 continue  # Closed in the meantime.
-            if kind == "failed":
-                _logger.error("endpoint failed", session_id=session.session_id)
-                self.drop(session.session_id, "the media engine failed")
-            elif leg := session.timed_out_leg(endpoint):
-                is_other_heard = session.is_other_heard(leg)
-                self._tell(MediaTimedOut(session.session_id, leg, is_other_heard))
+            elif kind == "failed":
+                _logger.error("session failed", session_id=session_id)
+                self.drop(session_id, "the media engine failed")
+            else:
+                self._tell(MediaTimedOut(session_id, leg, is_other_heard))
         self._engine.flush()
 
     def _attempt(self, command: Command) -> Reply:
@@ -190,9 +192,11 @@ class Relay:
             return self._handlers[type(command)](command)
         except _Refused as refusal:
             return _refusal(command, refusal.error, refusal.detail)
-        except InvalidCommand as error:
+        except InvalidScene as error:
             return _refusal(command, ReplyError.INVALID, str(error))
-        except AddressRefused as error:
+        except StaleScene as error:
+            return _refusal(command, ReplyError.STALE_EPOCH, str(error))
+        except (AddressRefused, OwnPort) as error:
             return _refusal(command, ReplyError.ADDRESS_REFUSED, str(error))
         except PortsExhausted as error:
             return _refusal(command, ReplyError.PORTS_EXHAUSTED, str(error))
@@ -205,29 +209,14 @@ class Relay:
     def _open(self, command: OpenSession) -> Reply:
         session = self._find(command)
         if session is not None and session.mode is not command.mode:
-            raise InvalidCommand(f"the session is a {session.mode}, not a {command.mode}")
-        if session is None:
-            return self._create(command)
-        session.apply(command.legs, command.media_timeout_s)
-        return _accepted(session)
-
-    def _create(self, command: OpenSession) -> Reply:
-        if not self.takes_sessions:
+            raise InvalidScene(f"the session is a {session.mode}, not a {command.mode}")
+        if session is None and not self.takes_sessions:
             raise _Refused(ReplyError.DRAINING, "the relay takes no new session")
-        session = Session(
-            command.session_id,
-            command.mode,
-            self._engine,
-            self._ip,
-            self._endpoints,
-            self._policy,
-        )
-        session.epoch = command.epoch
-        try:
-            session.apply(command.legs, command.media_timeout_s)
-        except BaseException:
-            session.close()
-            raise
+        if session is None:
+            session = Session(
+                command.session_id, command.mode, self._engine, self._ip, self._policy
+            )
+        session.apply(command.epoch, command.legs, command.media_timeout_s)
         self._sessions[command.session_id] = session
         self._empty.clear()
         return _accepted(session)
@@ -236,7 +225,7 @@ class Relay:
         session = self._find(command)
         if session is None:
             raise _Refused(ReplyError.UNKNOWN_SESSION, "the relay has no such session")
-        session.apply(command.legs, command.media_timeout_s)
+        session.apply(command.epoch, command.legs, command.media_timeout_s)
         return _accepted(session)
 
     def _close(self, command: CloseSession) -> Reply:
@@ -255,14 +244,13 @@ class Relay:
         return stats
 
     def _find(self, command: Command) -> Session | None:
-        """Finds a command's session and takes its epoch over, unless that is an older one."""
+        """Finds a command's session, unless a newer owner has commanded it."""
         session = self._sessions.get(command.session_id)
         if session is None:
             return None
         if command.epoch < session.epoch:
             detail = f"epoch {command.epoch} is older than the session's, {session.epoch}"
             raise _Refused(ReplyError.STALE_EPOCH, detail)
-        session.epoch = command.epoch
         return session
 
     def _tell(self, event: MediaEvent) -> None:

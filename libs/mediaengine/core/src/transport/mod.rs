@@ -1,0 +1,4 @@
+//! One remote peer's way in and out: its sockets, and whom they believe.
+
+pub mod gate;
+pub mod pair;

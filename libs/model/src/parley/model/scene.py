@@ -1,0 +1,83 @@
+"""What a call wants of its media: the desired state of a session at a relay.
+
+A *scene* says where the phones are and who hears whom; the relay finds out what is to be changed.
+It travels as MessagePack and is read by the media engine, which refuses what it does not know.
+Units are in the names.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct, field
+
+from parley.model.media import Address
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+class Transport(Struct, frozen=True, omit_defaults=True):
+    """Where a phone is, and from where it may be heard.
+
+    Attributes:
+        remote: where RTP goes; None while unknown.
+        remote_rtcp: where RTCP goes; None means `remote`'s port + 1 (RFC 3550 11).
+        learn_from: IPs a differing source may be learnt from. Empty: only the SDP's address.
+        described: grows with each description of its own (offer, answer) that the phone sends: a
+            phone that is silent may be learnt from another source then.
+    """
+
+    remote: Address | None = None
+    remote_rtcp: Address | None = None
+    learn_from: tuple[str, ...] = ()
+    described: int = 0
+
+
+class Stream(Struct, frozen=True, omit_defaults=True):
+    """One leg's side of one m-line.
+
+    Attributes:
+        index: position of the m-line; streams of the same index hear each other.
+        transport: where its phone is.
+        active: media is expected from this leg, so that its silence is a time-out.
+        clock_rate: RTP clock in Hz, for jitter.
+    """
+
+    index: int
+    transport: Transport
+    active: bool = True
+    clock_rate: int = 8000
+
+
+class Endpoint(Struct, frozen=True, omit_defaults=True):
+    """One leg's media."""
+
+    streams: list[Stream] = field(default_factory=list)
+
+
+class Source(Struct, frozen=True):
+    """Somebody who is heard.
+
+    Attributes:
+        id: a leg. One that hears itself gets an echo.
+    """
+
+    id: str
+
+
+class Scene(Struct, frozen=True, omit_defaults=True):
+    """The desired state of a session.
+
+    Attributes:
+        endpoints: by leg.
+        hears: by sink, a leg: whom it hears. Who is not named hears nobody.
+        media_timeout_s: silence of a leg that is told; 0: never. It counts once somebody whose
+            phone is known hears it, anew from every change.
+    """
+
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    hears: dict[str, list[Source]] = field(default_factory=dict)
+    media_timeout_s: float = 0.0
+
+    def encode(self) -> bytes:
+        """MessagePack, as the engine reads it."""
+        return _encoder.encode(self)
