@@ -15,6 +15,7 @@ from parley.mediarelay.app import GrpcFront, RelayService
 from parley.mediarelay.settings import MediaRelaySettings
 from parley.model.media import (
     Address,
+    ApplyScene,
     CloseSession,
     LegSpec,
     MediaEvent,
@@ -27,6 +28,7 @@ from parley.model.media import (
     StreamSpec,
     UpdateSession,
 )
+from parley.model.scene import Endpoint, Scene, Source, Stream, Transport
 from parley.service.clock import SystemClock
 from parley.service.metrics import Registry
 from parley.service.settings import PortRange
@@ -175,3 +177,76 @@ async def test_many_commands_at_once_each_get_their_own_reply(media: Media) -> N
     replies = await asyncio.gather(*map(media.control.execute, commands))
     assert [reply.session_id for reply in replies] == [f"s{n}" for n in range(10)]
     assert len({port(reply, "a") for reply in replies}) == 10
+
+
+def calling(*phones: socket.socket, timeout_s: float = 0.0) -> Scene:
+    """One phone hears itself, two each other."""
+    ends = {
+        leg: Endpoint([Stream(0, Transport(Address(*phone.getsockname())))])
+        for leg, phone in zip("ab", phones, strict=False)
+    }
+    hears = {leg: [Source(other)] for leg, other in zip(ends, reversed(ends), strict=True)}
+    return Scene(ends, hears, timeout_s)
+
+
+async def test_a_scene_says_who_hears_whom(media: Media, phones: list[socket.socket]) -> None:
+    a, b = phones
+    apply = ApplyScene("s", 1, 1, calling(a), may_open=True)
+    alone = await media.control.execute(apply)
+    assert await media.control.execute(apply) == alone
+    a.sendto(RTP, ("127.0.0.1", port(alone, "a")))
+    assert a.recv(2000)[12:] == RTP[12:]
+    both = await media.control.execute(ApplyScene("s", 1, 2, calling(a, b)))
+    assert port(both, "a") == port(alone, "a")
+    b.sendto(RTP, ("127.0.0.1", port(both, "b")))
+    assert a.recv(2000)[12:] == RTP[12:]
+    closed = await media.control.execute(CloseSession("s", 1))
+    assert [(s.leg, s.packets_received) for s in closed.stats] == [("a", 1), ("b", 1)]
+
+
+async def test_of_scenes_the_newest_counts_and_a_new_owner_s_before_all(
+    media: Media, phones: list[socket.socket]
+) -> None:
+    a, b = phones
+    first, second = calling(a), calling(a, b)
+    execute = media.control.execute
+    assert (await execute(ApplyScene("s", 1, 5, first, may_open=True))).ok
+    for stale in (ApplyScene("s", 1, 4, second), ApplyScene("s", 0, 9, second)):
+        assert (await execute(stale)).error is ReplyError.STALE_EPOCH
+    assert (await execute(ApplyScene("s", 2, 0, first))).ok
+    assert (await execute(ApplyScene("s", 1, 6, second))).error is ReplyError.STALE_EPOCH
+    assert (await execute(CloseSession("s", 1))).error is ReplyError.STALE_EPOCH
+    assert (await execute(UpdateSession("s", 3))).ok, "an owner of the version before adopts it"
+    assert (await execute(ApplyScene("s", 2, 7, second))).error is ReplyError.STALE_EPOCH
+    piece = UpdateSession("s", 3, [LegSpec("a", [StreamSpec(0)])])
+    assert (await execute(piece)).error is ReplyError.INVALID
+
+
+async def test_a_scene_that_is_refused_changes_nothing(
+    media: Media, phones: list[socket.socket]
+) -> None:
+    a, b = phones
+    execute = media.control.execute
+    unknown = await execute(ApplyScene("s", 1, 1, calling(a)))
+    assert unknown.error is ReplyError.UNKNOWN_SESSION
+    opened = await execute(ApplyScene("s", 1, 1, calling(a), may_open=True))
+    forbidden = Stream(0, Transport(Address("169.254.169.254", 80)))
+    nobody = Scene(calling(a).endpoints, {"a": [Source("nobody")]})
+    inside = Scene({"a": Endpoint([forbidden])})
+    ours = Scene({"a": Endpoint([Stream(0, Transport(Address("127.0.0.1", port(opened, "a"))))])})
+    for scene, error in (
+        (nobody, ReplyError.INVALID),
+        (inside, ReplyError.ADDRESS_REFUSED),
+        (ours, ReplyError.ADDRESS_REFUSED),
+    ):
+        assert (await execute(ApplyScene("s", 1, 2, scene))).error is error
+    a.sendto(RTP, ("127.0.0.1", port(opened, "a")))
+    assert a.recv(2000)[12:] == RTP[12:]
+
+
+async def test_the_silence_of_a_scene_s_leg_is_told(
+    media: Media, phones: list[socket.socket]
+) -> None:
+    scene = calling(phones[0], timeout_s=0.05)
+    assert (await media.control.execute(ApplyScene("s", 1, 1, scene, may_open=True))).ok
+    assert await media.next_event() == MediaTimedOut("s", "a")

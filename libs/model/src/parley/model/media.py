@@ -1,15 +1,18 @@
 """Commands to a media relay, its replies and its events.
 
-A *session* is one call's media at one relay: a leg per phone, a stream per m-line. A normal call
-needs three commands: `OpenSession` (offer), `UpdateSession` (answer), `CloseSession` (release).
-Every command carries the epoch of the call's ownership; a relay refuses an older one, so that a
-fenced call manager cannot touch a call that another has taken over. Every command may be repeated
-without harm. Units are in the names.
+A *session* is one call's media at one relay: a leg per phone, a stream per m-line. `ApplyScene`
+says what it is to be, `CloseSession` ends it. `OpenSession` and `UpdateSession` say the same of two
+parties, piece by piece. Every command carries the epoch of the call's ownership; a relay refuses an
+older one, so that a fenced call manager cannot touch a call that another has taken over. Every
+command may be repeated without harm. Units are in the names.
 """
 
 from enum import StrEnum
 
 from msgspec import Struct, field
+
+from parley.model.scene import Address as Address
+from parley.model.scene import Scene
 
 LEG_A = "a"
 LEG_B = "b"
@@ -40,13 +43,6 @@ class ReplyError(StrEnum):
     DRAINING = "draining"
     INTERNAL = "internal"
     ADDRESS_REFUSED = "address_refused"
-
-
-class Address(Struct, frozen=True):
-    """An IP address (literal, never a name) and a port."""
-
-    ip: str
-    port: int
 
 
 class StreamSpec(Struct, frozen=True):
@@ -122,7 +118,35 @@ class CloseSession(Struct, frozen=True, tag_field="command", tag="close"):
     relay: str = ""
 
 
-Command = OpenSession | UpdateSession | CloseSession
+class ApplyScene(Struct, frozen=True, tag_field="command", tag="apply"):
+    """Brings a session into the state of a scene: all of it, or nothing.
+
+    The same scene with a higher epoch adopts the session: its events come to the sender from then
+    on, and what the former owner still says is refused.
+
+    Attributes:
+        revision: grows with each change that one owner makes; an older one is refused, the newest
+            again gets the same answer.
+        may_open: a session that is not there is opened.
+        relay: `Reply.relay` of the session, for a caller that did not open it itself.
+    """
+
+    session_id: str
+    epoch: int
+    revision: int
+    scene: Scene
+    may_open: bool = False
+    relay: str = ""
+
+
+Command = OpenSession | UpdateSession | ApplyScene | CloseSession
+
+
+def may_open(command: Command) -> bool:
+    """Whether a command makes a session where there is none."""
+    return isinstance(command, OpenSession) or (
+        isinstance(command, ApplyScene) and command.may_open
+    )
 
 
 class LocalStream(Struct, frozen=True):

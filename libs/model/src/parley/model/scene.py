@@ -10,12 +10,17 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
-from parley.model.media import Address
-
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-class Transport(Struct, frozen=True, omit_defaults=True):
+class Address(Struct, frozen=True):
+    """An IP address (literal, never a name) and a port."""
+
+    ip: str
+    port: int
+
+
+class Transport(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where a phone is, and from where it may be heard.
 
     Attributes:
@@ -32,7 +37,7 @@ class Transport(Struct, frozen=True, omit_defaults=True):
     described: int = 0
 
 
-class Stream(Struct, frozen=True, omit_defaults=True):
+class Stream(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One leg's side of one m-line.
 
     Attributes:
@@ -48,13 +53,13 @@ class Stream(Struct, frozen=True, omit_defaults=True):
     clock_rate: int = 8000
 
 
-class Endpoint(Struct, frozen=True, omit_defaults=True):
+class Endpoint(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One leg's media."""
 
     streams: list[Stream] = field(default_factory=list)
 
 
-class Source(Struct, frozen=True):
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody who is heard.
 
     Attributes:
@@ -64,7 +69,7 @@ class Source(Struct, frozen=True):
     id: str
 
 
-class Scene(Struct, frozen=True, omit_defaults=True):
+class Scene(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The desired state of a session.
 
     Attributes:
@@ -81,3 +86,18 @@ class Scene(Struct, frozen=True, omit_defaults=True):
     def encode(self) -> bytes:
         """MessagePack, as the engine reads it."""
         return _encoder.encode(self)
+
+
+_decoder: Final = msgspec.msgpack.Decoder(Scene)
+
+
+def decode_scene(data: bytes) -> Scene:
+    """Reads what `Scene.encode` wrote.
+
+    Raises:
+        ValueError: it is no scene, or has parts that this version does not know.
+    """
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"this is no scene: {error}") from error

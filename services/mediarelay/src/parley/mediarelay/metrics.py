@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from parley.model.media import (
+    ApplyScene,
     CloseSession,
     Command,
     MediaEvent,
@@ -18,6 +19,7 @@ from parley.service.metrics import Metrics, Registry
 _COMMANDS: dict[type[Command], str] = {
     OpenSession: "open",
     UpdateSession: "update",
+    ApplyScene: "apply",
     CloseSession: "close",
 }
 _EVENTS: dict[type[MediaEvent], str] = {MediaTimedOut: "timed_out", SessionLost: "lost"}

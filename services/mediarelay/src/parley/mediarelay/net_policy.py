@@ -18,7 +18,9 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
-from parley.model.media import Address
+from msgspec.structs import replace
+
+from parley.model.scene import Address, Scene, Stream
 from parley.service.settings import PortRange
 
 IpNetwork = IPv4Network | IPv6Network
@@ -95,6 +97,28 @@ class NetPolicy:
         self._closed = parse_networks(forbidden)
         self._judge = lru_cache(_REMEMBERED)(self._judge_ip)
         self._sources = lru_cache(_REMEMBERED)(self._sources_of)
+
+    def admit(self, scene: Scene) -> Scene:
+        """A scene with what may be sent and heard where.
+
+        Raises:
+            AddressRefused: a phone cannot have its media where it wants it.
+        """
+        endpoints = {
+            leg: replace(endpoint, streams=list(map(self._admit_stream, endpoint.streams)))
+            for leg, endpoint in scene.endpoints.items()
+        }
+        return replace(scene, endpoints=endpoints)
+
+    def _admit_stream(self, stream: Stream) -> Stream:
+        told = stream.transport
+        remote, remote_rtcp = (
+            None if address is None else self.target(address, told.learn_from)
+            for address in (told.remote, told.remote_rtcp)
+        )
+        sources = self.sources(told.learn_from)
+        transport = replace(told, remote=remote, remote_rtcp=remote_rtcp, learn_from=sources)
+        return replace(stream, transport=transport)
 
     def target(self, address: Address, learn_from: Sequence[str] = ()) -> Address | None:
         """Says where to send what a phone wants at an address; None: nowhere until it is heard.

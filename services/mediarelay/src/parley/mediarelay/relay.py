@@ -6,7 +6,7 @@ session's are refused; any command may be repeated.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -18,11 +18,14 @@ from parley.mediaengine import (
     OwnPort,
     PortsExhausted,
     StaleScene,
+    UnknownSession,
 )
 from parley.mediarelay.metrics import RelayMetrics
 from parley.mediarelay.net_policy import AddressRefused, NetPolicy
 from parley.mediarelay.session import Session
+from parley.mediarelay.two_party import TooManyLegs, TwoParty
 from parley.model.media import (
+    ApplyScene,
     CloseSession,
     Command,
     MediaEvent,
@@ -41,11 +44,22 @@ WATCH_S: Final = 0.5
 _logger = structlog.stdlib.get_logger(__name__)
 
 
-class _Refused(Exception):
-    def __init__(self, error: ReplyError, detail: str) -> None:
-        super().__init__(detail)
-        self.error = error
-        self.detail = detail
+class _Draining(Exception):
+    """No new session is taken."""
+
+
+_ERRORS: Final[Mapping[type[Exception], ReplyError]] = {
+    InvalidScene: ReplyError.INVALID,
+    TooManyLegs: ReplyError.INVALID,
+    StaleScene: ReplyError.STALE_EPOCH,
+    UnknownSession: ReplyError.UNKNOWN_SESSION,
+    AddressRefused: ReplyError.ADDRESS_REFUSED,
+    OwnPort: ReplyError.ADDRESS_REFUSED,
+    PortsExhausted: ReplyError.PORTS_EXHAUSTED,
+    EngineError: ReplyError.INTERNAL,
+    _Draining: ReplyError.DRAINING,
+}
+_REFUSALS: Final = tuple(_ERRORS)
 
 
 class Relay:
@@ -80,6 +94,7 @@ class Relay:
         self._handlers: dict[type[Command], Callable[[Any], Reply]] = {
             OpenSession: self._open,
             UpdateSession: self._update,
+            ApplyScene: self._apply,
             CloseSession: self._close,
         }
 
@@ -190,43 +205,56 @@ class Relay:
     def _attempt(self, command: Command) -> Reply:
         try:
             return self._handlers[type(command)](command)
-        except _Refused as refusal:
-            return _refusal(command, refusal.error, refusal.detail)
-        except InvalidScene as error:
-            return _refusal(command, ReplyError.INVALID, str(error))
-        except StaleScene as error:
-            return _refusal(command, ReplyError.STALE_EPOCH, str(error))
-        except (AddressRefused, OwnPort) as error:
-            return _refusal(command, ReplyError.ADDRESS_REFUSED, str(error))
-        except PortsExhausted as error:
-            return _refusal(command, ReplyError.PORTS_EXHAUSTED, str(error))
-        except EngineError as error:
-            return _refusal(command, ReplyError.INTERNAL, str(error))
+        except _REFUSALS as error:
+            return _refusal(command, _ERRORS[type(error)], str(error))
         except Exception:
             _logger.exception("command failed", session_id=command.session_id)
             return _refusal(command, ReplyError.INTERNAL, "a bug in the media relay; see its log")
 
+    def _apply(self, command: ApplyScene) -> Reply:
+        session = self._sessions.get(command.session_id)
+        if session is None and not command.may_open:
+            raise UnknownSession("the relay has no such session")
+        session = session or self._new(command)
+        session.apply(command.epoch, command.revision, command.scene)
+        session.two_party = None
+        return self._accept(session)
+
     def _open(self, command: OpenSession) -> Reply:
-        session = self._find(command)
-        if session is not None and session.mode is not command.mode:
-            raise InvalidScene(f"the session is a {session.mode}, not a {command.mode}")
-        if session is None and not self.takes_sessions:
-            raise _Refused(ReplyError.DRAINING, "the relay takes no new session")
-        if session is None:
-            session = Session(
-                command.session_id, command.mode, self._engine, self._ip, self._policy
-            )
-        session.apply(command.epoch, command.legs, command.media_timeout_s)
-        self._sessions[command.session_id] = session
-        self._empty.clear()
-        return _accepted(session)
+        session = self._find(command) or self._new(command)
+        said = session.two_party or TwoParty(command.mode)
+        if said.mode is not command.mode:
+            raise InvalidScene(f"the session is a {said.mode}, not a {command.mode}")
+        return self._hear(session, command, said)
 
     def _update(self, command: UpdateSession) -> Reply:
         session = self._find(command)
         if session is None:
-            raise _Refused(ReplyError.UNKNOWN_SESSION, "the relay has no such session")
-        session.apply(command.epoch, command.legs, command.media_timeout_s)
-        return _accepted(session)
+            raise UnknownSession("the relay has no such session")
+        if session.two_party is not None:
+            return self._hear(session, command, session.two_party)
+        if command.legs or command.media_timeout_s is not None:
+            raise InvalidScene("the session has a scene, of which no piece is changed")
+        session.apply(command.epoch, session.revision + 1, session.scene)
+        return self._accept(session)
+
+    def _hear(
+        self, session: Session, command: OpenSession | UpdateSession, said: TwoParty
+    ) -> Reply:
+        said = said.hear(command.legs, command.media_timeout_s)
+        session.apply(command.epoch, session.revision + 1, said.scene())
+        session.two_party = said
+        return self._accept(session)
+
+    def _new(self, command: Command) -> Session:
+        if not self.takes_sessions:
+            raise _Draining("the relay takes no new session")
+        return Session(command.session_id, self._engine, self._ip, self._policy)
+
+    def _accept(self, session: Session) -> Reply:
+        self._sessions[session.session_id] = session
+        self._empty.clear()
+        return Reply(session.session_id, ok=True, legs=session.ports)
 
     def _close(self, command: CloseSession) -> Reply:
         session = self._find(command)
@@ -250,17 +278,13 @@ class Relay:
             return None
         if command.epoch < session.epoch:
             detail = f"epoch {command.epoch} is older than the session's, {session.epoch}"
-            raise _Refused(ReplyError.STALE_EPOCH, detail)
+            raise StaleScene(detail)
         return session
 
     def _tell(self, event: MediaEvent) -> None:
         self._metrics.count_event(event)
         if self._callback is not None:
             self._callback(event)
-
-
-def _accepted(session: Session) -> Reply:
-    return Reply(session.session_id, ok=True, legs=session.ports())
 
 
 def _refusal(command: Command, error: ReplyError, detail: str) -> Reply:

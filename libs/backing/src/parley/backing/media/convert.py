@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from parley.model.media import (
     Address,
+    ApplyScene,
     CloseSession,
     Command,
     LegPorts,
@@ -23,6 +24,7 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
+from parley.model.scene import decode_scene
 from parley.rpc.media.v1 import media_pb2 as pb
 
 _MODE_TO_PB = {
@@ -55,6 +57,10 @@ def command_to_pb(number: int, command: Command) -> pb.Command:
             message.update.legs.extend(map(_leg_to_pb, command.legs))
             if command.media_timeout_s is not None:
                 message.update.media_timeout_s = command.media_timeout_s
+        case ApplyScene():
+            message.apply.revision = command.revision
+            message.apply.scene = command.scene.encode()
+            message.apply.may_open = command.may_open
         case CloseSession():
             message.close.SetInParent()
     return message
@@ -79,10 +85,14 @@ def command_from_pb(message: pb.Command) -> Command:
             update = message.update
             timeout = update.media_timeout_s if update.HasField("media_timeout_s") else None
             return UpdateSession(session_id, epoch, _legs_from_pb(update.legs), timeout)
+        case "apply":
+            applied = message.apply
+            scene = decode_scene(applied.scene)
+            return ApplyScene(session_id, epoch, applied.revision, scene, applied.may_open)
         case "close":
             return CloseSession(session_id, epoch)
         case _:
-            raise ValueError("the command is none of open, update, close")
+            raise ValueError("the command is none of open, update, apply, close")
 
 
 def reply_to_pb(number: int, reply: Reply) -> pb.Reply:

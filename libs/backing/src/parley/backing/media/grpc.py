@@ -25,6 +25,7 @@ from parley.model.media import (
     Reply,
     ReplyError,
     SessionLost,
+    may_open,
 )
 from parley.service.inside import Inside
 from parley.service.tasks import TaskOwner
@@ -210,7 +211,7 @@ class GrpcMediaControl:
         Raises:
             MediaUnavailable: no answer from a relay.
         """
-        if isinstance(command, OpenSession):
+        if may_open(command):
             return await self._open(command)
         home = self._home(command)
         if home is not None:
@@ -220,7 +221,7 @@ class GrpcMediaControl:
 
     def _home(self, command: Command) -> RelayLink | None:
         known = self._homes.get(command.session_id)
-        named = self._links.get(command.relay) if not isinstance(command, OpenSession) else None
+        named = None if isinstance(command, OpenSession) else self._links.get(command.relay)
         if isinstance(command, CloseSession) and named is not None:
             return named
         if known is not None or named is not None:
@@ -228,7 +229,7 @@ class GrpcMediaControl:
         # A successor that was not told where: with one relay there is no doubt.
         return next(iter(self._links.values())) if len(self._links) == 1 else None
 
-    async def _open(self, command: OpenSession) -> Reply:
+    async def _open(self, command: Command) -> Reply:
         home = self._homes.get(command.session_id)
         if home is None:
             return await self._open_anywhere(command, None)
@@ -239,7 +240,7 @@ class GrpcMediaControl:
             home.let_go(command.session_id)
         return reply
 
-    async def _open_anywhere(self, command: OpenSession, besides: RelayLink | None) -> Reply:
+    async def _open_anywhere(self, command: Command, besides: RelayLink | None) -> Reply:
         """Asks every relay, and those too that are there a moment later.
 
         While relays are started again one after another, the next may drain before the stream to
@@ -286,7 +287,7 @@ class GrpcMediaControl:
         except TimeoutError:
             return False
 
-    async def _ask_around(self, command: OpenSession, besides: RelayLink | None) -> Reply | None:
+    async def _ask_around(self, command: Command, besides: RelayLink | None) -> Reply | None:
         """Asks one relay after the other; None when there is none to be asked.
 
         Raises:

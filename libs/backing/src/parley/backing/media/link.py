@@ -25,7 +25,7 @@ from parley.backing.media.convert import command_to_pb, event_from_pb, reply_fro
 from parley.backing.media.times import MediaTimes
 from parley.backing.media.traffic import Traffic
 from parley.backing.media.trust import Dialler
-from parley.model.media import CloseSession, Command, OpenSession, Reply, SessionLost
+from parley.model.media import CloseSession, Command, Reply, SessionLost, may_open
 from parley.rpc.media.v1 import media_pb2 as pb
 from parley.rpc.media.v1.media_pb2_grpc import MediaRelayStub
 
@@ -149,7 +149,7 @@ class RelayLink:
         future: asyncio.Future[Reply] = loop.create_future()
         timer = loop.call_later(self._times.command_s, self._expire, number)
         self._pending[number] = _Pending(command, future, timer)
-        self._opening += isinstance(command, OpenSession)
+        self._opening += may_open(command)
         try:
             return await future
         finally:
@@ -363,12 +363,12 @@ class RelayLink:
         pending = self._pending.pop(number, None)
         if pending is not None:
             pending.timer.cancel()
-            self._opening -= isinstance(pending.command, OpenSession)
+            self._opening -= may_open(pending.command)
         return pending
 
     def _abandon(self, command: Command) -> None:
         """Undoes an open, or repeats a close, whose outcome nobody will learn."""
-        is_new = isinstance(command, OpenSession) and command.session_id not in self._sessions
+        is_new = may_open(command) and command.session_id not in self._sessions
         if is_new or isinstance(command, CloseSession):
             self._close_unasked(CloseSession(command.session_id, command.epoch))
 

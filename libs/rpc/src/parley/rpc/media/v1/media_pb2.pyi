@@ -60,20 +60,32 @@ class ReplyBatch(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., replies: _Optional[_Iterable[_Union[Reply, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[MediaEvent, _Mapping]]] = ..., sessions: _Optional[int] = ..., draining: _Optional[bool] = ..., heartbeat_ms: _Optional[int] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("id", "session_id", "epoch", "open", "update", "close")
+    __slots__ = ("id", "session_id", "epoch", "open", "update", "close", "apply")
     ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     UPDATE_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
+    APPLY_FIELD_NUMBER: _ClassVar[int]
     id: int
     session_id: str
     epoch: int
     open: OpenSession
     update: UpdateSession
     close: CloseSession
-    def __init__(self, id: _Optional[int] = ..., session_id: _Optional[str] = ..., epoch: _Optional[int] = ..., open: _Optional[_Union[OpenSession, _Mapping]] = ..., update: _Optional[_Union[UpdateSession, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ...) -> None: ...
+    apply: ApplyScene
+    def __init__(self, id: _Optional[int] = ..., session_id: _Optional[str] = ..., epoch: _Optional[int] = ..., open: _Optional[_Union[OpenSession, _Mapping]] = ..., update: _Optional[_Union[UpdateSession, _Mapping]] = ..., close: _Optional[_Union[CloseSession, _Mapping]] = ..., apply: _Optional[_Union[ApplyScene, _Mapping]] = ...) -> None: ...
+
+class ApplyScene(_message.Message):
+    __slots__ = ("revision", "scene", "may_open")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    SCENE_FIELD_NUMBER: _ClassVar[int]
+    MAY_OPEN_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    scene: bytes
+    may_open: bool
+    def __init__(self, revision: _Optional[int] = ..., scene: _Optional[bytes] = ..., may_open: _Optional[bool] = ...) -> None: ...
 
 class OpenSession(_message.Message):
     __slots__ = ("mode", "legs", "media_timeout_s")
