@@ -40,7 +40,7 @@ impl Config {
             quarantine: Duration::from_secs(5),
             dscp: 46,
             tick: Duration::from_millis(200),
-            patience: Duration::from_secs(2),
+            patience: Duration::from_millis(500),
         }
     }
 

@@ -118,9 +118,9 @@ class Engine:
         """
 
     def check(self) -> None:
-        """Gives up threads that have stood still for 2 s, counts the process's descriptors.
+        """Gives up threads that have stood still for 0.5 s, counts the process's descriptors.
 
-        To be called each half second (watchdog).
+        To be called each tenth of a second (watchdog).
         """
 
     @property

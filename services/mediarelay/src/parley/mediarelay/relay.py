@@ -38,7 +38,7 @@ from parley.model.media import (
     UpdateSession,
 )
 
-WATCH_S: Final = 0.5
+WATCH_S: Final = 0.1
 """Pause between two looks at the engine's threads."""
 
 _logger = structlog.stdlib.get_logger(__name__)
