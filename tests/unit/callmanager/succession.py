@@ -308,6 +308,7 @@ class Succession(Stage):
                 numbers[dialog] = request.cseq.number
 
     def _versions(self) -> Iterator[list[tuple[int, bytes]]]:
+        """Of each dialog the descriptions we told, as they came up; a repeated ACK is no news."""
         told: dict[str, list[tuple[int, bytes]]] = {}
         for action in self.log:
             message: Request | Response | None = None
@@ -319,7 +320,9 @@ class Succession(Stage):
                 continue
             if message.body.startswith(b"v=0"):
                 version = int(message.body.split(b"o=")[1].split()[2])
-                told.setdefault(message.call_id, []).append((version, message.body))
+                known = told.setdefault(message.call_id, [])
+                if (version, message.body) not in known:
+                    known.append((version, message.body))
         yield from told.values()
 
 

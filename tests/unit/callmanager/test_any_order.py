@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from parley.callmanager.actions import CancelRequest, MediaPurpose, SendResponse
@@ -260,6 +260,7 @@ class Mortal(Chaos):
         max_size=25,
     ),
 )
+@example(kind="no offer", talks=True, script=[("caller", 1, 2), ("respond", 0, 3)])
 def test_whoever_dies_in_whatever_order_of_events_nobody_notices(
     tools: tuple[Any, Any, Any], kind: str, talks: bool, script: list[tuple[str, int, int]]
 ) -> None:
