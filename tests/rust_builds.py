@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
-_ROOTS = ("Cargo.lock", "Cargo.toml", "core", "py", "python")
+_ROOTS = ("Cargo.lock", "Cargo.toml", "core", "py", "python", "wire")
 _SUFFIXES = frozenset({".rs", ".toml", ".lock", ".py", ".pyi"})
 
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const SUFFIXES: [&str; 5] = ["rs", "toml", "lock", "py", "pyi"];
-const ROOTS: [&str; 5] = ["Cargo.lock", "Cargo.toml", "core", "py", "python"];
+const ROOTS: [&str; 6] = ["Cargo.lock", "Cargo.toml", "core", "py", "python", "wire"];
 
 /// CRC-32 as zlib has it.
 fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
@@ -38,8 +38,12 @@ fn main() {
         .expect("the crate lies in a workspace");
     let mut found = Vec::new();
     for root in ROOTS {
-        println!("cargo:rerun-if-changed={}", top.join(root).display());
-        collect(&top.join(root), &mut found);
+        let path = top.join(root);
+        // One that is not there would have the build run again each time.
+        if path.exists() {
+            println!("cargo:rerun-if-changed={}", path.display());
+            collect(&path, &mut found);
+        }
     }
     let mut files: Vec<(String, PathBuf)> = found
         .into_iter()

@@ -15,7 +15,7 @@ from parley.mediaengine import (
     UnknownSession,
 )
 from parley.model.media import Address
-from parley.model.scene import Endpoint, Scene, Source, Stream, Transport
+from parley.model.scene import Endpoint, Scene, Sdes, Source, SrtpKey, Stream, Transport
 
 RTP = bytes([0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]) + b"\xd5" * 160
 
@@ -125,6 +125,28 @@ def test_each_refusal_is_an_error_of_its_own(engine: Engine) -> None:
     circle = Scene({"a": endpoint(Transport(Address("127.0.0.1", port)))})
     with pytest.raises(OwnPort):
         engine.apply("s", 2, 2, circle.encode())
+
+
+def test_keys_are_read_and_told_to_nobody(engine: Engine, phones: list[socket.socket]) -> None:
+    def keys(ours: bytes) -> Sdes:
+        suite = "AEAD_AES_128_GCM"
+        return Sdes(SrtpKey(suite, ours, b"s" * 12), SrtpKey(suite, b"t" * 16, b"s" * 12))
+
+    told = Transport(Address(*phones[0].getsockname()), sdes=keys(b"k" * 16))
+    scene = Scene({"a": endpoint(told)}, {"a": [Source("a")]})
+    ((_, _, port),) = engine.apply("s", 1, 1, scene.encode())
+    engine.flush()
+    phones[0].sendto(RTP, ("127.0.0.1", port))
+    phones[0].settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        phones[0].recv(2000)
+    (stats,) = engine.close("s")
+    assert (stats.bad_auth, stats.packets_received) == (1, 0)
+    short = Scene({"a": endpoint(Transport(sdes=keys(b"k" * 15)))})
+    with pytest.raises(InvalidScene) as refused:
+        engine.apply("s", 1, 1, short.encode())
+    for text in (str(refused.value), repr(scene)):
+        assert "kkk" not in text and "ttt" not in text
 
 
 def test_an_address_that_others_know_it_by_is_its_own() -> None:

@@ -58,7 +58,7 @@ def test_a_command_survives_the_wire(command: Command) -> None:
     "reply",
     [
         Reply("s", ok=True, legs=[LegPorts("a", [LocalStream(0, "192.0.2.9", 20000, 20001)])]),
-        Reply("s", ok=True, stats=[StreamStats("a", 1, 2, 3, 4, 5, 6, 7.5, 8, 9, 10, 11.5)]),
+        Reply("s", ok=True, stats=[StreamStats("a", 1, 2, 3, 4, 5, 6, 7.5, 8, 9, 10, 11, 12.5)]),
         Reply("s", ok=True, stats=[StreamStats("a", 1)]),
         *[Reply("s", ok=False, error=error, detail="why") for error in ReplyError],
     ],

@@ -12,7 +12,6 @@ mod error;
 mod held;
 mod mailbox;
 mod ports;
-mod rtp;
 mod session;
 mod shard;
 mod slots;
@@ -27,7 +26,9 @@ pub use config::Config;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use held::{Opened, Order, StreamReport};
-pub use session::scene::{Address, Endpoint, Scene, Source, StreamSpec, TransportSpec};
+pub use session::scene::{
+    Address, Endpoint, KeySpec, Scene, SdesSpec, Secret, Source, StreamSpec, TransportSpec,
+};
 pub use session::{SessionId, Silence};
 pub use shard::Event;
 pub use stats::StreamStats;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use wire::srtp::LONGEST_TRAILER;
+
 use crate::mailbox::Mailbox;
 use crate::session::plan::{Plan, StreamKey};
 use crate::session::{Session, SessionId, Silence};
@@ -95,6 +97,7 @@ pub struct Shard {
     streams: Slots<Stream>,
     last_serial: u64,
     buffer: Vec<u8>,
+    scratch: Vec<u8>,
 }
 
 impl Shard {
@@ -117,6 +120,7 @@ impl Shard {
             streams: Slots::default(),
             last_serial: 0,
             buffer: vec![0; LARGEST_DATAGRAM],
+            scratch: vec![0; LARGEST_DATAGRAM + LONGEST_TRAILER],
         })
     }
 
@@ -185,7 +189,7 @@ impl Shard {
         let mut n = 0;
         while let Some(hop) = self.streams.get(place).and_then(|from| from.hop(n)) {
             if let Some(to) = self.streams.get_mut(hop.to) {
-                to.send(passing, hop.carry, packet, now_ns);
+                to.send(passing, hop.carry, packet, &mut self.scratch, now_ns);
             }
             n += 1;
         }

@@ -21,6 +21,8 @@ pub struct StreamStats {
     pub rtcp_received: u64,
     /// Datagrams dropped: not RTP or RTCP, or from an unknown source.
     pub rejected: u64,
+    /// Packets that no key of the phone's proves, or that came before.
+    pub bad_auth: u64,
     /// Packets the operating system would not send.
     pub send_failed: u64,
     /// Seconds since the last accepted RTP packet.
@@ -57,6 +59,7 @@ pub struct Counters {
     pub jitter_ms: Counter,
     pub rtcp_received: Counter,
     pub rejected: Counter,
+    pub bad_auth: Counter,
     pub send_failed: Counter,
     /// Nanoseconds on the engine's clock, 0 for never.
     pub last_rtp_ns: Counter,
@@ -86,6 +89,7 @@ impl Counters {
             jitter_ms: f64::from_bits(self.jitter_ms.get()),
             rtcp_received: self.rtcp_received.get(),
             rejected: self.rejected.get(),
+            bad_auth: self.bad_auth.get(),
             send_failed: self.send_failed.get(),
             last_packet_age_s: (last > 0).then(|| now_ns.saturating_sub(last) as f64 / 1e9),
         }

@@ -99,6 +99,7 @@ struct PyReport {
     jitter_ms: f64,
     rtcp_received: u64,
     rejected: u64,
+    bad_auth: u64,
     send_failed: u64,
     last_packet_age_s: Option<f64>,
 }
@@ -117,6 +118,7 @@ impl From<StreamReport> for PyReport {
             jitter_ms: stats.jitter_ms,
             rtcp_received: stats.rtcp_received,
             rejected: stats.rejected,
+            bad_auth: stats.bad_auth,
             send_failed: stats.send_failed,
             last_packet_age_s: stats.last_packet_age_s,
         }

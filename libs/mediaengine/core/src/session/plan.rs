@@ -5,8 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use wire::srtp::{MasterKey, Suite};
+
 use crate::error::EngineError;
-use crate::session::scene::{Address, Endpoint, Scene, Source, StreamSpec};
+use crate::session::scene::{Address, Endpoint, KeySpec, Scene, SdesSpec, Source, StreamSpec};
 
 /// Names a stream within its session: its leg and the position of its m-line.
 pub type StreamKey = (Arc<str>, u8);
@@ -38,6 +40,17 @@ pub struct Believed {
     pub learn_from: Vec<IpAddr>,
     /// Grows with each description of the phone's own.
     pub described: u32,
+    /// Keys of SRTP; None: RTP.
+    pub sdes: Option<Sdes>,
+}
+
+/// Master keys of both directions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sdes {
+    /// Of what we send.
+    pub ours: MasterKey,
+    /// Of what the phone sends.
+    pub theirs: MasterKey,
 }
 
 /// One stream as its shard is to have it.
@@ -124,10 +137,33 @@ fn planned(spec: &StreamSpec, local: IpAddr) -> Result<Planned, EngineError> {
             rtcp: told.or_else(|| rtp.and_then(next_port)),
             learn_from: transport.learn_from.clone(),
             described: transport.described,
+            sdes: transport.sdes.as_ref().map(sdes).transpose()?,
         },
         is_active: spec.active,
         clock_rate: spec.clock_rate,
         route: Vec::new(),
+    })
+}
+
+fn sdes(spec: &SdesSpec) -> Result<Sdes, EngineError> {
+    let (ours, theirs) = (master_key(&spec.ours)?, master_key(&spec.theirs)?);
+    if ours == theirs {
+        // Both would use the same key stream (RFC 3711 9.1).
+        return invalid("both directions have one key".to_owned());
+    }
+    Ok(Sdes { ours, theirs })
+}
+
+fn master_key(spec: &KeySpec) -> Result<MasterKey, EngineError> {
+    let Some(suite) = Suite::named(&spec.suite) else {
+        return invalid(format!("{:?} is no suite that is known", spec.suite));
+    };
+    let key = MasterKey::new(suite, spec.key.reveal(), spec.salt.reveal());
+    key.or_else(|_| {
+        invalid(format!(
+            "a key of {} is too short or too long",
+            suite.name()
+        ))
     })
 }
 

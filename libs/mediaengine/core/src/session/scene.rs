@@ -1,14 +1,16 @@
 //! The desired state of a session, as its call tells it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use zeroize::Zeroizing;
 
 use crate::error::EngineError;
 
 /// What a call wants of its media. The engine finds out what is to be changed.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scene {
     /// By leg.
@@ -29,7 +31,7 @@ impl Scene {
 }
 
 /// One leg's media.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Endpoint {
     /// One for each of its m-lines that is carried.
@@ -37,7 +39,7 @@ pub struct Endpoint {
 }
 
 /// One leg's side of one m-line.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSpec {
     /// Position of the m-line: streams of one index hear each other.
@@ -62,7 +64,7 @@ impl Default for StreamSpec {
 }
 
 /// Where a phone is, and from where it may be heard.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TransportSpec {
     /// Where RTP goes; None while unknown. The unspecified address (`c=0.0.0.0`, the hold of RFC
@@ -70,15 +72,82 @@ pub struct TransportSpec {
     pub remote: Option<Address>,
     /// Where RTCP goes; None for the port after `remote`'s (RFC 3550 11).
     pub remote_rtcp: Option<Address>,
-    /// IPs that a differing source may be learnt from.
+    /// IPs that a differing source may be learnt from. Of no matter where `sdes` is.
     pub learn_from: Vec<IpAddr>,
     /// Grows with each description of its own (offer, answer) that the phone sends: another source
     /// may be learnt then.
     pub described: u32,
+    /// Keys of SRTP; None: RTP.
+    pub sdes: Option<SdesSpec>,
+}
+
+/// Keys as descriptions told them (RFC 4568).
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SdesSpec {
+    /// Of what the relay sends.
+    pub ours: KeySpec,
+    /// Of what the phone sends.
+    pub theirs: KeySpec,
+}
+
+/// A master key of one direction, and its salt.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySpec {
+    /// By its name in `a=crypto`.
+    pub suite: String,
+    /// As long as the suite says.
+    pub key: Secret,
+    /// As long as the suite says.
+    pub salt: Secret,
+}
+
+/// Bytes that are shown to nobody, and wiped when they are dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// The bytes.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Secret {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Secret, E> {
+                Ok(bytes.into())
+            }
+        }
+
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 /// An IP address and a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
     /// Never a name.
@@ -97,7 +166,7 @@ impl From<SocketAddr> for Address {
 }
 
 /// Somebody who is heard.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// A leg.

@@ -3,10 +3,14 @@
 //! Whoever is heard, the phone sees one stream: what comes from another source continues where the
 //! last one stopped (RFC 3550 5.1). Otherwise a transfer or music clicks, or is dropped as a replay.
 
-use crate::rtp::Header;
+use wire::rtp::Header;
 
 /// Between two sources: what a phone would have missed if it goes on at once.
 const LONGEST_PAUSE_NS: u64 = 3_600_000_000_000;
+
+/// A source that is further ahead or behind has started anew (RFC 3550 A.1).
+const FURTHEST_AHEAD: u16 = 3_000;
+const FURTHEST_BEHIND: u16 = u16::MAX - 100;
 
 struct Shift {
     source: u64,
@@ -15,10 +19,18 @@ struct Shift {
     timestamp: u32,
 }
 
+impl Shift {
+    fn is_of(&self, source: u64, header: Header) -> bool {
+        self.source == source && self.source_ssrc == header.ssrc
+    }
+}
+
 /// What was sent to a phone last, and how the current source is moved to continue it.
 #[derive(Default)]
 pub struct Line {
     shift: Option<Shift>,
+    /// No packet takes the place of another one, whatever the source does.
+    is_strict: bool,
     /// More than one source was heard, so that what the sources say of themselves is no longer true.
     is_own: bool,
     ssrc: u32,
@@ -40,8 +52,10 @@ impl Line {
     ) -> Header {
         let shift = match self.shift.take() {
             None => self.follow(header, source),
-            Some(shift) if shift.source == source && shift.source_ssrc == header.ssrc => shift,
-            Some(shift) if shift.source == source && !self.is_own => self.follow(header, source),
+            Some(shift) if shift.is_of(source, header) && !self.is_leap(&shift, header) => shift,
+            Some(shift) if shift.source == source && !self.is_own && !self.is_strict => {
+                self.follow(header, source)
+            }
             Some(_) => {
                 header.has_marker = true;
                 self.resume(header, source, clock_rate, now_ns)
@@ -53,6 +67,21 @@ impl Line {
         self.shift = Some(shift);
         self.note(header, now_ns);
         header
+    }
+
+    /// Says that the phone's packets are protected, so that no sequence number may come again: a
+    /// source that starts anew goes on where it was, too (RFC 3711 9.1).
+    pub fn set_strict(&mut self, is_strict: bool) {
+        self.is_strict = is_strict;
+    }
+
+    /// Whether a source has started anew.
+    fn is_leap(&self, shift: &Shift, header: Header) -> bool {
+        let ahead = header
+            .sequence
+            .wrapping_add(shift.sequence)
+            .wrapping_sub(self.sequence);
+        self.is_strict && (FURTHEST_AHEAD..=FURTHEST_BEHIND).contains(&ahead)
     }
 
     /// Whether RTCP of the source fits what the phone sees.
@@ -162,6 +191,28 @@ mod tests {
         let marked: Vec<usize> = (0..50).filter(|&n| heard[n].has_marker).collect();
         assert_eq!(marked, [10, 20, 30, 40], "a new source begins a talk spurt");
         assert!(!line.is_of(3), "what it reports of itself fits no more");
+    }
+
+    #[test]
+    fn a_strict_line_takes_no_step_back_when_its_source_starts_anew() {
+        let mut line = Line::default();
+        line.set_strict(true);
+        let starts = [
+            header(1, 1_000, 5_000),
+            header(1, 500, 9_000_000),
+            header(1, 40_000, 7),
+            header(2, 1_005, 5_000),
+        ];
+        let mut heard = Vec::new();
+        for (n, first) in starts.into_iter().enumerate() {
+            heard.extend(places(&mut line, 1, first, 10 * n as u64, 10));
+        }
+        for pair in heard.windows(2) {
+            assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+            assert_eq!(pair[1].ssrc, 1);
+        }
+        let late = line.place(header(2, 1_010, 5_800), 1, RATE, 40 * FRAME_NS);
+        assert_eq!(late.sequence, heard[35].sequence, "a late one is none");
     }
 
     #[test]

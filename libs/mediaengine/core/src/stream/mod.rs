@@ -7,14 +7,17 @@
 
 pub mod line;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::rtp::{Header, Kind, Receiver, classify};
+use wire::rtp::{Header, Kind, Receiver, classify};
+
 use crate::session::plan::{Carry, Planned};
 use crate::stats::Counters;
 use crate::stream::line::Line;
 use crate::transport::gate::{Gate, Heard, Place, ReportGate, Verdict};
 use crate::transport::pair::{Pair, Port};
+use crate::transport::security::Security;
 
 /// Where the packets of a stream go: one entry for each who hears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,14 @@ pub struct Passing {
     clock_rate: u32,
 }
 
+/// A datagram that is RTP or RTCP.
+struct Arrival {
+    port: Port,
+    kind: Kind,
+    source: SocketAddr,
+    now_ns: u64,
+}
+
 /// A stream, as its shard has it.
 pub struct Stream {
     /// Never given twice in a shard, unlike places.
@@ -43,6 +54,7 @@ pub struct Stream {
     counters: Arc<Counters>,
     gate: Gate,
     report_gate: ReportGate,
+    security: Security,
     receiver: Receiver,
     clock_rate: u32,
     route: Vec<Hop>,
@@ -65,6 +77,7 @@ impl Stream {
             pair,
             counters,
             report_gate: ReportGate::default(),
+            security: Security::default(),
             receiver: Receiver::new(8000),
             clock_rate: 8000,
             route: Vec::new(),
@@ -95,6 +108,8 @@ impl Stream {
         if self.report_gate.update(believed.rtcp) {
             self.pair.rtcp.target = believed.rtcp;
         }
+        self.security.update(believed.sdes.as_ref());
+        self.line.set_strict(self.security.is_secured());
         self.clock_rate = planned.clock_rate;
         self.receiver.set_clock_rate(planned.clock_rate);
         self.is_active = planned.is_active;
@@ -122,24 +137,20 @@ impl Stream {
         assert!(!self.panics, "a bug in one stream");
         // An error: nothing there after all, a bad checksum, or another wake-up took it.
         let (length, source) = self.pair.channel(port).receive(buffer).ok()?;
-        let packet = &buffer[..length];
-        let kind = classify(packet);
-        let header = (kind == Kind::Rtp).then(|| Header::read(packet));
+        let kind = classify(&buffer[..length]);
         let is_out_of_place = port == Port::Rtcp && kind == Kind::Rtp;
         if kind == Kind::Other || is_out_of_place {
             self.counters.rejected.add(1);
             return None;
         }
-        let verdict = match port {
-            Port::Rtp => self
-                .gate
-                .check(source, header.map(place), self.heard(), now_ns),
-            Port::Rtcp => self.report_gate.check(source, self.gate.locked()),
+        let arrival = Arrival {
+            port,
+            kind,
+            source,
+            now_ns,
         };
-        if verdict == Verdict::Reject {
-            self.counters.rejected.add(1);
-            return None;
-        }
+        let (verdict, length) = self.judge(&arrival, &mut buffer[..length])?;
+        let packet = &buffer[..length];
         if matches!(verdict, Verdict::Learn | Verdict::Prove) {
             self.pair.channel(port).target = Some(source);
             if port == Port::Rtp {
@@ -158,15 +169,66 @@ impl Stream {
         let passing = Passing {
             port,
             kind,
-            header,
+            header: (kind == Kind::Rtp).then(|| Header::read(packet)),
             source: self.serial,
             clock_rate: self.clock_rate,
         };
         Some((passing, length))
     }
 
+    /// Whether a datagram is believed, and how long it is once it is opened.
+    fn judge(&mut self, arrival: &Arrival, packet: &mut [u8]) -> Option<(Verdict, usize)> {
+        let Arrival {
+            port,
+            kind,
+            source,
+            now_ns,
+        } = *arrival;
+        if self.security.is_secured() {
+            return self.prove(arrival, packet);
+        }
+        let place = (kind == Kind::Rtp).then(|| Place::of(Header::read(packet)));
+        let verdict = match port {
+            Port::Rtp => self.gate.check(source, place, self.heard(), now_ns),
+            Port::Rtcp => self.report_gate.check(source, self.gate.locked()),
+        };
+        if verdict == Verdict::Reject {
+            self.counters.rejected.add(1);
+            return None;
+        }
+        Some((verdict, packet.len()))
+    }
+
+    fn prove(&mut self, arrival: &Arrival, packet: &mut [u8]) -> Option<(Verdict, usize)> {
+        let is_rtp = arrival.kind == Kind::Rtp;
+        let Ok(opened) = self.security.open(is_rtp, packet) else {
+            self.counters.bad_auth.add(1);
+            return None;
+        };
+        let is_newest = opened.is_newest;
+        let verdict = match arrival.port {
+            // A report on this port says nothing of where its sender wants to hear.
+            Port::Rtp => {
+                let teaches = is_rtp && is_newest;
+                self.gate
+                    .check_proven(arrival.source, teaches, arrival.now_ns)
+            }
+            Port::Rtcp => self.report_gate.check_proven(arrival.source, is_newest),
+        };
+        Some((verdict, opened.length))
+    }
+
     /// Sends a packet to the phone, on the line that this hears.
-    pub fn send(&mut self, passing: Passing, carry: Carry, packet: &mut [u8], now_ns: u64) {
+    ///
+    /// `scratch` is for what is protected, since others may hear the packet, too.
+    pub fn send(
+        &mut self,
+        passing: Passing,
+        carry: Carry,
+        packet: &mut [u8],
+        scratch: &mut [u8],
+        now_ns: u64,
+    ) {
         if let Some(mut header) = passing.header {
             if carry == Carry::Reflect {
                 header.ssrc = !header.ssrc;
@@ -177,10 +239,21 @@ impl Stream {
         } else if carry == Carry::Reflect || !self.line.is_of(passing.source) {
             return;
         }
+        let is_rtp = passing.kind == Kind::Rtp;
+        let packet: &[u8] = if self.security.is_secured() {
+            scratch[..packet.len()].copy_from_slice(packet);
+            // What is refused was sent before.
+            let Ok(length) = self.security.protect(is_rtp, scratch, packet.len()) else {
+                return;
+            };
+            &scratch[..length]
+        } else {
+            packet
+        };
         match self.pair.channel(passing.port).send(packet) {
             None => {}
             Some(Err(_)) => self.counters.send_failed.add(1),
-            Some(Ok(_)) if passing.kind == Kind::Rtp => self.counters.sent(packet.len()),
+            Some(Ok(_)) if is_rtp => self.counters.sent(packet.len()),
             Some(Ok(_)) => {}
         }
     }
@@ -231,12 +304,5 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let ssrc = self.receiver.last().map(|(ssrc, _)| ssrc);
         self.pair.lease.speaker = self.gate.locked().zip(ssrc);
-    }
-}
-
-fn place(header: Header) -> Place {
-    Place {
-        ssrc: header.ssrc,
-        sequence: header.sequence,
     }
 }

@@ -11,6 +11,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use wire::rtp::Header;
+
 const MS: u64 = 1_000_000;
 /// How long the exact address goes before a provisional source, and how long after a description of
 /// the phone's own another source may be learnt.
@@ -47,6 +49,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// Of a packet with this header.
+    pub fn of(header: Header) -> Self {
+        Self {
+            ssrc: header.ssrc,
+            sequence: header.sequence,
+        }
+    }
+
     fn is_followed_by(self, next: Self, furthest: u16) -> bool {
         let ahead = next.sequence.wrapping_sub(self.sequence);
         next.ssrc == self.ssrc && (1..=furthest).contains(&ahead)
@@ -150,6 +160,16 @@ impl Gate {
             return Verdict::Reject;
         }
         self.probe(source, place, now_ns)
+    }
+
+    /// Judges a packet that its sender's key proves: the newest says where the phone is.
+    pub fn check_proven(&mut self, source: SocketAddr, is_newest: bool, now_ns: u64) -> Verdict {
+        let is_there = self.lock.as_ref().is_some_and(|lock| lock.source == source);
+        if is_there || !is_newest {
+            return Verdict::Accept;
+        }
+        self.lock_to(source, true, now_ns);
+        Verdict::Learn
     }
 
     fn check_exact(&mut self, source: SocketAddr, heard: Option<Heard>, now_ns: u64) -> Verdict {
@@ -257,6 +277,15 @@ impl ReportGate {
     /// RTP comes from elsewhere now, so reports may, too.
     pub fn unlock(&mut self) {
         self.lock = None;
+    }
+
+    /// Judges a packet that its sender's key proves.
+    pub fn check_proven(&mut self, source: SocketAddr, is_newest: bool) -> Verdict {
+        if self.lock == Some(source) || !is_newest {
+            return Verdict::Accept;
+        }
+        self.lock = Some(source);
+        Verdict::Learn
     }
 
     /// Judges the source of a packet; `rtp` is the source that the RTP port is locked to.

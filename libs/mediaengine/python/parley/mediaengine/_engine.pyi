@@ -38,6 +38,7 @@ class StreamReport:
     jitter_ms: float
     rtcp_received: int
     rejected: int
+    bad_auth: int
     send_failed: int
     last_packet_age_s: float | None
 

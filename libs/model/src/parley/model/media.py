@@ -172,6 +172,7 @@ class StreamStats(Struct, frozen=True):
         lost: packets missing in what was received (RFC 3550 A.3), never negative.
         jitter_ms: interarrival jitter of what was received (RFC 3550 6.4.1).
         rejected: datagrams dropped: unknown source, or not RTP or RTCP.
+        bad_auth: packets that no key of that phone's proves, or that came before (SRTP).
         send_failed: packets to that phone that the operating system would not send: a firewall, a
             full buffer, no route.
         last_packet_age_s: since the last accepted RTP packet; None when there was none.
@@ -187,6 +188,7 @@ class StreamStats(Struct, frozen=True):
     jitter_ms: float = 0.0
     rtcp_received: int = 0
     rejected: int = 0
+    bad_auth: int = 0
     send_failed: int = 0
     last_packet_age_s: float | None = None
 

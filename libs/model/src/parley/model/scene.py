@@ -20,6 +20,35 @@ class Address(Struct, frozen=True):
     port: int
 
 
+class SrtpKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """A master key of SRTP and its salt, of one direction. It tells nobody what they are.
+
+    Attributes:
+        suite: by its name in `a=crypto` (RFC 4568, 6188, 7714).
+        key, salt: as long as the suite says.
+    """
+
+    suite: str
+    key: bytes
+    salt: bytes
+
+    def __repr__(self) -> str:
+        """No key reaches a log."""
+        return f"SrtpKey({self.suite})"
+
+
+class Sdes(Struct, frozen=True, forbid_unknown_fields=True):
+    """The keys of both directions, as descriptions told them. Each is used once.
+
+    Attributes:
+        ours: of what the relay sends.
+        theirs: of what the phone sends.
+    """
+
+    ours: SrtpKey
+    theirs: SrtpKey
+
+
 class Transport(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where a phone is, and from where it may be heard.
 
@@ -29,12 +58,14 @@ class Transport(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
         learn_from: IPs a differing source may be learnt from. Empty: only the SDP's address.
         described: grows with each description of its own (offer, answer) that the phone sends: a
             phone that is silent may be learnt from another source then.
+        sdes: keys of SRTP; None: RTP. With keys, whoever proves himself by them is the phone.
     """
 
     remote: Address | None = None
     remote_rtcp: Address | None = None
     learn_from: tuple[str, ...] = ()
     described: int = 0
+    sdes: Sdes | None = None
 
 
 class Stream(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

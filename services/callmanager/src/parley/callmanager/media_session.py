@@ -194,6 +194,7 @@ def _sum(one: StreamStats, two: StreamStats) -> StreamStats:
         lost=one.lost + two.lost,
         rtcp_received=one.rtcp_received + two.rtcp_received,
         rejected=one.rejected + two.rejected,
+        bad_auth=one.bad_auth + two.bad_auth,
         send_failed=one.send_failed + two.send_failed,
     )
 

@@ -51,6 +51,7 @@ class RelayMetrics:
         )
         self._threads = metrics.gauge("threads", "Threads that forward; lost ones are not counted.")
         self._rejected = metrics.counter("packets_rejected", "Datagrams of strangers or garbage.")
+        self._bad_auth = metrics.counter("packets_bad_auth", "SRTP packets that no key proves.")
 
     def set_threads(self, living: int) -> None:
         """Notes how many threads work."""
@@ -79,4 +80,5 @@ class RelayMetrics:
             self._bytes_sent.inc(stream.bytes_sent)
             self._lost.inc(stream.lost)
             self._rejected.inc(stream.rejected)
+            self._bad_auth.inc(stream.bad_auth)
             self._send_failed.inc(stream.send_failed)

@@ -69,6 +69,7 @@ def _stats(report: StreamReport) -> StreamStats:
         jitter_ms=report.jitter_ms,
         rtcp_received=report.rtcp_received,
         rejected=report.rejected,
+        bad_auth=report.bad_auth,
         send_failed=report.send_failed,
         last_packet_age_s=report.last_packet_age_s,
     )

@@ -180,7 +180,7 @@ class LocalStream(_message.Message):
     def __init__(self, index: _Optional[int] = ..., ip: _Optional[str] = ..., rtp_port: _Optional[int] = ..., rtcp_port: _Optional[int] = ...) -> None: ...
 
 class StreamStats(_message.Message):
-    __slots__ = ("leg", "index", "packets_received", "bytes_received", "packets_sent", "bytes_sent", "lost", "jitter_ms", "rtcp_received", "rejected", "last_packet_age_s", "send_failed")
+    __slots__ = ("leg", "index", "packets_received", "bytes_received", "packets_sent", "bytes_sent", "lost", "jitter_ms", "rtcp_received", "rejected", "last_packet_age_s", "send_failed", "bad_auth")
     LEG_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     PACKETS_RECEIVED_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +193,7 @@ class StreamStats(_message.Message):
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     LAST_PACKET_AGE_S_FIELD_NUMBER: _ClassVar[int]
     SEND_FAILED_FIELD_NUMBER: _ClassVar[int]
+    BAD_AUTH_FIELD_NUMBER: _ClassVar[int]
     leg: str
     index: int
     packets_received: int
@@ -205,7 +206,8 @@ class StreamStats(_message.Message):
     rejected: int
     last_packet_age_s: float
     send_failed: int
-    def __init__(self, leg: _Optional[str] = ..., index: _Optional[int] = ..., packets_received: _Optional[int] = ..., bytes_received: _Optional[int] = ..., packets_sent: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., lost: _Optional[int] = ..., jitter_ms: _Optional[float] = ..., rtcp_received: _Optional[int] = ..., rejected: _Optional[int] = ..., last_packet_age_s: _Optional[float] = ..., send_failed: _Optional[int] = ...) -> None: ...
+    bad_auth: int
+    def __init__(self, leg: _Optional[str] = ..., index: _Optional[int] = ..., packets_received: _Optional[int] = ..., bytes_received: _Optional[int] = ..., packets_sent: _Optional[int] = ..., bytes_sent: _Optional[int] = ..., lost: _Optional[int] = ..., jitter_ms: _Optional[float] = ..., rtcp_received: _Optional[int] = ..., rejected: _Optional[int] = ..., last_packet_age_s: _Optional[float] = ..., send_failed: _Optional[int] = ..., bad_auth: _Optional[int] = ...) -> None: ...
 
 class MediaEvent(_message.Message):
     __slots__ = ("session_id", "timed_out", "lost")

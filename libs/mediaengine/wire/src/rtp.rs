@@ -37,29 +37,36 @@ fn classify_rtcp(packet: &[u8]) -> Kind {
 }
 
 fn classify_rtp(packet: &[u8]) -> Kind {
-    let mut header = RTP_HEADER + 4 * usize::from(packet[0] & 0x0f);
-    if packet.len() < header {
-        return Kind::Other;
-    }
-    if packet[0] & 0x10 != 0 {
-        let Some(extension) = packet.get(header..header + 4) else {
-            return Kind::Other;
-        };
-        header += 4 + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
-    }
-    if packet.len() < header {
-        Kind::Other
-    } else {
+    if header_length(packet).is_some() {
         Kind::Rtp
+    } else {
+        Kind::Other
     }
+}
+
+/// Bytes of an RTP packet's header, contributors and extension included; None if it does not fit.
+pub fn header_length(packet: &[u8]) -> Option<usize> {
+    if packet.len() < RTP_HEADER || packet[0] >> 6 != 2 {
+        return None;
+    }
+    let mut length = RTP_HEADER + 4 * usize::from(packet[0] & 0x0f);
+    if packet[0] & 0x10 != 0 {
+        let extension = packet.get(length..length + 4)?;
+        length += 4 + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
+    }
+    (length <= packet.len()).then_some(length)
 }
 
 /// What places a packet in a stream (RFC 3550 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// Synchronization source.
     pub ssrc: u32,
+    /// Sequence number.
     pub sequence: u16,
+    /// In units of the clock.
     pub timestamp: u32,
+    /// Begins a talk spurt, or ends a frame.
     pub has_marker: bool,
 }
 
