@@ -59,8 +59,13 @@ impl Phone {
 
     pub fn receive(&self) -> (Vec<u8>, u16) {
         let mut buffer = [0; 2048];
-        let (length, source) = self.0.recv_from(&mut buffer).expect("a packet was relayed");
-        (buffer[..length].to_vec(), source.port())
+        let (length, port) = self.receive_into(&mut buffer);
+        (buffer[..length].to_vec(), port)
+    }
+
+    pub fn receive_into(&self, buffer: &mut [u8]) -> (usize, u16) {
+        let (length, source) = self.0.recv_from(buffer).expect("a packet was relayed");
+        (length, source.port())
     }
 
     pub fn hears_nothing(&self) -> bool {
