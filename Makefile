@@ -96,10 +96,11 @@ layout: install ## Check the tree: file sizes, names, declared dependencies, gen
 proto-check: install ## Check that the gRPC stubs match their .proto files
 	@$(BIN)/python tools/proto.py --check
 
-rust: install ## Check and test the Rust code of the media engine and the SIP core
+rust: install ## Check and test the Rust code of the media engine and the SIP core, and its licences
 	@for crate in $(RUST_CHECKED); do \
 		(cd $$crate && cargo fmt --check && cargo clippy --quiet --all-targets -- -D warnings && cargo test --quiet) || exit 1; \
 	done
+	@$(BIN)/python tools/check_licences.py
 
 unit: install ## Run the unit tests (seconds)
 	@$(PYTEST) tests/unit
