@@ -10,6 +10,7 @@ from parley.backing.media.convert import (
 )
 from parley.model.media import (
     Address,
+    ApplyScene,
     CloseSession,
     Command,
     LegPorts,
@@ -25,18 +26,28 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
+from parley.model.scene import Endpoint, Scene, Sdes, Source, SrtpKey, Stream, Transport
 from parley.rpc.media.v1 import media_pb2 as pb
 
+KEYS = Sdes(
+    SrtpKey("AEAD_AES_128_GCM", b"o" * 16, b"s" * 12),
+    SrtpKey("AEAD_AES_128_GCM", b"t" * 16, b"s" * 12),
+)
 LEGS = [
     LegSpec(
         "a",
         [
             StreamSpec(0, Address("192.0.2.1", 4000), Address("192.0.2.1", 4009), ["192.0.2.1"]),
-            StreamSpec(3, active=False, clock_rate=48000),
+            StreamSpec(3, active=False, clock_rate=48000, sdes=KEYS),
         ],
     ),
     LegSpec("b"),
 ]
+SCENE = Scene(
+    {"a": Endpoint([Stream(0, Transport(Address("192.0.2.1", 4000), sdes=KEYS))])},
+    {"a": [Source("a")]},
+    30.0,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +57,8 @@ LEGS = [
         OpenSession("s", 2**63, SessionMode.BRIDGE),
         UpdateSession("s", 7, LEGS, 0.0),
         UpdateSession("s", 7),
+        ApplyScene("s", 7, 3, SCENE, may_open=True),
+        ApplyScene("s", 7, 4, Scene()),
         CloseSession("s", 7),
     ],
 )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from parley.model.scene import Address as Address
-from parley.model.scene import Scene
+from parley.model.scene import Scene, Sdes
 
 LEG_A = "a"
 LEG_B = "b"
@@ -56,6 +56,7 @@ class StreamSpec(Struct, frozen=True):
         active: media is expected from this leg, so that its silence is a time-out. A held stream
             (`sendonly` by the other side, `inactive`) is not active; what comes is still relayed.
         clock_rate: RTP clock in Hz, for jitter.
+        sdes: keys of SRTP; None: RTP.
     """
 
     index: int
@@ -64,6 +65,7 @@ class StreamSpec(Struct, frozen=True):
     learn_from: list[str] = field(default_factory=list)
     active: bool = True
     clock_rate: int = 8000
+    sdes: Sdes | None = None
 
 
 class LegSpec(Struct, frozen=True):

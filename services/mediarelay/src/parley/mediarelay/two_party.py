@@ -60,6 +60,7 @@ def _stream(spec: StreamSpec, before: Stream | None) -> Stream:
         spec.remote_rtcp,
         tuple(spec.learn_from),
         0 if before is None else before.transport.described + 1,
+        spec.sdes,
     )
     is_active = spec.active and spec.remote is not None
     return Stream(spec.index, transport, is_active, spec.clock_rate)

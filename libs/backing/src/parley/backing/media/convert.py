@@ -24,7 +24,7 @@ from parley.model.media import (
     StreamStats,
     UpdateSession,
 )
-from parley.model.scene import decode_scene
+from parley.model.scene import Sdes, SrtpKey, decode_scene
 from parley.rpc.media.v1 import media_pb2 as pb
 
 _MODE_TO_PB = {
@@ -160,7 +160,20 @@ def _stream_to_pb(stream: StreamSpec) -> pb.StreamSpec:
         learn_from=stream.learn_from,
         active=stream.active,
         clock_rate=stream.clock_rate,
+        sdes=_sdes_to_pb(stream.sdes),
     )
+
+
+def _sdes_to_pb(sdes: Sdes | None) -> pb.Sdes | None:
+    return (
+        None
+        if sdes is None
+        else pb.Sdes(ours=_key_to_pb(sdes.ours), theirs=_key_to_pb(sdes.theirs))
+    )
+
+
+def _key_to_pb(key: SrtpKey) -> pb.SrtpKey:
+    return pb.SrtpKey(suite=key.suite, key=key.key, salt=key.salt)
 
 
 def _address_to_pb(address: Address | None) -> pb.Address | None:
@@ -181,7 +194,16 @@ def _stream_from_pb(stream: pb.StreamSpec) -> StreamSpec:
         learn_from=list(stream.learn_from),
         active=stream.active,
         clock_rate=stream.clock_rate,
+        sdes=_sdes_from_pb(stream.sdes) if stream.HasField("sdes") else None,
     )
+
+
+def _sdes_from_pb(sdes: pb.Sdes) -> Sdes:
+    return Sdes(_key_from_pb(sdes.ours), _key_from_pb(sdes.theirs))
+
+
+def _key_from_pb(key: pb.SrtpKey) -> SrtpKey:
+    return SrtpKey(key.suite, key.key, key.salt)
 
 
 def _address_from_pb(address: pb.Address) -> Address:

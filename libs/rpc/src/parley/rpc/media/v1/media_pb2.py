@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/rpc/media/v1/media.proto\x12\x13parley.rpc.media.v1\"S\n\x0c\x43ommandBatch\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12.\n\x08\x63ommands\x18\x02 \x03(\x0b\x32\x1c.parley.rpc.media.v1.Command\"\xb9\x01\n\nReplyBatch\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12+\n\x07replies\x18\x02 \x03(\x0b\x32\x1a.parley.rpc.media.v1.Reply\x12/\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1f.parley.rpc.media.v1.MediaEvent\x12\x10\n\x08sessions\x18\x04 \x01(\r\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x14\n\x0cheartbeat_ms\x18\x06 \x01(\r\"\x8e\x02\n\x07\x43ommand\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x30\n\x04open\x18\x04 \x01(\x0b\x32 .parley.rpc.media.v1.OpenSessionH\x00\x12\x34\n\x06update\x18\x05 \x01(\x0b\x32\".parley.rpc.media.v1.UpdateSessionH\x00\x12\x32\n\x05\x63lose\x18\x06 \x01(\x0b\x32!.parley.rpc.media.v1.CloseSessionH\x00\x12\x30\n\x05\x61pply\x18\x07 \x01(\x0b\x32\x1f.parley.rpc.media.v1.ApplySceneH\x00\x42\x06\n\x04\x62ody\"?\n\nApplyScene\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\r\n\x05scene\x18\x02 \x01(\x0c\x12\x10\n\x08may_open\x18\x03 \x01(\x08\"\x82\x01\n\x0bOpenSession\x12.\n\x04mode\x18\x01 \x01(\x0e\x32 .parley.rpc.media.v1.SessionMode\x12*\n\x04legs\x18\x02 \x03(\x0b\x32\x1c.parley.rpc.media.v1.LegSpec\x12\x17\n\x0fmedia_timeout_s\x18\x03 \x01(\x01\"m\n\rUpdateSession\x12*\n\x04legs\x18\x01 \x03(\x0b\x32\x1c.parley.rpc.media.v1.LegSpec\x12\x1c\n\x0fmedia_timeout_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_media_timeout_s\"\x0e\n\x0c\x43loseSession\"#\n\x07\x41\x64\x64ress\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\r\"\xb4\x01\n\nStreamSpec\x12\r\n\x05index\x18\x01 \x01(\r\x12,\n\x06remote\x18\x02 \x01(\x0b\x32\x1c.parley.rpc.media.v1.Address\x12\x31\n\x0bremote_rtcp\x18\x03 \x01(\x0b\x32\x1c.parley.rpc.media.v1.Address\x12\x12\n\nlearn_from\x18\x04 \x03(\t\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\x12\x12\n\nclock_rate\x18\x06 \x01(\r\"H\n\x07LegSpec\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\x30\n\x07streams\x18\x02 \x03(\x0b\x32\x1f.parley.rpc.media.v1.StreamSpec\"\xd1\x01\n\x05Reply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\n\n\x02ok\x18\x03 \x01(\x08\x12.\n\x05\x65rror\x18\x04 \x01(\x0e\x32\x1f.parley.rpc.media.v1.ReplyError\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12+\n\x04legs\x18\x06 \x03(\x0b\x32\x1d.parley.rpc.media.v1.LegPorts\x12/\n\x05stats\x18\x07 \x03(\x0b\x32 .parley.rpc.media.v1.StreamStats\"J\n\x08LegPorts\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\x31\n\x07streams\x18\x02 \x03(\x0b\x32 .parley.rpc.media.v1.LocalStream\"M\n\x0bLocalStream\x12\r\n\x05index\x18\x01 \x01(\r\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x10\n\x08rtp_port\x18\x03 \x01(\r\x12\x11\n\trtcp_port\x18\x04 \x01(\r\"\xac\x02\n\x0bStreamStats\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x18\n\x10packets_received\x18\x03 \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\x04 \x01(\x04\x12\x14\n\x0cpackets_sent\x18\x05 \x01(\x04\x12\x12\n\nbytes_sent\x18\x06 \x01(\x04\x12\x0c\n\x04lost\x18\x07 \x01(\x04\x12\x11\n\tjitter_ms\x18\x08 \x01(\x01\x12\x15\n\rrtcp_received\x18\t \x01(\x04\x12\x10\n\x08rejected\x18\n \x01(\x04\x12\x1e\n\x11last_packet_age_s\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bsend_failed\x18\x0c \x01(\x04\x12\x10\n\x08\x62\x61\x64_auth\x18\r \x01(\x04\x42\x14\n\x12_last_packet_age_s\"\x93\x01\n\nMediaEvent\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x37\n\ttimed_out\x18\x02 \x01(\x0b\x32\".parley.rpc.media.v1.MediaTimedOutH\x00\x12\x30\n\x04lost\x18\x03 \x01(\x0b\x32 .parley.rpc.media.v1.SessionLostH\x00\x42\x06\n\x04\x62ody\"4\n\rMediaTimedOut\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\x16\n\x0eis_other_heard\x18\x02 \x01(\x08\"\x1d\n\x0bSessionLost\x12\x0e\n\x06reason\x18\x01 \x01(\t*[\n\x0bSessionMode\x12\x1c\n\x18SESSION_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13SESSION_MODE_BRIDGE\x10\x01\x12\x15\n\x11SESSION_MODE_ECHO\x10\x02*\xf6\x01\n\nReplyError\x12\x1b\n\x17REPLY_ERROR_UNSPECIFIED\x10\x00\x12\x1b\n\x17REPLY_ERROR_STALE_EPOCH\x10\x01\x12\x1f\n\x1bREPLY_ERROR_UNKNOWN_SESSION\x10\x02\x12\x1f\n\x1bREPLY_ERROR_PORTS_EXHAUSTED\x10\x03\x12\x17\n\x13REPLY_ERROR_INVALID\x10\x04\x12\x18\n\x14REPLY_ERROR_DRAINING\x10\x05\x12\x18\n\x14REPLY_ERROR_INTERNAL\x10\x06\x12\x1f\n\x1bREPLY_ERROR_ADDRESS_REFUSED\x10\x07\x32_\n\nMediaRelay\x12Q\n\x07\x43ontrol\x12!.parley.rpc.media.v1.CommandBatch\x1a\x1f.parley.rpc.media.v1.ReplyBatch(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fparley/rpc/media/v1/media.proto\x12\x13parley.rpc.media.v1\"S\n\x0c\x43ommandBatch\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12.\n\x08\x63ommands\x18\x02 \x03(\x0b\x32\x1c.parley.rpc.media.v1.Command\"\xb9\x01\n\nReplyBatch\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12+\n\x07replies\x18\x02 \x03(\x0b\x32\x1a.parley.rpc.media.v1.Reply\x12/\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1f.parley.rpc.media.v1.MediaEvent\x12\x10\n\x08sessions\x18\x04 \x01(\r\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x14\n\x0cheartbeat_ms\x18\x06 \x01(\r\"\x8e\x02\n\x07\x43ommand\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x30\n\x04open\x18\x04 \x01(\x0b\x32 .parley.rpc.media.v1.OpenSessionH\x00\x12\x34\n\x06update\x18\x05 \x01(\x0b\x32\".parley.rpc.media.v1.UpdateSessionH\x00\x12\x32\n\x05\x63lose\x18\x06 \x01(\x0b\x32!.parley.rpc.media.v1.CloseSessionH\x00\x12\x30\n\x05\x61pply\x18\x07 \x01(\x0b\x32\x1f.parley.rpc.media.v1.ApplySceneH\x00\x42\x06\n\x04\x62ody\"?\n\nApplyScene\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\r\n\x05scene\x18\x02 \x01(\x0c\x12\x10\n\x08may_open\x18\x03 \x01(\x08\"\x82\x01\n\x0bOpenSession\x12.\n\x04mode\x18\x01 \x01(\x0e\x32 .parley.rpc.media.v1.SessionMode\x12*\n\x04legs\x18\x02 \x03(\x0b\x32\x1c.parley.rpc.media.v1.LegSpec\x12\x17\n\x0fmedia_timeout_s\x18\x03 \x01(\x01\"m\n\rUpdateSession\x12*\n\x04legs\x18\x01 \x03(\x0b\x32\x1c.parley.rpc.media.v1.LegSpec\x12\x1c\n\x0fmedia_timeout_s\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_media_timeout_s\"\x0e\n\x0c\x43loseSession\"#\n\x07\x41\x64\x64ress\x12\n\n\x02ip\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\r\"\xdd\x01\n\nStreamSpec\x12\r\n\x05index\x18\x01 \x01(\r\x12,\n\x06remote\x18\x02 \x01(\x0b\x32\x1c.parley.rpc.media.v1.Address\x12\x31\n\x0bremote_rtcp\x18\x03 \x01(\x0b\x32\x1c.parley.rpc.media.v1.Address\x12\x12\n\nlearn_from\x18\x04 \x03(\t\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\x12\x12\n\nclock_rate\x18\x06 \x01(\r\x12\'\n\x04sdes\x18\x07 \x01(\x0b\x32\x19.parley.rpc.media.v1.Sdes\"`\n\x04Sdes\x12*\n\x04ours\x18\x01 \x01(\x0b\x32\x1c.parley.rpc.media.v1.SrtpKey\x12,\n\x06theirs\x18\x02 \x01(\x0b\x32\x1c.parley.rpc.media.v1.SrtpKey\"3\n\x07SrtpKey\x12\r\n\x05suite\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\x0c\n\x04salt\x18\x03 \x01(\x0c\"H\n\x07LegSpec\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\x30\n\x07streams\x18\x02 \x03(\x0b\x32\x1f.parley.rpc.media.v1.StreamSpec\"\xd1\x01\n\x05Reply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\n\n\x02ok\x18\x03 \x01(\x08\x12.\n\x05\x65rror\x18\x04 \x01(\x0e\x32\x1f.parley.rpc.media.v1.ReplyError\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12+\n\x04legs\x18\x06 \x03(\x0b\x32\x1d.parley.rpc.media.v1.LegPorts\x12/\n\x05stats\x18\x07 \x03(\x0b\x32 .parley.rpc.media.v1.StreamStats\"J\n\x08LegPorts\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\x31\n\x07streams\x18\x02 \x03(\x0b\x32 .parley.rpc.media.v1.LocalStream\"M\n\x0bLocalStream\x12\r\n\x05index\x18\x01 \x01(\r\x12\n\n\x02ip\x18\x02 \x01(\t\x12\x10\n\x08rtp_port\x18\x03 \x01(\r\x12\x11\n\trtcp_port\x18\x04 \x01(\r\"\xac\x02\n\x0bStreamStats\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x18\n\x10packets_received\x18\x03 \x01(\x04\x12\x16\n\x0e\x62ytes_received\x18\x04 \x01(\x04\x12\x14\n\x0cpackets_sent\x18\x05 \x01(\x04\x12\x12\n\nbytes_sent\x18\x06 \x01(\x04\x12\x0c\n\x04lost\x18\x07 \x01(\x04\x12\x11\n\tjitter_ms\x18\x08 \x01(\x01\x12\x15\n\rrtcp_received\x18\t \x01(\x04\x12\x10\n\x08rejected\x18\n \x01(\x04\x12\x1e\n\x11last_packet_age_s\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bsend_failed\x18\x0c \x01(\x04\x12\x10\n\x08\x62\x61\x64_auth\x18\r \x01(\x04\x42\x14\n\x12_last_packet_age_s\"\x93\x01\n\nMediaEvent\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x37\n\ttimed_out\x18\x02 \x01(\x0b\x32\".parley.rpc.media.v1.MediaTimedOutH\x00\x12\x30\n\x04lost\x18\x03 \x01(\x0b\x32 .parley.rpc.media.v1.SessionLostH\x00\x42\x06\n\x04\x62ody\"4\n\rMediaTimedOut\x12\x0b\n\x03leg\x18\x01 \x01(\t\x12\x16\n\x0eis_other_heard\x18\x02 \x01(\x08\"\x1d\n\x0bSessionLost\x12\x0e\n\x06reason\x18\x01 \x01(\t*[\n\x0bSessionMode\x12\x1c\n\x18SESSION_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13SESSION_MODE_BRIDGE\x10\x01\x12\x15\n\x11SESSION_MODE_ECHO\x10\x02*\xf6\x01\n\nReplyError\x12\x1b\n\x17REPLY_ERROR_UNSPECIFIED\x10\x00\x12\x1b\n\x17REPLY_ERROR_STALE_EPOCH\x10\x01\x12\x1f\n\x1bREPLY_ERROR_UNKNOWN_SESSION\x10\x02\x12\x1f\n\x1bREPLY_ERROR_PORTS_EXHAUSTED\x10\x03\x12\x17\n\x13REPLY_ERROR_INVALID\x10\x04\x12\x18\n\x14REPLY_ERROR_DRAINING\x10\x05\x12\x18\n\x14REPLY_ERROR_INTERNAL\x10\x06\x12\x1f\n\x1bREPLY_ERROR_ADDRESS_REFUSED\x10\x07\x32_\n\nMediaRelay\x12Q\n\x07\x43ontrol\x12!.parley.rpc.media.v1.CommandBatch\x1a\x1f.parley.rpc.media.v1.ReplyBatch(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'parley.rpc.media.v1.media_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONMODE']._serialized_start=2126
-  _globals['_SESSIONMODE']._serialized_end=2217
-  _globals['_REPLYERROR']._serialized_start=2220
-  _globals['_REPLYERROR']._serialized_end=2466
+  _globals['_SESSIONMODE']._serialized_start=2318
+  _globals['_SESSIONMODE']._serialized_end=2409
+  _globals['_REPLYERROR']._serialized_start=2412
+  _globals['_REPLYERROR']._serialized_end=2658
   _globals['_COMMANDBATCH']._serialized_start=56
   _globals['_COMMANDBATCH']._serialized_end=139
   _globals['_REPLYBATCH']._serialized_start=142
@@ -52,23 +52,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADDRESS']._serialized_start=927
   _globals['_ADDRESS']._serialized_end=962
   _globals['_STREAMSPEC']._serialized_start=965
-  _globals['_STREAMSPEC']._serialized_end=1145
-  _globals['_LEGSPEC']._serialized_start=1147
-  _globals['_LEGSPEC']._serialized_end=1219
-  _globals['_REPLY']._serialized_start=1222
-  _globals['_REPLY']._serialized_end=1431
-  _globals['_LEGPORTS']._serialized_start=1433
-  _globals['_LEGPORTS']._serialized_end=1507
-  _globals['_LOCALSTREAM']._serialized_start=1509
-  _globals['_LOCALSTREAM']._serialized_end=1586
-  _globals['_STREAMSTATS']._serialized_start=1589
-  _globals['_STREAMSTATS']._serialized_end=1889
-  _globals['_MEDIAEVENT']._serialized_start=1892
-  _globals['_MEDIAEVENT']._serialized_end=2039
-  _globals['_MEDIATIMEDOUT']._serialized_start=2041
-  _globals['_MEDIATIMEDOUT']._serialized_end=2093
-  _globals['_SESSIONLOST']._serialized_start=2095
-  _globals['_SESSIONLOST']._serialized_end=2124
-  _globals['_MEDIARELAY']._serialized_start=2468
-  _globals['_MEDIARELAY']._serialized_end=2563
+  _globals['_STREAMSPEC']._serialized_end=1186
+  _globals['_SDES']._serialized_start=1188
+  _globals['_SDES']._serialized_end=1284
+  _globals['_SRTPKEY']._serialized_start=1286
+  _globals['_SRTPKEY']._serialized_end=1337
+  _globals['_LEGSPEC']._serialized_start=1339
+  _globals['_LEGSPEC']._serialized_end=1411
+  _globals['_REPLY']._serialized_start=1414
+  _globals['_REPLY']._serialized_end=1623
+  _globals['_LEGPORTS']._serialized_start=1625
+  _globals['_LEGPORTS']._serialized_end=1699
+  _globals['_LOCALSTREAM']._serialized_start=1701
+  _globals['_LOCALSTREAM']._serialized_end=1778
+  _globals['_STREAMSTATS']._serialized_start=1781
+  _globals['_STREAMSTATS']._serialized_end=2081
+  _globals['_MEDIAEVENT']._serialized_start=2084
+  _globals['_MEDIAEVENT']._serialized_end=2231
+  _globals['_MEDIATIMEDOUT']._serialized_start=2233
+  _globals['_MEDIATIMEDOUT']._serialized_end=2285
+  _globals['_SESSIONLOST']._serialized_start=2287
+  _globals['_SESSIONLOST']._serialized_end=2316
+  _globals['_MEDIARELAY']._serialized_start=2660
+  _globals['_MEDIARELAY']._serialized_end=2755
 # @@protoc_insertion_point(module_scope)

@@ -118,20 +118,40 @@ class Address(_message.Message):
     def __init__(self, ip: _Optional[str] = ..., port: _Optional[int] = ...) -> None: ...
 
 class StreamSpec(_message.Message):
-    __slots__ = ("index", "remote", "remote_rtcp", "learn_from", "active", "clock_rate")
+    __slots__ = ("index", "remote", "remote_rtcp", "learn_from", "active", "clock_rate", "sdes")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     REMOTE_FIELD_NUMBER: _ClassVar[int]
     REMOTE_RTCP_FIELD_NUMBER: _ClassVar[int]
     LEARN_FROM_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     CLOCK_RATE_FIELD_NUMBER: _ClassVar[int]
+    SDES_FIELD_NUMBER: _ClassVar[int]
     index: int
     remote: Address
     remote_rtcp: Address
     learn_from: _containers.RepeatedScalarFieldContainer[str]
     active: bool
     clock_rate: int
-    def __init__(self, index: _Optional[int] = ..., remote: _Optional[_Union[Address, _Mapping]] = ..., remote_rtcp: _Optional[_Union[Address, _Mapping]] = ..., learn_from: _Optional[_Iterable[str]] = ..., active: _Optional[bool] = ..., clock_rate: _Optional[int] = ...) -> None: ...
+    sdes: Sdes
+    def __init__(self, index: _Optional[int] = ..., remote: _Optional[_Union[Address, _Mapping]] = ..., remote_rtcp: _Optional[_Union[Address, _Mapping]] = ..., learn_from: _Optional[_Iterable[str]] = ..., active: _Optional[bool] = ..., clock_rate: _Optional[int] = ..., sdes: _Optional[_Union[Sdes, _Mapping]] = ...) -> None: ...
+
+class Sdes(_message.Message):
+    __slots__ = ("ours", "theirs")
+    OURS_FIELD_NUMBER: _ClassVar[int]
+    THEIRS_FIELD_NUMBER: _ClassVar[int]
+    ours: SrtpKey
+    theirs: SrtpKey
+    def __init__(self, ours: _Optional[_Union[SrtpKey, _Mapping]] = ..., theirs: _Optional[_Union[SrtpKey, _Mapping]] = ...) -> None: ...
+
+class SrtpKey(_message.Message):
+    __slots__ = ("suite", "key", "salt")
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    suite: str
+    key: bytes
+    salt: bytes
+    def __init__(self, suite: _Optional[str] = ..., key: _Optional[bytes] = ..., salt: _Optional[bytes] = ...) -> None: ...
 
 class LegSpec(_message.Message):
     __slots__ = ("leg", "streams")
