@@ -5,6 +5,8 @@
 
 mod bytes;
 mod error;
+mod ogg;
+pub mod ogg_opus;
 pub mod wav;
 
 pub use error::StoreError;

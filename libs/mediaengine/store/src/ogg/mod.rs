@@ -1,0 +1,7 @@
+//! Ogg pages (RFC 3533): found in bytes that come in order, and written.
+
+mod page;
+mod pages;
+
+pub(crate) use page::{FIRST, LAST, Page, write};
+pub(crate) use pages::Pages;
