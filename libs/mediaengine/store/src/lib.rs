@@ -7,6 +7,8 @@ mod bytes;
 mod error;
 mod ogg;
 pub mod ogg_opus;
+pub mod part;
+mod playing_time;
 pub mod wav;
 
 pub use error::StoreError;

@@ -112,12 +112,16 @@ pub(crate) fn write(
     page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
 }
 
-/// CRC-32 without reflection, start and end value 0, its own field taken as 0 (RFC 3533 6).
+/// The checksum of a page: its own field is taken as 0.
 fn checksum(page: &[u8]) -> u32 {
-    let step = |sum: u32, byte: &u8| sum << 8 ^ TABLE[usize::from((sum >> 24) as u8 ^ byte)];
-    let before = page[..CHECKSUM.start].iter().fold(0, step);
-    let across = [0; 4].iter().fold(before, step);
-    page[CHECKSUM.end..].iter().fold(across, step)
+    let before = crc(0, &page[..CHECKSUM.start]);
+    crc(crc(before, &[0; 4]), &page[CHECKSUM.end..])
+}
+
+/// CRC-32 without reflection, from 0 on (RFC 3533 6).
+pub(crate) fn crc(start: u32, bytes: &[u8]) -> u32 {
+    let step = |sum: u32, byte: &u8| (sum << 8) ^ TABLE[usize::from((sum >> 24) as u8 ^ byte)];
+    bytes.iter().fold(start, step)
 }
 
 const fn table() -> [u32; 256] {

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
+use super::held::Held;
 use super::{Head, RATE, packet_samples};
-use crate::StoreError;
 use crate::ogg::{Page, Pages};
+use crate::{StoreError, playing_time};
 
 /// A decoder is right again after so many samples (RFC 7845 4.6).
 const PRE_ROLL: u64 = 3_840;
-
-/// No Opus packet is longer; what is, is passed over.
-const MAX_PACKET_BYTES: usize = 1 << 16;
 
 /// One packet, and which of its samples are heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,20 +72,6 @@ struct Link {
     end: u64,
 }
 
-/// Packets of a page that were not read yet, and the packet that is continued on the next.
-#[derive(Clone, Debug, Default)]
-struct Held {
-    lacing: Vec<u8>,
-    body: Vec<u8>,
-    segment: usize,
-    byte: usize,
-    packet: Vec<u8>,
-    /// The packet goes on.
-    is_open: bool,
-    /// A part of the packet is missing, or it is too long.
-    is_broken: bool,
-}
-
 impl Reader {
     /// A reader that has no bytes yet.
     pub fn new() -> Self {
@@ -108,9 +92,7 @@ impl Reader {
     ///
     /// The packets of the 80 ms before it come with all their samples dropped: the decoder needs them.
     pub fn seek(&mut self, to: Duration) {
-        let rate = u64::from(RATE);
-        let part = u64::from(to.subsec_nanos()) * rate / 1_000_000_000;
-        self.sought = to.as_secs().saturating_mul(rate).saturating_add(part);
+        self.sought = playing_time::samples(to, RATE);
     }
 
     /// The next item; `None` when more bytes are needed, or at the end.
@@ -122,8 +104,8 @@ impl Reader {
             while let Some(link) = &mut self.link
                 && self.page.next_packet()
             {
-                if let Some(packet) = link.place(&self.page.packet, self.origin, self.sought) {
-                    let data = &self.page.packet[..];
+                if let Some(packet) = link.place(self.page.packet(), self.origin, self.sought) {
+                    let data = self.page.packet();
                     return Ok(Some(Item::Packet(Packet { data, ..packet })));
                 }
             }
@@ -242,67 +224,6 @@ impl Link {
             drop_last,
             at: first.saturating_add(u64::from(drop_first - skipped)),
         })
-    }
-}
-
-impl Held {
-    fn take(&mut self, page: &Page<'_>, is_next: bool) {
-        self.lacing.clear();
-        self.lacing.extend_from_slice(page.lacing);
-        self.body.clear();
-        self.body.extend_from_slice(page.body);
-        (self.segment, self.byte) = (0, 0);
-        if !(page.is_continued() && self.is_open && is_next) {
-            self.packet.clear();
-            self.is_open = page.is_continued();
-            self.is_broken = self.is_open;
-        }
-    }
-
-    /// Samples of all packets that end on the page.
-    fn samples(&self) -> u64 {
-        let mut total = 0;
-        // The first two bytes of a packet tell how long it plays.
-        let mut start = Vec::with_capacity(2);
-        if self.is_open {
-            start.extend(self.packet.iter().take(2));
-        }
-        let mut is_broken = self.is_broken;
-        let mut at = 0;
-        for size in &self.lacing {
-            let segment = &self.body[at..at + usize::from(*size)];
-            at += segment.len();
-            start.extend(segment.iter().take(2 - start.len()));
-            if *size < u8::MAX {
-                let samples = packet_samples(&start).filter(|_| !is_broken);
-                total += u64::from(samples.unwrap_or(0));
-                start.clear();
-                is_broken = false;
-            }
-        }
-        total
-    }
-
-    /// Puts the next packet that ends on the page into `self.packet`.
-    fn next_packet(&mut self) -> bool {
-        if !self.is_open {
-            self.packet.clear();
-        }
-        while let Some(size) = self.lacing.get(self.segment) {
-            let segment = &self.body[self.byte..self.byte + usize::from(*size)];
-            self.segment += 1;
-            self.byte += segment.len();
-            self.is_open = *size == u8::MAX;
-            self.packet.extend_from_slice(segment);
-            self.is_broken |= self.packet.len() > MAX_PACKET_BYTES;
-            if self.is_broken {
-                self.packet.clear();
-            }
-            if !self.is_open && !std::mem::take(&mut self.is_broken) {
-                return true;
-            }
-        }
-        false
     }
 }
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::toc::filler;
-use super::{Head, duration, packet_samples};
-use crate::StoreError;
-use crate::ogg;
+use super::{Head, RATE, packet_samples};
+use crate::{StoreError, ogg, playing_time};
 
 /// A page holds at most so many samples: half a second is all that a file loses where it is cut.
 const PAGE_SAMPLES: u32 = 24_000;
@@ -108,7 +107,8 @@ impl Writer {
 
     /// How long the packets so far play.
     pub fn duration(&self) -> Duration {
-        duration(self.granule.saturating_sub(u64::from(self.pre_skip)))
+        let heard = self.granule.saturating_sub(u64::from(self.pre_skip));
+        playing_time::duration(heard, RATE)
     }
 
     fn take(&mut self, packet: &[u8], samples: u32, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Encoding;
 use crate::StoreError;
 use crate::bytes::{slice, u16_le, u32_le};
+use crate::playing_time;
 
 const PCM: u16 = 1;
 const FLOAT: u16 = 3;
@@ -70,10 +71,7 @@ impl Format {
 
     /// How long so many bytes of samples play.
     pub fn duration(&self, data_bytes: u64) -> Duration {
-        let frames = data_bytes / self.frame_bytes() as u64;
-        let rate = u64::from(self.rate);
-        let nanos = frames % rate * 1_000_000_000 / rate;
-        Duration::from_secs(frames / rate) + Duration::from_nanos(nanos)
+        playing_time::duration(data_bytes / self.frame_bytes() as u64, self.rate)
     }
 }
 

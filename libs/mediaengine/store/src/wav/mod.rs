@@ -13,4 +13,5 @@ pub use encoding::Encoding;
 pub use format::Format;
 pub use header::Header;
 pub use reader::{Decoded, Reader};
+pub(crate) use writer::header;
 pub use writer::{HEADER_BYTES, Writer};

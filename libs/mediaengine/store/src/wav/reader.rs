@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Format, Header};
-use crate::StoreError;
+use crate::{StoreError, playing_time};
 
 /// What one call decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,10 +77,7 @@ impl Reader {
     /// Goes to a position, or to the end when it is behind that; returns [`Self::offset`].
     pub fn seek(&mut self, to: Duration) -> u64 {
         let format = self.header.format;
-        let rate = u64::from(format.rate);
-        let nanos = u64::from(to.subsec_nanos());
-        let seconds = to.as_secs().saturating_mul(rate);
-        let frames = seconds.saturating_add(nanos * rate / 1_000_000_000);
+        let frames = playing_time::samples(to, format.rate);
         let bytes = frames.saturating_mul(format.frame_bytes() as u64);
         let end = self.header.data_bytes.unwrap_or(u64::MAX);
         let whole_frames = end - end % format.frame_bytes() as u64;
