@@ -9,6 +9,7 @@ mod ogg;
 pub mod ogg_opus;
 pub mod part;
 mod playing_time;
+pub mod recording;
 pub mod wav;
 
 pub use error::StoreError;
