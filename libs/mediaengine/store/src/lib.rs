@@ -10,6 +10,7 @@ pub mod ogg_opus;
 pub mod part;
 mod playing_time;
 pub mod recording;
+pub mod source;
 pub mod wav;
 
 pub use error::StoreError;
