@@ -5,6 +5,7 @@
 
 mod bytes;
 mod error;
+pub mod invariants;
 mod ogg;
 pub mod ogg_opus;
 pub mod part;

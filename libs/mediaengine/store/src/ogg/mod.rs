@@ -3,5 +3,5 @@
 mod page;
 mod pages;
 
-pub(crate) use page::{FIRST, LAST, Page, crc, write};
+pub(crate) use page::{FIRST, LAST, Page, crc, with_checksums, write};
 pub(crate) use pages::Pages;

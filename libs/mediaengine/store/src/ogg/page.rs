@@ -112,6 +112,25 @@ pub(crate) fn write(
     page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// The same bytes with right checksums in all that looks like a page; for searches, which cannot guess them.
+pub(crate) fn with_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let mut at = 0;
+    while at < out.len() {
+        let length = match parse(&out[at..]) {
+            Parsed::Page(page) => page.raw.len(),
+            _ => 0,
+        };
+        if length > 0 {
+            let page = &mut out[at..at + length];
+            let sum = checksum(page);
+            page[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+        }
+        at += length.max(1);
+    }
+    out
+}
+
 /// The checksum of a page: its own field is taken as 0.
 fn checksum(page: &[u8]) -> u32 {
     let before = crc(0, &page[..CHECKSUM.start]);
