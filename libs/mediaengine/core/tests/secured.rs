@@ -206,6 +206,28 @@ fn new_keys_take_over_and_an_old_one_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_key_that_comes_again_after_others_or_none_goes_on_where_it_was() {
+    let suite = Suite::AesGcm128;
+    for byte in [Some(3), None] {
+        let engine = Engine::new(config()).unwrap();
+        let (mut a, b) = (SecurePhone::new(suite, 1, 2), Phone::new());
+        let mut call = bridged(&engine, a.stream(), b.stream());
+        b.send(&rtp(10), call.port("b"));
+        assert_eq!(a.receive(), rtp(10));
+        let mut between = a.phone.stream();
+        between.transport.sdes = byte.map(|byte| SdesSpec {
+            ours: key(suite, byte),
+            theirs: key(suite, 1),
+        });
+        call.set("a", between).apply();
+        call.set("a", a.stream()).apply();
+        b.send(&rtp(10), call.port("b"));
+        b.send(&rtp(11), call.port("b"));
+        assert_eq!(a.receive(), rtp(11), "10 was sent under this key");
+    }
+}
+
+#[test]
 fn keys_that_cannot_be_are_refused_without_being_told() {
     let engine = Engine::new(config()).unwrap();
     let phone = SecurePhone::new(Suite::AesGcm128, 0x6b, 0x73);

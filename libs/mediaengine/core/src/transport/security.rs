@@ -1,6 +1,8 @@
 //! Whether a transport's packets are protected, and by what.
 
-use wire::srtp::{Context, Opened, SrtpError};
+use std::collections::VecDeque;
+
+use wire::srtp::{Context, MasterKey, Opened, SrtpError};
 
 use crate::session::plan::Sdes;
 
@@ -11,44 +13,51 @@ struct Srtp {
     theirs: Context,
 }
 
+/// Keys of ours that a stream has left and may be told again; a call has few.
+const MOST_LEFT: usize = 32;
+
 /// How a phone's packets are opened, and what it hears is protected.
 #[derive(Default)]
 pub struct Security {
     srtp: Option<Box<Srtp>>,
+    /// Of keys that were ours before: should one come again, it goes on where it was.
+    left: VecDeque<(MasterKey, Context)>,
 }
 
 impl Security {
-    /// Takes over the keys that the signalling says. A direction whose key is the same goes on: its
-    /// indexes must not be used again.
+    /// Takes over the keys that the signalling says.
+    ///
+    /// A direction whose key is the same goes on, and so does a key of ours that comes again after others:
+    /// its indexes must not be used twice. A stream that cannot have the keys it was told panics, which ends
+    /// its session; it never goes on in the clear.
     pub fn update(&mut self, keys: Option<&Sdes>) {
+        if self.srtp.as_ref().map(|srtp| &srtp.keys) == keys {
+            return;
+        }
+        let theirs = self.leave();
         let Some(keys) = keys else {
-            self.srtp = None;
             return;
         };
-        if self.srtp.as_ref().is_some_and(|srtp| srtp.keys == *keys) {
-            return;
-        }
-        let before = self.srtp.take();
-        let (mut ours, mut theirs) = (
-            Context::new(&keys.ours).ok(),
-            Context::new(&keys.theirs).ok(),
-        );
-        if let Some(before) = before {
-            if before.keys.ours == keys.ours {
-                ours = Some(before.ours);
-            }
-            if before.keys.theirs == keys.theirs {
-                theirs = Some(before.theirs);
-            }
-        }
-        // Keys of a plan have their suite's length, so that both are there.
-        self.srtp = ours.zip(theirs).map(|(ours, theirs)| {
-            Box::new(Srtp {
-                keys: keys.clone(),
-                ours,
-                theirs,
-            })
-        });
+        let theirs = theirs.filter(|(key, _)| *key == keys.theirs);
+        let ours = self.take_left(&keys.ours);
+        self.srtp = Some(Box::new(Srtp {
+            ours: ours.unwrap_or_else(|| new_context(&keys.ours)),
+            theirs: theirs.map_or_else(|| new_context(&keys.theirs), |(_, context)| context),
+            keys: keys.clone(),
+        }));
+    }
+
+    /// Goes on without keys; those of the phone that there were.
+    fn leave(&mut self) -> Option<(MasterKey, Context)> {
+        let Srtp { keys, ours, theirs } = *self.srtp.take()?;
+        self.left.push_front((keys.ours, ours));
+        self.left.truncate(MOST_LEFT);
+        Some((keys.theirs, theirs))
+    }
+
+    fn take_left(&mut self, key: &MasterKey) -> Option<Context> {
+        let place = self.left.iter().position(|(left, _)| left == key)?;
+        self.left.remove(place).map(|(_, context)| context)
     }
 
     /// Whether packets prove themselves.
@@ -81,4 +90,8 @@ impl Security {
             Some(srtp) => srtp.ours.protect_rtcp(buffer, length),
         }
     }
+}
+
+fn new_context(key: &MasterKey) -> Context {
+    Context::new(key).expect("a master key has its suite's length")
 }
