@@ -95,21 +95,22 @@ impl Engine {
         };
         let is_new = |key: &&StreamKey| held.is_none_or(|held| !held.has(key));
         let keys: Vec<StreamKey> = plan.streams.keys().filter(is_new).cloned().collect();
-        let opened = self.open(keys, registry.streams())?;
+        let id: SessionId = session.into();
+        let opened = self.open(&id, keys, registry.streams())?;
         let ports: Vec<u16> = opened.iter().map(|(_, pair, _)| pair.lease.port).collect();
         registry.refuse_own(&plan, &self.config.own, &ports)?;
-        let id: SessionId = session.into();
         Ok(self.commit(&mut registry, id, shard, order, plan, opened))
     }
 
     fn open(
         &self,
+        session: &SessionId,
         keys: Vec<StreamKey>,
         streams: usize,
     ) -> Result<Vec<(StreamKey, Pair, Arc<Counters>)>, EngineError> {
         let mut opened = Vec::with_capacity(keys.len());
         for key in keys {
-            let pair = self.bind(streams + opened.len())?;
+            let pair = self.bind(session, streams + opened.len())?;
             opened.push((key, pair, Arc::new(Counters::default())));
         }
         Ok(opened)
@@ -139,14 +140,14 @@ impl Engine {
     }
 
     /// Pairs that another program holds are passed over; they rest like closed ones.
-    fn bind(&self, streams: usize) -> Result<Pair, EngineError> {
+    fn bind(&self, session: &SessionId, streams: usize) -> Result<Pair, EngineError> {
         let now = Instant::now();
         if self.descriptors.free(2 * streams) < 2 {
             let error = io::Error::from_raw_os_error(libc::EMFILE);
             return Err(EngineError::OutOfDescriptors(error));
         }
         for _ in 0..self.pool.free(now).min(MOST_TRIED) {
-            let Some(lease) = self.pool.take(now) else {
+            let Some(lease) = self.pool.take(session, now) else {
                 break;
             };
             match Pair::bind(self.config.ip, lease, self.config.dscp) {

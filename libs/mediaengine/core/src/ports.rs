@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::session::SessionId;
 use crate::transport::gate::Speaker;
 
 /// How long it is known who spoke to a port: a phone that missed its BYE goes on for a while.
@@ -17,7 +18,8 @@ const MEMORY: Duration = Duration::from_secs(60);
 struct Pairs {
     free: VecDeque<u16>,
     resting: VecDeque<(Instant, u16)>,
-    speakers: HashMap<u16, (Instant, Speaker)>,
+    /// By port: until when it was held, by which session, and who spoke to it last.
+    speakers: HashMap<u16, (Instant, SessionId, Speaker)>,
 }
 
 /// The even ports of a range, each standing for itself and the odd one above it.
@@ -48,24 +50,32 @@ impl PortPool {
         self.woken(now).free.len()
     }
 
-    /// Takes a pair, until its lease is dropped.
-    pub fn take(self: &Arc<Self>, now: Instant) -> Option<Lease> {
+    /// Takes a pair for a session, until its lease is dropped.
+    pub fn take(self: &Arc<Self>, session: &SessionId, now: Instant) -> Option<Lease> {
         let mut pairs = self.woken(now);
         let port = pairs.free.pop_front()?;
-        let known = pairs.speakers.remove(&port);
-        let is_fresh = |since| now.saturating_duration_since(since) < MEMORY;
+        let known = pairs.speakers.get(&port);
+        // Who spoke in the same session, opened again here, is its phone.
+        let counts = |since: Instant, holder: &SessionId| {
+            holder != session && now.saturating_duration_since(since) < MEMORY
+        };
         Some(Lease {
             port,
-            former: known.filter(|&(since, _)| is_fresh(since)).map(|it| it.1),
+            former: known
+                .filter(|(since, holder, _)| counts(*since, holder))
+                .map(|(_, _, speaker)| *speaker),
+            session: Arc::clone(session),
             speaker: None,
             pool: Arc::clone(self),
         })
     }
 
-    fn give_back(&self, port: u16, speaker: Option<Speaker>, now: Instant) {
+    fn give_back(&self, lease: &Lease, now: Instant) {
+        let port = lease.port;
         let mut pairs = self.woken(now);
-        if let Some(speaker) = speaker {
-            pairs.speakers.insert(port, (now, speaker));
+        if let Some(speaker) = lease.speaker {
+            let holder = Arc::clone(&lease.session);
+            pairs.speakers.insert(port, (now, holder, speaker));
         }
         pairs.resting.push_back((now, port));
         if pairs.resting.len() > self.max_resting
@@ -91,16 +101,17 @@ impl PortPool {
 pub struct Lease {
     /// The RTP port; RTCP is the next.
     pub port: u16,
-    /// Who spoke to it less than a minute ago, in the session before.
+    /// Who spoke to it less than a minute ago, in another session.
     pub former: Option<Speaker>,
     /// Who speaks to it in this one.
     pub speaker: Option<Speaker>,
+    session: SessionId,
     pool: Arc<PortPool>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.give_back(self.port, self.speaker, Instant::now());
+        self.pool.give_back(self, Instant::now());
     }
 }
 
@@ -126,10 +137,14 @@ mod tests {
         Arc::new(PortPool::new(first, last, REST))
     }
 
+    fn take(pool: &Arc<PortPool>, now: Instant) -> Option<Lease> {
+        pool.take(&"s".into(), now)
+    }
+
     #[test]
     fn pairs_are_even_whole_and_within_the_range() {
         let (pool, now) = (pool(10001, 10008), Instant::now());
-        let taken: Vec<Lease> = std::iter::from_fn(|| pool.take(now)).collect();
+        let taken: Vec<Lease> = std::iter::from_fn(|| take(&pool, now)).collect();
         let ports: HashSet<u16> = taken.iter().map(|lease| lease.port).collect();
         assert_eq!(ports, HashSet::from([10002, 10004, 10006]));
         assert_eq!(pool.free(now), 0);
@@ -137,48 +152,51 @@ mod tests {
 
     #[test]
     fn a_range_without_a_whole_pair_has_none() {
-        assert!(pool(10001, 10001).take(Instant::now()).is_none());
-        assert!(pool(10000, 10000).take(Instant::now()).is_none());
-        assert!(pool(10002, 10000).take(Instant::now()).is_none());
+        assert!(take(&pool(10001, 10001), Instant::now()).is_none());
+        assert!(take(&pool(10000, 10000), Instant::now()).is_none());
+        assert!(take(&pool(10002, 10000), Instant::now()).is_none());
         assert_eq!(pool(65534, 65535).free(Instant::now()), 1);
     }
 
     #[test]
     fn a_closed_pair_rests_before_it_is_taken_again() {
         let (pool, now) = (pool(10000, 10007), Instant::now());
-        let first = pool.take(now).unwrap();
+        let first = take(&pool, now).unwrap();
         let port = first.port;
         drop(first);
-        let others: Vec<Lease> = std::iter::from_fn(|| pool.take(now)).collect();
+        let others: Vec<Lease> = std::iter::from_fn(|| take(&pool, now)).collect();
         assert_eq!(others.len(), 3);
         assert!(others.iter().all(|lease| lease.port != port));
         let later = Instant::now() + REST;
-        assert_eq!(pool.take(later).unwrap().port, port);
+        assert_eq!(take(&pool, later).unwrap().port, port);
     }
 
     #[test]
-    fn who_spoke_to_a_pair_is_known_to_its_next_holder_for_a_minute() {
-        let (pool, now) = (pool(10000, 10003), Instant::now());
+    fn who_spoke_to_a_pair_is_known_to_other_sessions_for_a_minute() {
+        let pool = Arc::new(PortPool::new(10000, 10001, Duration::ZERO));
         let speaker = ("192.0.2.1:4000".parse().unwrap(), 7);
-        let mut taken = [pool.take(now).unwrap(), pool.take(now).unwrap()];
-        taken[0].speaker = Some(speaker);
-        taken[1].speaker = Some(speaker);
-        let first = taken[0].port;
-        drop(taken);
-        let again = pool.take(Instant::now()).unwrap();
-        assert_eq!((again.port, again.former), (first, Some(speaker)));
-        assert_eq!(again.speaker, None);
-        let late = pool.take(Instant::now() + MEMORY + REST).unwrap();
-        assert_eq!(late.former, None);
+        take(&pool, Instant::now()).unwrap().speaker = Some(speaker);
+        let former = |session: &str, later| {
+            let lease = pool.take(&session.into(), Instant::now() + later);
+            lease.unwrap().former
+        };
+        assert_eq!(former("t", Duration::ZERO), Some(speaker));
+        assert_eq!(
+            former("t", Duration::ZERO),
+            Some(speaker),
+            "nobody spoke since"
+        );
+        assert_eq!(former("s", Duration::ZERO), None, "it is its own phone");
+        assert_eq!(former("t", MEMORY), None);
     }
 
     #[test]
     fn at_most_half_of_the_range_rests() {
         let (pool, now) = (pool(10000, 10007), Instant::now());
-        let taken: Vec<Lease> = std::iter::from_fn(|| pool.take(now)).collect();
+        let taken: Vec<Lease> = std::iter::from_fn(|| take(&pool, now)).collect();
         let oldest = taken[0].port;
         drop(taken);
         assert_eq!(pool.free(Instant::now()), 2);
-        assert_eq!(pool.take(Instant::now()).unwrap().port, oldest);
+        assert_eq!(take(&pool, Instant::now()).unwrap().port, oldest);
     }
 }

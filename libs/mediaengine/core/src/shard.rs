@@ -317,7 +317,7 @@ mod tests {
         let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut shard = shard();
         let ports = (0..3).map(|n| {
-            let lease = pool.take(Instant::now()).unwrap();
+            let lease = pool.take(&"s".into(), Instant::now()).unwrap();
             let pair = Pair::bind("127.0.0.1".parse().unwrap(), lease, 0).unwrap();
             let port = pair.lease.port;
             shard.carry_out(change(&n.to_string(), vec![pair], &phone), 0);

@@ -85,22 +85,31 @@ fn a_phone_that_missed_the_end_of_its_call_does_not_take_the_next_one() {
     })
     .unwrap();
     let phone = Phone::new();
-    let open = || {
-        let mut call = Call::new(&engine, "s");
+    let open = |session| {
+        let mut call = Call::new(&engine, session);
         call.set("a", phone.stream()).hear("a", &["a"]);
+        support::until(|| call.try_apply().ok());
         call
     };
-    let mut first = open();
-    let opened = first.apply().port("a");
-    phone.send(&rtp(1), opened);
+    let close = |session| {
+        engine.close(session).unwrap();
+        engine.flush();
+    };
+    let first = open("s");
+    let port = first.port("a");
+    phone.send(&rtp(1), port);
     phone.receive();
-    engine.close("s").unwrap();
-    engine.flush();
-    let mut second = open();
-    support::until(|| second.try_apply().ok());
-    assert_eq!(second.port("a"), opened, "the only pair that there is");
-    phone.send(&rtp(2), opened);
+    close("s");
+    let second = open("t");
+    assert_eq!(second.port("a"), port, "the only pair that there is");
+    phone.send(&rtp(2), port);
     second.stats_when("a", |stats| stats.rejected == 1);
-    phone.send(&rtp_of(8, 1), opened);
+    close("t");
+    let again = open("s");
+    phone.send(&rtp(3), again.port("a"));
+    assert_eq!(phone.receive().0[..8], rtp(3)[..8], "its own call goes on");
+    close("s");
+    let third = open("u");
+    phone.send(&rtp_of(8, 1), third.port("a"));
     phone.receive();
 }
