@@ -56,8 +56,8 @@ pub struct Held {
     pub shard: usize,
     order: Order,
     streams: BTreeMap<StreamKey, HeldStream>,
-    /// Of streams that are closed.
-    past: Vec<StreamReport>,
+    /// Of streams that were closed.
+    past: BTreeMap<StreamKey, StreamStats>,
 }
 
 impl Held {
@@ -66,7 +66,7 @@ impl Held {
             shard,
             order: Order::default(),
             streams: BTreeMap::new(),
-            past: Vec::new(),
+            past: BTreeMap::new(),
         }
     }
 
@@ -85,12 +85,16 @@ impl Held {
             .collect()
     }
 
+    /// What each stream has carried, those included that are closed.
     pub fn report(&self, now_ns: u64) -> Vec<StreamReport> {
-        let live = self
-            .streams
-            .iter()
-            .map(|(key, stream)| report(key, stream, now_ns));
-        self.past.iter().cloned().chain(live).collect()
+        let mut all = self.past.clone();
+        for (key, stream) in &self.streams {
+            add(&mut all, key, stream.counters.read(now_ns));
+        }
+        let reports =
+            all.into_iter()
+                .map(|((leg, index), stats)| StreamReport { leg, index, stats });
+        reports.collect()
     }
 
     /// Whether a wish is the newest one again; an older one is an error.
@@ -103,12 +107,9 @@ impl Held {
     }
 }
 
-fn report((leg, index): &StreamKey, stream: &HeldStream, now_ns: u64) -> StreamReport {
-    StreamReport {
-        leg: Arc::clone(leg),
-        index: *index,
-        stats: stream.counters.read(now_ns),
-    }
+fn add(all: &mut BTreeMap<StreamKey, StreamStats>, key: &StreamKey, stats: StreamStats) {
+    let before = all.get(key).copied().unwrap_or_default();
+    all.insert(key.clone(), stats.following(before));
 }
 
 /// All sessions of an engine.
@@ -187,26 +188,22 @@ impl Registry {
             .entry(Arc::clone(id))
             .or_insert_with(|| Held::new(shard));
         held.order = order;
-        let gone = |key: &StreamKey| !plan.streams.contains_key(key);
-        let keys: Vec<StreamKey> = held
-            .streams
-            .keys()
-            .filter(|key| gone(key))
-            .cloned()
-            .collect();
-        for key in keys {
-            if let Some(stream) = held.streams.remove(&key) {
-                held.past.push(report(&key, &stream, now_ns));
+        let Held { streams, past, .. } = held;
+        streams.retain(|key, stream| {
+            let stays = plan.streams.contains_key(key);
+            if !stays {
+                add(past, key, stream.counters.read(now_ns));
                 for port in stream.ports() {
                     self.ports.remove(&port);
                 }
-                self.loads[held.shard] -= 1;
+                self.loads[shard] -= 1;
             }
-        }
+            stays
+        });
         for (key, rtp_port, counters) in opened {
             let stream = HeldStream { rtp_port, counters };
             self.ports.extend(stream.ports());
-            self.loads[held.shard] += 1;
+            self.loads[shard] += 1;
             held.streams.insert(key, stream);
         }
         held.opened()

@@ -29,6 +29,24 @@ pub struct StreamStats {
     pub last_packet_age_s: Option<f64>,
 }
 
+impl StreamStats {
+    /// What came before under the same name and what it is now, as one: jitter and age are the latter's.
+    pub fn following(self, before: Self) -> Self {
+        Self {
+            packets_received: before.packets_received + self.packets_received,
+            bytes_received: before.bytes_received + self.bytes_received,
+            packets_sent: before.packets_sent + self.packets_sent,
+            bytes_sent: before.bytes_sent + self.bytes_sent,
+            lost: before.lost + self.lost,
+            rtcp_received: before.rtcp_received + self.rtcp_received,
+            rejected: before.rejected + self.rejected,
+            bad_auth: before.bad_auth + self.bad_auth,
+            send_failed: before.send_failed + self.send_failed,
+            ..self
+        }
+    }
+}
+
 /// A counter with one writer at a time: an add is a plain load and store, not a locked one.
 #[derive(Default)]
 pub struct Counter(AtomicU64);

@@ -188,4 +188,14 @@ fn a_leg_that_leaves_the_scene_is_gone_and_its_counters_are_kept() {
     assert_eq!(engine.streams(), 1);
     support::until(|| std::net::UdpSocket::bind((support::HOST, port)).ok());
     assert_eq!(call.stats("b").packets_received, 1);
+    call.set("b", b.stream()).hear("a", &["b"]).apply();
+    b.send(&rtp(2), call.port("b"));
+    assert_eq!(a.receive().0[8..], rtp(2)[8..]);
+    let report = engine.close("s").unwrap();
+    assert_eq!(
+        report.len(),
+        2,
+        "one for each stream, however often it came"
+    );
+    assert_eq!(report[1].stats.packets_received, 2);
 }

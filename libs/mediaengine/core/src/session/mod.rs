@@ -45,16 +45,15 @@ impl Session {
 
     /// Takes streams out that a plan does not have; their places.
     pub fn release(&mut self, plan: &Plan) -> Vec<usize> {
-        let gone = |key: &StreamKey| !plan.streams.contains_key(key);
-        let keys: Vec<StreamKey> = self
-            .places
-            .keys()
-            .filter(|key| gone(key))
-            .cloned()
-            .collect();
-        keys.iter()
-            .filter_map(|key| self.places.remove(key))
-            .collect()
+        let mut released = Vec::new();
+        self.places.retain(|key, place| {
+            let stays = plan.streams.contains_key(key);
+            if !stays {
+                released.push(*place);
+            }
+            stays
+        });
+        released
     }
 
     /// Brings its streams into the state of a plan, of which it has every stream.

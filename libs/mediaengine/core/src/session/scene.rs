@@ -72,7 +72,7 @@ pub struct TransportSpec {
     pub remote: Option<Address>,
     /// Where RTCP goes; None for the port after `remote`'s (RFC 3550 11).
     pub remote_rtcp: Option<Address>,
-    /// IPs that a differing source may be learnt from. Of no matter where `sdes` is.
+    /// IPs that a differing source may be learnt from; with `sdes` they say nothing.
     pub learn_from: Vec<IpAddr>,
     /// Grows with each description of its own (offer, answer) that the phone sends: another source
     /// may be learnt then.

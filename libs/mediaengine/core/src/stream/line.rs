@@ -5,7 +5,7 @@
 
 use wire::rtp::Header;
 
-/// Between two sources: what a phone would have missed if it goes on at once.
+/// A pause between two sources counts for no more than an hour.
 const LONGEST_PAUSE_NS: u64 = 3_600_000_000_000;
 
 /// A source that is further ahead or behind has started anew (RFC 3550 A.1).
